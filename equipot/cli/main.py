@@ -1,0 +1,65 @@
+"""``equipot``: one command, one thin module per subcommand."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from equipot import __version__
+from equipot.errors import EquipotError
+
+# Modules are imported only when their command runs: `equipot --help` must not wait for torch.
+COMMANDS = {
+    "check": "check labelled structures before a training: keys, units, signs, duplicates",
+    "train": "fit a potential to labelled structures",
+    "evaluate": "errors of a model on labelled structures, with tables and parity plots",
+    "export": "turn a training checkpoint into a model file",
+    "info": "print what a model file holds",
+    "lammps": "build the LAMMPS plugin and print how to use it",
+}
+
+EXAMPLES = """examples:
+  equipot check train.extxyz
+  equipot train config.yaml training.max_time=00:10:00
+  equipot evaluate runs/silicon/model.pt test.extxyz -o evaluation
+  equipot info runs/silicon/model.pt
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit code: 0 success, 1 bad input, 2 bad usage, 130 interrupted."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    top = argparse.ArgumentParser(
+        prog="equipot",
+        description="Equivariant interatomic potentials: from labelled structures to molecular dynamics.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"equipot {__version__}")
+    subparsers = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    wanted = next((a for a in arguments if not a.startswith("-")), None)
+    for name, summary in COMMANDS.items():
+        sub = subparsers.add_parser(
+            name, help=summary, description=summary, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        if name == wanted:
+            module = importlib.import_module(f"equipot.cli.{name}")
+            module.add_arguments(sub)
+            sub.set_defaults(run=module.run)
+    try:
+        args = top.parse_args(arguments)
+        return int(args.run(args) or 0)
+    except EquipotError as error:
+        print(f"equipot {wanted}: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"equipot {wanted}: {where}{error.strerror or error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"equipot {wanted}: interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

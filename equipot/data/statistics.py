@@ -1,0 +1,151 @@
+"""What a network needs to know about its training set: reference energies, scales, coordination."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from equipot.data.graph import Graph
+from equipot.data.reference_energies import reference_energies
+from equipot.data.species import SpeciesMap
+
+
+@dataclass
+class Statistics:
+    """Numbers over a set of graphs; None where the set has nothing to compute one from."""
+
+    species: list[str]
+    e0: dict[str, float]  # eV, energy of the isolated atom by element
+    e0_source: dict[str, str]  # how each was obtained
+    rms_force: float | None  # eV/Å, root mean square of the force components
+    rms_stress: float | None  # eV/Å³, root mean square of the stress components
+    energy_std: float | None  # eV/atom, standard deviation of (E - ΣE0)/n_atoms over frames
+    average_neighbours: float  # over all atoms
+    average_neighbours_of: dict[str, float]  # by element of the centre
+    minimum_distance: float | None  # Å
+    n_frames: int = 0
+    n_atoms: int = 0
+    n_energies: int = 0  # frames with an energy
+    n_forces: int = 0  # frames with forces
+    n_stresses: int = 0  # frames with a stress and a volume
+    atoms_of: dict[str, int] = field(default_factory=dict)  # atoms by element
+
+    @property
+    def scale(self) -> float:
+        """Size of an atomic energy contribution: rms force, else the energies' spread, else 1."""
+        return self._scale()[0]
+
+    @property
+    def scale_source(self) -> str:
+        """What `scale` was taken from."""
+        return self._scale()[1]
+
+    def _scale(self) -> tuple[float, str]:
+        if self.rms_force:
+            return self.rms_force, "rms force"
+        if self.energy_std:
+            return self.energy_std, "spread of the energies per atom: there are no forces to take it from"
+        return 1.0, "1: the set has neither forces nor a spread of energies"
+
+    def e0_array(self) -> np.ndarray:
+        """(n_types,) float64, eV, in the order of `species`."""
+        return np.array([self.e0[name] for name in self.species], dtype=np.float64)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Statistics":
+        """The inverse of to_dict."""
+        return cls(**values)
+
+    def table(self) -> Table:
+        """A rich table of everything above."""
+        table = Table(title="Training set", show_header=False)
+        table.add_column(style="bold")
+        table.add_column()
+
+        def row(name: str, value: float | None, unit: str) -> None:
+            table.add_row(name, "none in the set" if value is None else f"{value:.4g} {unit}".strip())
+
+        table.add_row("frames, atoms", f"{self.n_frames}, {self.n_atoms}")
+        table.add_row("with energy, forces, stress", f"{self.n_energies}, {self.n_forces}, {self.n_stresses}")
+        for name in self.species:
+            table.add_row(f"E0 of {name}", f"{self.e0[name]:.4f} eV ({self.e0_source[name]})")
+        row("spread of energies", self.energy_std, "eV/atom")
+        row("rms force", self.rms_force, "eV/Å")
+        row("rms stress", self.rms_stress, "eV/Å³")
+        table.add_row("scale", f"{self.scale:.4g} ({self.scale_source})")
+        by_element = ", ".join(f"{n} {self.average_neighbours_of[n]:.1f}" for n in self.species)
+        table.add_row("neighbours per atom", f"{self.average_neighbours:.1f} ({by_element})")
+        row("shortest distance", self.minimum_distance, "Å")
+        return table
+
+
+def compute_statistics(
+    graphs: Iterable[Graph], species: SpeciesMap, e0: str | Mapping[str, float] = "auto"
+) -> Statistics:
+    """Statistics of graphs, in one pass over them (a list, or a store on disk).
+
+    Parameters
+    ----------
+    e0 : "auto", "fit", "isolated", or eV by element; see `reference_energies`
+
+    Raises DataError when "isolated" finds no isolated atom of an element, ConfigError when a mapping lacks an
+    element.
+    """
+    n_types = len(species)
+    n_frames = n_forces = n_stresses = n_components = 0
+    atoms_of, edges_of = np.zeros(n_types, dtype=np.int64), np.zeros(n_types, dtype=np.int64)
+    force_square = stress_square = 0.0
+    shortest = np.inf
+    counts: list[np.ndarray] = []
+    energies: list[float] = []
+    isolated: list[bool] = []
+    for graph in graphs:
+        n_frames += 1
+        index = graph.species.numpy()
+        count = np.bincount(index, minlength=n_types)
+        atoms_of += count
+        if graph.n_edges:
+            edges_of += np.bincount(index[graph.edge_index[0].numpy()], minlength=n_types)
+            shortest = min(shortest, float(graph.edge_vectors.square().sum(1).min()) ** 0.5)
+        if graph.has_energy:
+            counts.append(count)
+            energies.append(float(graph.energy))
+            isolated.append(graph.n_atoms == 1 and graph.n_edges == 0)
+        if graph.has_forces:
+            n_forces += 1
+            n_components += 3 * graph.n_atoms
+            force_square += float(graph.forces.square().sum())
+        if graph.has_stress:
+            n_stresses += 1
+            stress_square += float(graph.stress.square().sum())
+
+    composition = np.array(counts, dtype=np.float64).reshape(-1, n_types)
+    energy = np.array(energies, dtype=np.float64)
+    e0_values, e0_source = reference_energies(
+        composition, energy, np.array(isolated, dtype=bool), species, e0
+    )
+    sizes = composition.sum(axis=1)
+    per_atom = ((energy - composition @ e0_values) / np.maximum(sizes, 1))[sizes > 0]
+    return Statistics(
+        species=list(species.names),
+        e0=dict(zip(species.names, e0_values.tolist())),
+        e0_source=dict(zip(species.names, e0_source)),
+        rms_force=(force_square / n_components) ** 0.5 if n_components else None,
+        rms_stress=(stress_square / (9 * n_stresses)) ** 0.5 if n_stresses else None,
+        energy_std=float(per_atom.std()) if len(per_atom) else None,
+        average_neighbours=float(edges_of.sum() / max(atoms_of.sum(), 1)),
+        average_neighbours_of=dict(zip(species.names, (edges_of / np.maximum(atoms_of, 1)).tolist())),
+        minimum_distance=float(shortest) if np.isfinite(shortest) else None,
+        n_frames=n_frames,
+        n_atoms=int(atoms_of.sum()),
+        n_energies=len(energies),
+        n_forces=n_forces,
+        n_stresses=n_stresses,
+        atoms_of=dict(zip(species.names, atoms_of.tolist())),
+    )

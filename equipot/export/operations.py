@@ -1,0 +1,52 @@
+"""Which TorchScript operators a model file may call.
+
+TorchScript is a language with operators that read and write files, and its modules can name a method to be run
+while they are loaded. A model needs arithmetic on tensors only: a file that calls anything else is refused before
+torch sees it.
+"""
+
+import ast
+import zipfile
+from functools import lru_cache
+
+import torch
+
+from equipot.errors import ModelFileError
+
+ALLOWED = frozenset(
+    """
+    RaiseException __len__ add add_ annotate any append arange argsort bincount bmm cat clamp contiguous detach div
+    eq exp flatten floor ge gt index_add index_select len linear lt matmul max min mul ne neg new_zeros numel
+    ones_like pow reshape rsqrt searchsorted select sigmoid silu silu_ size slice sort split sqrt square squeeze
+    stack sub sum tanh to tolist transpose uninitialized unchecked_cast unsqueeze view zeros zeros_like
+    int float bool device dtype format range
+    """.split()
+)
+
+
+@lru_cache
+def _operators() -> frozenset[str]:
+    """Base names of all operators torch has registered."""
+    names = (schema.name for schema in torch._C._jit_get_all_schemas())
+    return frozenset(name.split("::")[-1] for name in names)
+
+
+def refuse_foreign_operations(archive: zipfile.ZipFile, where: str) -> None:
+    """Raise ModelFileError when the code in a TorchScript archive calls what a model has no need of."""
+    for name in archive.namelist():
+        if not name.endswith(".py"):
+            continue
+        try:
+            tree = ast.parse(archive.read(name))
+        except (SyntaxError, ValueError):
+            raise ModelFileError(f"{where}: damaged: '{name}' in it is not TorchScript; export it again") from None
+        for node in ast.walk(tree):
+            used = ""
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute | ast.Name):
+                used = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
+                if used in ALLOWED or used not in _operators():
+                    continue
+            elif isinstance(node, ast.FunctionDef) and node.name.startswith("__"):
+                used = node.name
+            if used and used not in ALLOWED:
+                raise ModelFileError(f"{where}: its network calls '{used}', which no model needs; refused")

@@ -1,0 +1,92 @@
+"""Reading a model file. Nothing in it is trusted before it was checked: format, operations, self-test."""
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from equipot.errors import ModelFileError
+from equipot.export import selftest
+from equipot.export.metadata import ModelMetadata
+from equipot.export.module import TOLERANCE
+from equipot.export.operations import refuse_foreign_operations
+from equipot.potential import Potential
+from equipot.spec import PotentialSpec
+
+METADATA = "metadata.json"
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model file in memory: `module(species, edge_index, edge_vectors)` gives atomic energies."""
+
+    module: torch.jit.ScriptModule
+    metadata: ModelMetadata
+    path: Path
+    device: torch.device
+    self_test_difference: float
+
+
+def read_metadata(path: str | Path) -> ModelMetadata:
+    """The metadata alone, without touching the network.
+
+    Raises ModelFileError when this is not a model file, is damaged, or is of a newer format.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise ModelFileError(f"{path}: no such file; expected a model written by `equipot export`")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [n for n in archive.namelist() if n.endswith("/extra/" + METADATA)]
+            if len(names) != 1:
+                raise ModelFileError(f"{path}: not an equipot model file; expected one written by `equipot export`")
+            broken = archive.testzip()
+            if broken:
+                raise ModelFileError(f"{path}: damaged at '{broken}'; copy or export it again")
+            metadata = ModelMetadata.from_json(archive.read(names[0]), str(path))
+            refuse_foreign_operations(archive, str(path))
+    except zipfile.BadZipFile:
+        raise ModelFileError(
+            f"{path}: not a model file, or a damaged one (no readable archive); copy or export it again"
+        ) from None
+    return metadata
+
+
+def load_model(path: str | Path, device: str | torch.device = "cpu") -> LoadedModel:
+    """Load a model file and run its self-test.
+
+    Raises:
+        ModelFileError: not a model file, damaged, of a newer format, or one whose self-test fails.
+    """
+    path = Path(path)
+    metadata = read_metadata(path)
+    where = torch.device(device)
+    if where.type == "cuda" and not torch.cuda.is_available():
+        raise ModelFileError(f"{path}: device '{device}' was asked for, but torch sees no CUDA device; use 'cpu'")
+    try:
+        module = torch.jit.load(str(path), map_location=where).eval()
+    except RuntimeError as error:
+        raise ModelFileError(f"{path}: torch cannot load it: {_first_line(error)}") from None
+    worst = selftest.verify(
+        module, metadata.self_test, metadata.cutoff, TOLERANCE[metadata.dtype], where, str(path)
+    )
+    return LoadedModel(module, metadata, path, where, worst)
+
+
+def load_potential(path: str | Path) -> Potential:
+    """The trainable potential in a model file: the same weights, radial networks included.
+
+    Raises ModelFileError as `load_model` does.
+    """
+    loaded = load_model(path)
+    potential = Potential(PotentialSpec.from_dict(loaded.metadata.spec))
+    # A script's state also lists the constants; only what the eager network calls its state is taken.
+    stored = {**loaded.module.potential.state_dict(), **loaded.module.radial_weights}
+    state = {name: stored[name] for name in potential.state_dict()}
+    potential.load_state_dict(state)
+    return potential
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

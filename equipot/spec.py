@@ -1,0 +1,146 @@
+"""What a network is, written out: everything that must be known to build it, apart from its weights."""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+import e3nn.o3
+from ase.data import atomic_numbers
+
+from equipot.config import ModelConfig
+from equipot.errors import ConfigError, ModelFileError
+
+# Sizes of nequip's presets S, M and L (nequip 0.19); tiny is for tests.
+PRESETS: dict[str, dict[str, Any]] = {
+    "tiny": {"n_layers": 2, "l_max": 1, "features": [8, 4], "type_embedding": 8, "radial_width": 16},
+    "small": {"n_layers": 2, "l_max": 1, "features": [128, 64], "type_embedding": 32, "radial_width": 128},
+    "medium": {"n_layers": 4, "l_max": 2, "features": [128, 64, 32], "type_embedding": 32, "radial_width": 128},
+    "large": {"n_layers": 6, "l_max": 3, "features": [128, 64, 32, 32], "type_embedding": 32, "radial_width": 128},
+}
+
+
+@dataclass(frozen=True)
+class PotentialSpec:
+    """All that builds a `Potential`; plain values, written into checkpoints and model files."""
+
+    type_names: list[str]
+    cutoff: float  # Å, the longest
+    pair_cutoffs: list[list[float]]  # Å, (n_species, n_species), symmetric
+    hidden_irreps: str
+    n_layers: int
+    l_max: int
+    even: bool
+    type_embedding: int
+    n_bessel: int
+    envelope: Literal["polynomial", "xplor"]
+    envelope_p: int
+    xplor_onset: float
+    radial_depth: int
+    radial_width: int
+    spline_order: int  # numbers per knot: 2 cubic, 3 quintic
+    n_knots: int
+    readout_hidden: int | None
+    zbl: bool
+    dtype: Literal["float32", "float64"]
+    e0: list[float]  # eV per species
+    scales: list[float]  # eV per species
+    neighbours: list[float]  # average number per species
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "PotentialSpec":
+        """Inverse of `to_dict`; raises ModelFileError when keys are missing or unknown."""
+        known = {f.name for f in fields(cls)}
+        wrong = sorted(known ^ set(values))
+        if wrong:
+            raise ModelFileError(f"the model's description lacks or does not know: {', '.join(wrong)}")
+        return cls(**values)
+
+    @classmethod
+    def from_config(
+        cls,
+        config: ModelConfig,
+        type_names: list[str],
+        e0: list[float],
+        scales: list[float],
+        neighbours: list[float],
+    ) -> "PotentialSpec":
+        """Fill the preset with what the config says; raises ConfigError where values contradict each other."""
+        preset = PRESETS[config.preset]
+        l_max = preset["l_max"] if config.l_max is None else config.l_max
+        if config.irreps is not None:
+            hidden = _parse_irreps(config.irreps)
+            l_max = hidden.lmax
+            even = all(ir.p == 1 for _, ir in hidden) and l_max > 0
+        else:
+            hidden = _natural_irreps(config, preset["features"], l_max)
+            even = config.parity == "even"
+        return cls(
+            type_names=list(type_names),
+            cutoff=config.cutoff,
+            pair_cutoffs=_pair_cutoffs(config, type_names),
+            hidden_irreps=str(hidden),
+            n_layers=config.n_layers or preset["n_layers"],
+            l_max=l_max,
+            even=even,
+            type_embedding=config.type_embedding or preset["type_embedding"],
+            n_bessel=config.n_bessel,
+            envelope=config.envelope,
+            envelope_p=config.envelope_p,
+            xplor_onset=config.xplor_onset,
+            radial_depth=config.radial_depth,
+            radial_width=config.radial_width or preset["radial_width"],
+            spline_order=2 if config.spline == "cubic" else 3,
+            n_knots=config.knots,
+            readout_hidden=config.readout_hidden,
+            zbl=config.zbl,
+            dtype=config.dtype,
+            e0=[float(x) for x in e0],
+            scales=[float(x) for x in scales],
+            neighbours=[float(x) for x in neighbours],
+        )
+
+
+def _parse_irreps(text: str) -> e3nn.o3.Irreps:
+    try:
+        hidden = e3nn.o3.Irreps(text)
+    except ValueError:
+        raise ConfigError(f'model.irreps is "{text}"; expected irreps such as "128x0e+64x1o+32x2e"') from None
+    named = [ir for _, ir in hidden]
+    if len(set(named)) != len(named) or not any(ir.l == 0 and ir.p == 1 for ir in named):
+        raise ConfigError(f'model.irreps is "{text}"; expected every irrep once, and 0e among them')
+    if hidden.lmax > 4:
+        raise ConfigError(f'model.irreps is "{text}"; the highest l supported is 4')
+    return hidden
+
+
+def _natural_irreps(config: ModelConfig, features: list[int], l_max: int) -> e3nn.o3.Irreps:
+    if config.features is not None:
+        given = [config.features] * (l_max + 1) if isinstance(config.features, int) else config.features
+        if len(given) != l_max + 1:
+            raise ConfigError(f"model.features has {len(given)} numbers; expected l_max + 1 = {l_max + 1}")
+        features = given
+    features = [features[min(l, len(features) - 1)] for l in range(l_max + 1)]
+    parities = {
+        "natural": lambda l: ((-1) ** l,),
+        "even": lambda l: (1,),
+        "full": lambda l: ((-1) ** l, -((-1) ** l)),
+    }[config.parity]
+    return e3nn.o3.Irreps([(features[l], (l, p)) for l in range(l_max + 1) for p in parities(l)])
+
+
+def _pair_cutoffs(config: ModelConfig, type_names: list[str]) -> list[list[float]]:
+    table = [[config.cutoff] * len(type_names) for _ in type_names]
+    for pair, value in config.pair_cutoffs.items():
+        names = pair.split("-")
+        if len(names) != 2 or any(n not in atomic_numbers for n in names):
+            raise ConfigError(f"model.pair_cutoffs: '{pair}' is not a pair of elements; expected e.g. Si-O")
+        unknown = [n for n in names if n not in type_names]
+        if unknown:
+            raise ConfigError(
+                f"model.pair_cutoffs: {unknown[0]} of '{pair}' is not in the data ({', '.join(type_names)})"
+            )
+        i, j = (type_names.index(n) for n in names)
+        table[i][j] = table[j][i] = value
+    return table

@@ -1,0 +1,67 @@
+// An equipot model file, run segment by segment. Knows torch and nothing of LAMMPS.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <torch/script.h>
+
+namespace equipot {
+
+// A model file that cannot be used, or a calculation that failed; what() is one sentence.
+struct ModelError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+// The atoms and edges of one process. Centres are the first n_centres atoms, the others are ghosts.
+// The memory stays the caller's and must outlive the calculation.
+struct Graph {
+  int64_t n_centres;
+  int64_t n_atoms;
+  int64_t n_edges;
+  int64_t *species;        // (n_atoms) index into the model's type names
+  int64_t *edge_index;     // (2, n_edges) centre, ascending; then neighbour
+  double *edge_vectors;    // (n_edges, 3) Å, r_ij = r_j - r_i
+};
+
+struct Prediction {
+  torch::Tensor atomic_energies;    // (n_centres) eV, float64
+  torch::Tensor edge_gradient;      // (n_edges, 3) dE/dr_ij in eV/Å, float64; E is the sum over all processes
+};
+
+// The two exchanges between processes. Each gets a contiguous tensor of shape (n_atoms, columns).
+struct Exchange {
+  std::function<void(torch::Tensor &)> fill_ghosts;        // copy each centre's row to its ghosts everywhere
+  std::function<void(torch::Tensor &)> collect_ghosts;     // add each ghost's row to its centre's
+};
+
+class Model {
+ public:
+  // From the bytes of a model file; checks its version and runs its self-test. Throws ModelError.
+  explicit Model(const std::string &bytes);
+
+  // Every process has to call this, also those without atoms: the exchanges are collective. Throws ModelError.
+  Prediction evaluate(const Graph &graph, const Exchange &exchange);
+
+  // Bytes of the widest row that is exchanged.
+  size_t widest_row() const;
+
+  std::vector<std::string> type_names;
+  std::vector<std::vector<double>> pair_cutoffs;    // (species, species) Å
+  double cutoff;                                    // Å, the longest
+
+ private:
+  void read_attributes();
+  void self_test();
+  torch::jit::Module module;
+  int64_t n_layers;
+  std::vector<int64_t> feature_dims;
+  torch::Dtype dtype;
+};
+
+void set_threads(int threads);
+
+}    // namespace equipot

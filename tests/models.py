@@ -1,0 +1,78 @@
+"""Small random models and structures for the tests, and the plain way from a structure to the model's input."""
+
+import numpy as np
+import torch
+from ase import Atoms
+from numpy.typing import NDArray
+
+from equipot.config import ModelConfig
+from equipot.data.neighbours import neighbour_list
+from equipot.potential import Potential
+from equipot.spec import PotentialSpec
+
+# Hidden features of every kind: natural parity, both parities, SO(3)-style, uneven channels, gaps in l, scalars only.
+KINDS = {
+    "natural": {"l_max": 2, "features": [4, 3, 2]},
+    "full": {"l_max": 2, "features": [4, 3, 2], "parity": "full"},
+    "even": {"l_max": 2, "features": [4, 3, 2], "parity": "even"},
+    "gaps": {"irreps": "5x0e+2x2e+3x1o+1x1e", "n_layers": 3},
+    "l4": {"l_max": 4, "features": 2},
+    "scalar": {"l_max": 0, "features": 4},
+    "extras": {
+        "l_max": 1,
+        "features": [4, 3],
+        "zbl": True,
+        "readout_hidden": 5,
+        "pair_cutoffs": {"Si-O": 3.1},
+        "envelope": "xplor",
+        "spline": "quintic",
+        "radial_depth": 2,
+    },
+}
+
+
+def make_potential(seed: int = 0, species: tuple[str, ...] = ("Si", "O"), **model: object) -> Potential:
+    """A potential with random weights; `model` are keys of the model section of a config."""
+    options = {"preset": "tiny", "cutoff": 4.0, "dtype": "float64", **model}
+    n = len(species)
+    spec = PotentialSpec.from_config(
+        ModelConfig.model_validate(options),
+        list(species),
+        e0=[-1.5 - s for s in range(n)],
+        scales=[0.9 + 0.2 * s for s in range(n)],
+        neighbours=[11.0 + s for s in range(n)],
+    )
+    return Potential(spec, seed=seed)
+
+
+def random_atoms(n: int = 6, seed: int = 0, pbc: bool | tuple = True, species: tuple[str, ...] = ("Si", "O")) -> Atoms:
+    """Atoms in a skewed box of 5 Å, no two closer than 1.2 Å."""
+    rng = np.random.default_rng(seed)
+    cell = 5.0 * np.eye(3) + rng.uniform(-0.7, 0.7, (3, 3))
+    while True:
+        atoms = Atoms(rng.choice(species, n), scaled_positions=rng.random((n, 3)), cell=cell, pbc=pbc)
+        distances = atoms.get_all_distances(mic=bool(np.all(pbc))) + 9 * np.eye(n)
+        if distances.min() > 1.2:
+            return atoms
+
+
+def model_input(
+    potential: Potential, atoms: Atoms, cutoff: float | None = None
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """(species, edge_index, edge_vectors) of a structure."""
+    edge_index, _, vectors = neighbour_list(
+        atoms.positions, np.asarray(atoms.cell), atoms.pbc, cutoff or potential.cutoff
+    )[:3]
+    species = [potential.type_names.index(s) for s in atoms.symbols]
+    return torch.tensor(species, dtype=torch.int64), torch.as_tensor(edge_index), torch.as_tensor(vectors)
+
+
+def energy(potential: Potential, atoms: Atoms) -> float:
+    return float(potential(*model_input(potential, atoms)).sum().detach())
+
+
+def random_rotation(seed: int = 0) -> NDArray:
+    """A proper rotation matrix."""
+    from scipy.spatial.transform import Rotation
+
+    return Rotation.random(rng=np.random.default_rng(seed)).as_matrix()
