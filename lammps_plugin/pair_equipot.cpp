@@ -183,7 +183,11 @@ void PairEquipot::init_style()
     energy_unit = kcal_per_mol;
   else
     error->all(FLERR, std::string("pair_style equipot works in units metal or real, not ") + update->unit_style);
-  refuse_missing_neighbours();
+  if (atom->nbonds > 0)
+    for (int k = 1; k <= 3; ++k)
+      if (force->special_lj[k] == 0.0 && force->special_coul[k] == 0.0)
+        error->all(FLERR, "special_bonds removes bonded neighbours, which pair_style equipot needs; "
+                          "use special_bonds lj/coul 1.0 1.0 1.0");
 
   comm_forward = comm_reverse = static_cast<int>(words(model->widest_row()));
   // pair_style hybrid copied these when this style did not know them yet, and buffers get the wrapper's size.
@@ -193,29 +197,6 @@ void PairEquipot::init_style()
   neighbor->add_request(this, NeighConst::REQ_FULL);
 }
 
-// Neighbours that LAMMPS leaves out of its list would change the energy without a word.
-void PairEquipot::refuse_missing_neighbours()
-{
-  if (atom->nbonds > 0)
-    for (int k = 1; k <= 3; ++k)
-      if (force->special_lj[k] == 0.0 && force->special_coul[k] == 0.0)
-        error->all(FLERR, "special_bonds removes bonded neighbours, which pair_style equipot needs; "
-                          "use special_bonds lj/coul 1.0 1.0 1.0");
-  if (neighbor->includegroup)
-    error->all(FLERR, "neigh_modify include hides atoms that pair_style equipot needs");
-}
-
-void PairEquipot::init_list(int, NeighList *pointer)
-{
-  list = pointer;
-  if (!list->ijskip) return;
-  for (int i = 1; i <= atom->ntypes; ++i)
-    for (int j = i; j <= atom->ntypes; ++j)
-      if (species_of_type[i] >= 0 && species_of_type[j] >= 0 && list->ijskip[i][j])
-        error->all(FLERR, "atom types " + std::to_string(i) + " and " + std::to_string(j) + " both belong to " +
-                          "pair_style equipot, but their pair was given to another style; use hybrid/overlay");
-}
-
 double PairEquipot::init_one(int i, int j)
 {
   int a = species_of_type[i], b = species_of_type[j];
@@ -223,14 +204,27 @@ double PairEquipot::init_one(int i, int j)
   return std::max(model->pair_cutoffs[a][b], model->pair_cutoffs[b][a]);
 }
 
+// Neighbours that LAMMPS leaves out of its list would change the energy without a word. Known only after init_style:
+// fixes exclude atoms by themselves, and the skipped pairs of pair_style hybrid are entered last.
+void PairEquipot::refuse_missing_neighbours()
+{
+  if (neighbor->exclude)
+    error->all(FLERR, "neigh_modify exclude (or a fix that uses it) hides neighbours that pair_style equipot needs");
+  if (neighbor->includegroup)
+    error->all(FLERR, "neigh_modify include hides atoms that pair_style equipot needs");
+  if (!list->ijskip) return;
+  for (int i = 1; i <= atom->ntypes; ++i)
+    for (int j = i; j <= atom->ntypes; ++j)
+      if (species_of_type[i] >= 0 && species_of_type[j] >= 0 && list->ijskip[i][j])
+        error->all(FLERR, "atom types " + std::to_string(i) + " and " + std::to_string(j) + " both belong to " +
+                              "pair_style equipot, but their pair was given to another style; use hybrid/overlay");
+}
+
 // After a failure on one process the others wait in an exchange: error->one stops them all.
 void PairEquipot::compute(int eflag, int vflag)
 {
   ev_init(eflag, vflag);
-  // Also set by fixes during a run, hence not in init_style.
-  if (neighbor->exclude)
-    error->all(FLERR, "neigh_modify exclude (or a fix that uses it) hides neighbours that pair_style equipot needs");
-
+  refuse_missing_neighbours();
   number_atoms();
   build_edges();
   equipot::Graph graph{n_centres, static_cast<std::int64_t>(atom_of_row.size()),

@@ -24,7 +24,6 @@ class PairEquipot : public Pair {
   void settings(int, char **) override;
   void coeff(int, char **) override;
   void init_style() override;
-  void init_list(int, class NeighList *) override;
   double init_one(int, int) override;
   void compute(int, int) override;
   double memory_usage() override;

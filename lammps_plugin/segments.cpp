@@ -1,5 +1,7 @@
 #include "segments.h"
 
+#include "operations.h"
+
 #include <algorithm>
 #include <sstream>
 
@@ -22,8 +24,9 @@ std::string sentence(const std::string &what)
   std::string line, last;
   while (std::getline(lines, line))
     if (line.find_first_not_of(" \t\r") != std::string::npos) last = line;
-  const std::string label = "RuntimeError: ";
-  return last.compare(0, label.size(), label) == 0 ? last.substr(label.size()) : last;
+  const std::string label = "RuntimeError: ";    // or builtins.RuntimeError, when the model itself raised it
+  size_t at = last.find(label);
+  return at == std::string::npos ? last : last.substr(at + label.size());
 }
 
 std::string sentence(const std::exception &error)
@@ -61,12 +64,19 @@ Tensor leaf(const Tensor &values) { return values.detach().requires_grad_(true);
 
 Model::Model(const std::string &bytes)
 {
+  std::string foreign;
+  try {
+    foreign = foreign_operation(bytes);
+  } catch (const std::exception &error) {
+    throw ModelError("is damaged or no model file (" + sentence(error) + ")");
+  }
+  if (!foreign.empty()) throw ModelError("calls '" + foreign + "', which no model needs; refused");
   try {
     std::istringstream stream(bytes);
     module = torch::jit::load(stream, torch::kCPU);
     module.eval();
   } catch (const std::exception &error) {
-    throw ModelError("is not a model file that torch " TORCH_VERSION " can read (" + sentence(error) + ")");
+    throw ModelError("is no model file that torch " TORCH_VERSION " can read (" + sentence(error) + ")");
   }
   if (!module.hasattr("format_version"))
     throw ModelError("is a TorchScript file but no equipot model: it has no format_version");

@@ -19,9 +19,6 @@ from equipot.errors import DataError
 
 __all__ = ["LabelKeys", "expand", "iter_frames", "read_frames"]
 
-# Formats of ASE whose readers unpickle or execute what they find in the file.
-_REFUSED = {"py", "bundletrajectory", "oldtraj"}
-
 
 def read_frames(patterns: Sequence[str], keys: LabelKeys | None = None) -> list[Frame]:
     """All frames of all files; see iter_frames."""
@@ -74,10 +71,6 @@ def _iter_atoms(path: Path) -> Iterator[Atoms]:
         raise DataError(f"{path}: the file is empty")
     try:
         form = filetype(str(path))
-        if form in _REFUSED:
-            raise DataError(
-                f"{path}: files of the format '{form}' can run code when read; convert it to extxyz"
-            )
         if form in ("extxyz", "xyz"):
             yield from iter_extxyz(path)
         elif path.suffix == ".xz":

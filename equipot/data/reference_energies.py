@@ -100,7 +100,7 @@ def _fit(fractions: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, list[st
         reason = "fewer compositions than elements"
     else:
         reason = "compositions are collinear"
-    present = fractions.any(axis=0)
+    present = fractions.max(axis=0) > 0
     phrases = []
     for e in range(k):
         if not present[e]:

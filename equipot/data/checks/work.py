@@ -4,10 +4,10 @@ From frame A to frame B, along the straight line between them,
 
     E_B - E_A = ∫ (V σ:ε - Σ F·u)      ≈ trapezoid of both ends,
 
-with ε the strain that takes cell A to cell B and u the displacements beyond that strain (the trapezoidal rule is
-exact to third order in the step). So over many pairs the regression
+with ε the strain that takes cell A to cell B and u the displacements beyond that strain (the error of the
+trapezoidal rule is of third order in the step). So over many pairs the regression
 
-    ΔE = a·W_F + b·W_S
+    ΔE = a·W_F + b·W_S,    W_F = -½ Σ (F_A + F_B)·u,    W_S = ½ (V_A σ_A + V_B σ_B):ε
 
 must give a = b = 1. A flipped sign gives -1, and a wrong unit gives the ratio of the units.
 """
@@ -43,33 +43,35 @@ class Pairs:
     of_forces: np.ndarray  # Shape: (n,), eV, zero where a frame of the pair has no forces
     of_stress: np.ndarray  # Shape: (n,), eV
     volume: np.ndarray  # Shape: (n,), Å³, NaN unless fully periodic
+    n_atoms: np.ndarray  # Shape: (n,)
 
 
 def similar_pairs(frames: Sequence[Frame]) -> Pairs:
     """Each frame with its most similar one among those of the same atoms, cells and displacements permitting.
 
-    Frames without energy or forces are left out, and so are those whose cells differ where a stress is missing.
+    Frames without an energy are left out; so are pairs that moved and lack forces, or that are strained and
+    lack a stress.
     """
     groups: dict[tuple[bytes, bytes], list[Frame]] = {}
     for frame in frames:
-        if frame.energy is None or frame.forces is None or len(frame) == 0 or not _finite(frame):
+        if frame.energy is None or len(frame) == 0 or not _finite(frame):
             continue
         groups.setdefault((frame.numbers.tobytes(), frame.pbc.tobytes()), []).append(frame)
     rows = [row for members in groups.values() if len(members) > 1 for row in _pairs_of(members)]
-    table = np.array(rows, dtype=np.float64).reshape(-1, 4)
+    table = np.array(rows, dtype=np.float64).reshape(-1, 5)
     return Pairs(*table.T)
 
 
 def regress(pairs: Pairs) -> tuple[Factor | None, Factor | None]:
     """(a, b) of the regression above; None where the pairs do not determine one with confidence.
 
-    Confidence: at least three pairs, the work term varies by more than 2 meV, energy differences explained to
-    95 %, standard error below 15 % of the value.
+    Confidence: at least four pairs for each coefficient, energy differences explained to 95 %, a standard
+    error below 15 % of the value, and a term that explains more than 2 meV.
     """
     design = np.stack([pairs.of_forces, pairs.of_stress], axis=1)
-    used = [k for k in range(2) if np.ptp(design[:, k], initial=0.0) > 1e-6] if len(design) else []
+    used = [k for k in range(2) if np.abs(design[:, k]).max(initial=0.0) > 1e-6]
     n = len(design)
-    if not used or n < max(3, len(used) + 1):
+    if not used or n < 4 * len(used):
         return None, None
     scale = np.sqrt(np.mean(np.square(design[:, used]), axis=0))
     scaled = design[:, used] / scale
@@ -89,11 +91,13 @@ def regress(pairs: Pairs) -> tuple[Factor | None, Factor | None]:
 
 
 def _finite(frame: Frame) -> bool:
-    labels = [frame.energy, frame.forces, frame.positions, frame.cell, frame.stress if frame.stress is not None else 0.0]
+    stress = 0.0 if frame.stress is None else frame.stress
+    forces = 0.0 if frame.forces is None else frame.forces
+    labels = [frame.energy, forces, frame.positions, frame.cell, stress]
     return all(np.isfinite(np.asarray(x, dtype=np.float64)).all() for x in labels)
 
 
-def _pairs_of(frames: list[Frame]) -> list[tuple[float, float, float, float]]:
+def _pairs_of(frames: list[Frame]) -> list[tuple[float, ...]]:
     pbc = frames[0].pbc
     cells = np.stack([np.where(pbc[:, None], f.cell, np.eye(3)) for f in frames])
     positions = np.stack([f.positions for f in frames])
@@ -128,24 +132,35 @@ def _candidates(cells: np.ndarray) -> list[np.ndarray]:
         return [np.arange(n)] * n
     by_volume = np.argsort(np.abs(np.linalg.det(cells)), kind="stable")
     place = np.argsort(by_volume)
-    near = [{i - 1, i + 1, *by_volume[[max(place[i] - 1, 0), min(place[i] + 1, n - 1)]].tolist()} for i in range(n)]
+    near = [
+        {i - 1, i + 1, *by_volume[[max(place[i] - 1, 0), min(place[i] + 1, n - 1)]].tolist()}
+        for i in range(n)
+    ]
     return [np.array(sorted(j for j in s if 0 <= j < n and j != i)) for i, s in enumerate(near)]
 
 
 def _work(
     a: Frame, b: Frame, cell_a: np.ndarray, cell_b: np.ndarray, moved: np.ndarray
-) -> tuple[float, float, float, float] | None:
-    """(ΔE, W_F, W_S, volume) from a to b; `moved` are the displacements beyond the strain, in b's metric."""
-    assert a.energy is not None and b.energy is not None and a.forces is not None and b.forces is not None
+) -> tuple[float, ...] | None:
+    """(ΔE, W_F, W_S, volume, atoms) from a to b; `moved` are the changes of scaled coordinates times cell b.
+
+    With r = s·h and both r and h linear along the way, the displacement beyond the strain is Δs·h_b at a, and
+    Δs·h_a at b.
+    """
+    assert a.energy is not None
+    assert b.energy is not None
     change = cell_b - cell_a
     strained = np.abs(change).max() > 1e-7
-    in_a = moved @ np.linalg.inv(cell_b) @ cell_a
-    forces = -0.5 * float(np.sum(a.forces * in_a) + np.sum(b.forces * moved))
-    stress = 0.0
+    forces = stress = 0.0
+    if a.forces is not None and b.forces is not None:
+        moved_at_b = moved @ np.linalg.inv(cell_b) @ cell_a
+        forces = -0.5 * float(np.sum(a.forces * moved) + np.sum(b.forces * moved_at_b))
+    elif np.abs(moved).max() > 1e-4:
+        return None
     if strained:
         if a.stress is None or b.stress is None or not a.pbc.all():
             return None
         at_a = a.volume * np.sum(a.stress * np.linalg.solve(cell_a, change))
         at_b = b.volume * np.sum(b.stress * np.linalg.solve(cell_b, change))
         stress = 0.5 * float(at_a + at_b)
-    return b.energy - a.energy, forces, stress, 0.5 * (a.volume + b.volume)
+    return b.energy - a.energy, forces, stress, 0.5 * (a.volume + b.volume), float(len(a))

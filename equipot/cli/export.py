@@ -1,0 +1,28 @@
+"""`equipot export`: turn a training checkpoint into a model file."""
+
+import argparse
+
+from rich.console import Console
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Write a model file from a training checkpoint, load it in a fresh process and compare.\n"
+        "A training does this by itself at its end; this command serves checkpoints of unfinished ones."
+    )
+    parser.add_argument("checkpoint", help="e.g. runs/silicon/checkpoints/best.ckpt")
+    parser.add_argument("-o", "--output", required=True, metavar="model.pt", help="model file to write")
+    parser.add_argument("--dtype", choices=("float32", "float64"), help="precision of the network; default: as trained")
+
+
+def run(args: argparse.Namespace) -> int:
+    from equipot.export import load_model
+    from equipot.training.finish import export_checkpoint
+
+    export_checkpoint(args.checkpoint, args.output, dtype=args.dtype)
+    difference = load_model(args.output).self_test_difference
+    Console(highlight=False).print(
+        f"{args.output}: written, and read back in a fresh process; largest relative difference to the trained "
+        f"network {difference:.1e}"
+    )
+    return 0

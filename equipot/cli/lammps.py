@@ -1,0 +1,49 @@
+"""``equipot lammps``: build the LAMMPS plugin if needed and print how to use it."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from equipot.lammps import build_plugin, plugin_folder
+
+EXAMPLES = """examples:
+  equipot lammps --model runs/silicon/model.pt
+  equipot lammps --include ~/lammps/src
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EXAMPLES
+    parser.add_argument("--rebuild", action="store_true", help="compile again even if the plugin is there")
+    parser.add_argument("--include", metavar="DIR", help="headers of your own LAMMPS (its src folder)")
+    parser.add_argument(
+        "--mpi-include", metavar="DIR", help="folder of the mpi.h your LAMMPS was compiled with"
+    )
+    parser.add_argument("--model", metavar="FILE", help="model file to name in the printed input")
+
+
+def run(args: argparse.Namespace) -> int:
+    print("compiling the plugin unless it is there (half a minute) ...", file=sys.stderr)
+    plugin = build_plugin(force=args.rebuild, include=args.include, mpi_include=args.mpi_include)
+    print(f"the plugin is {plugin}", file=sys.stderr)
+    print(input_snippet(args.model, plugin), end="")
+    return 0
+
+
+def input_snippet(model: str | None, plugin: Path) -> str:
+    """Lines of a LAMMPS input that use the plugin, with the elements of the model file if one is given."""
+    elements = "Si O"
+    if model is not None:
+        from equipot.export.read import read_metadata  # torch takes a second to import
+
+        elements = " ".join(read_metadata(model).type_names)
+    # The lmp of the wheel loads what lies in the folder of the entry point without being told.
+    load = "" if str(plugin.parent) == plugin_folder() else f"plugin load {plugin}\n"
+    return (
+        "# units real works too; the elements are those of atom types 1, 2, ...\n"
+        "units metal\n"
+        "newton on\n"
+        f"{load}"
+        "pair_style equipot\n"
+        f"pair_coeff * * {model or 'model.pt'} {elements}\n"
+    )

@@ -1,0 +1,49 @@
+"""`equipot train`: fit a potential to labelled structures."""
+
+import argparse
+
+from rich.console import Console
+
+DESCRIPTION = """Fit a potential. The smallest config:
+
+  data:
+    train: train.extxyz
+    test: test.extxyz
+    validation_fraction: 0.1
+  model:
+    preset: small
+    cutoff: 5.0
+  training:
+    max_time: "00:30:00"
+    seed: 1
+  output: runs/silicon
+
+Every key has a manual: equipot train --keys. Any key can be given behind the file:
+
+  equipot train config.yaml training.max_epochs=200 model.preset=medium
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = DESCRIPTION
+    parser.add_argument("config", nargs="?", help="YAML config")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="values that replace those of the file")
+    parser.add_argument("--resume", action="store_true", help="continue from the last checkpoint in the output folder")
+    parser.add_argument("--overwrite", action="store_true", help="replace an earlier training in the output folder")
+    parser.add_argument("--keys", action="store_true", help="print all config keys with defaults and manual, and stop")
+
+
+def run(args: argparse.Namespace) -> int:
+    from equipot.config import load_config, manual
+    from equipot.errors import ConfigError
+
+    if args.keys:
+        Console(highlight=False).print(manual())
+        return 0
+    if args.config is None:
+        raise ConfigError("no config file was given; expected e.g. `equipot train config.yaml` (see --help)")
+    config = load_config(args.config, args.overrides)
+    from equipot.training.run import train
+
+    train(config, resume=args.resume, overwrite=args.overwrite)
+    return 0

@@ -1,0 +1,168 @@
+"""Sign and unit of forces and stresses, judged against the energies."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from ase import units
+
+from equipot.data.checks.report import Finding
+from equipot.data.checks.work import Factor, Pairs, regress, similar_pairs
+from equipot.data.frame import Frame, config_types
+
+_GPA = 1 / units.GPa  # GPa in one eV/Å³: 160.2
+_KCAL = units.mol / units.kcal  # kcal/mol in one eV: 23.06
+
+# What energy difference over work comes to when a unit is wrong.
+_FORCE_UNITS = {
+    1 / units.Bohr: "eV/Bohr (or energies and forces are both in Hartree atomic units)",
+    units.Hartree / units.Bohr: "Hartree/Bohr",
+    units.Rydberg / units.Bohr: "Rydberg/Bohr",
+    units.Hartree: "Hartree/Å",
+    units.Rydberg: "Rydberg/Å",
+    1 / _KCAL: "kcal/mol/Å",
+    1 / (4.184 * _KCAL): "kJ/mol/Å",
+}
+_STRESS_UNITS = {1 / _GPA: "GPa", 0.1 / _GPA: "kbar", units.Hartree / units.Bohr**3: "Hartree/Bohr³"}
+_ENERGY_UNITS = {
+    1 / units.Hartree: "Hartree",
+    1 / units.Rydberg: "Rydberg",
+    _KCAL: "kcal/mol",
+    4.184 * _KCAL: "kJ/mol",
+    1000.0: "meV",
+}
+_TOLERANCE = 0.12  # how close a factor must come to a known one
+_AGREEMENT = 0.25  # and how close to 1 counts as agreement: Pulay stress and large steps cost some per cent
+
+
+def check_work(frames: Sequence[Frame]) -> list[Finding]:
+    """Findings force-sign, force-unit, stress-sign, stress-unit.
+
+    Energy differences of similar frames decide (see work.py), over the whole set and in each config_type.
+    Where they cannot decide on the stress, pressure against volume and plain size are looked at.
+    """
+    has_forces = any(f.forces is not None for f in frames)
+    stressed = [f for f in frames if f.stress is not None and f.pbc.all() and np.isfinite(f.stress).all()]
+    findings, forces_known, stress_known = _judge(frames, "")
+    if not any(f.level == "error" for f in findings) and len(names := config_types(frames)) > 1:
+        for name in names:
+            group, *_ = _judge([f for f in frames if f.config_type == name], f" in config_type {name}")
+            findings += [f for f in group if f.level != "ok"]
+    if has_forces and not forces_known:
+        findings.append(
+            Finding(
+                "force-sign",
+                "note",
+                "sign and unit cannot be verified: no similar frames to compare energies of",
+            )
+        )
+    if stressed and not stress_known:
+        findings += _without_energies(stressed)
+    return findings
+
+
+def _judge(frames: Sequence[Frame], where: str) -> tuple[list[Finding], bool, bool]:
+    pairs = similar_pairs(frames)
+    force, stress = regress(pairs)
+    if force is not None and stress is not None:
+        common = _common_factor(force, stress, pairs)
+        if common:
+            message = f"forces and stresses agree with each other, but the energies{where} look like {common}"
+            return (
+                [Finding("energy-per-atom" if "atom" in common else "force-unit", "error", message)],
+                True,
+                True,
+            )
+    findings = []
+    if force is not None:
+        findings.append(_finding("force", "forces", "eV/Å", force, _FORCE_UNITS, where))
+    if stress is not None:
+        volume = float(np.nanmean(pairs.volume))
+        stress_units = {**_STRESS_UNITS, 1 / volume: "eV (a virial; virial_key divides it by -volume)"}
+        findings.append(_finding("stress", "stresses", "eV/Å³", stress, stress_units, where))
+    return findings, force is not None, stress is not None
+
+
+def _common_factor(force: Factor, stress: Factor, pairs: Pairs) -> str | None:
+    if abs(force.value / stress.value - 1) > _AGREEMENT or abs(force.value - 1) < _AGREEMENT:
+        return None
+    if np.ptp(pairs.n_atoms) == 0 and _near(force.value, 1 / pairs.n_atoms[0]):
+        return f"energies per atom (energy differences are 1/{pairs.n_atoms[0]:.0f} of the work)"
+    names = [name for factor, name in _ENERGY_UNITS.items() if _near(force.value, factor)]
+    return f"{' or '.join(names)} (factor {force.value:.3g})" if names else None
+
+
+def _finding(
+    name: str, plural: str, unit: str, factor: Factor, label_units: dict[float, str], where: str
+) -> Finding:
+    value = factor.value
+    evidence = (
+        f"energy differences of {factor.n_pairs} pairs of similar frames are {value:.3g} times their work"
+    )
+    if abs(value - 1) < _AGREEMENT:
+        return Finding(f"{name}-sign", "ok", f"sign and unit of the {plural} verified{where}: {evidence}")
+    flipped = "" if value > 0 else ", with the sign flipped"
+    if abs(abs(value) - 1) < _AGREEMENT:
+        must = "positive must mean tension" if name == "stress" else "they must be -dE/dr"
+        message = f"the sign of the {plural} is flipped{where} ({must}): {evidence}"
+        return Finding(f"{name}-sign", "error", message)
+    names = [n for f, n in label_units.items() if _near(abs(value), f)]
+    energies = [n for f, n in _ENERGY_UNITS.items() if _near(abs(value), f)]
+    if names or energies:
+        looks = [f"the {plural} look like {' or '.join(names)} instead of {unit}"] * bool(names)
+        looks += [f"the energies look like {' or '.join(energies)} instead of eV"] * bool(energies)
+        return Finding(f"{name}-unit", "error", f"{', or '.join(looks)}{flipped}{where}: {evidence}")
+    if value < 0:
+        message = f"the {plural} have the wrong sign and another size{where}: {evidence}; expected 1"
+        return Finding(f"{name}-sign", "error", message)
+    return Finding(
+        f"{name}-unit", "warning", f"energies and {plural} disagree{where}: {evidence}; expected 1"
+    )
+
+
+def _near(value: float, factor: float) -> bool:
+    return abs(value / factor - 1) < _TOLERANCE
+
+
+def _without_energies(frames: list[Frame]) -> list[Finding]:
+    sizes = np.array([np.abs(f.stress).max() for f in frames if f.stress is not None])
+    typical = float(np.median(sizes))
+    if typical > 1.0:
+        message = (
+            f"stresses are typically {typical:.3g} eV/Å³, {typical * _GPA:.0f} GPa: no solid's at ordinary "
+            "pressures; they look like GPa or kbar (1 eV/Å³ = 160.2 GPa = 1602 kbar), or a virial in eV"
+        )
+        return [Finding("stress-unit", "error", message)]
+    slope = _pressure_slope(frames)
+    if slope is not None and slope[0] < 0:
+        message = (
+            f"larger cells have more negative stress in {slope[1]} frames of one composition (correlation "
+            f"{slope[0]:.2f}); "
+            "stress must be positive in tension and so rise with the volume: its sign is flipped"
+        )
+        return [Finding("stress-sign", "error", message)]
+    if slope is not None:
+        message = (
+            f"stress rises with the volume in {slope[1]} frames (correlation {slope[0]:.2f}), as tension must"
+        )
+        return [
+            Finding("stress-sign", "ok", message),
+            Finding(
+                "stress-unit", "note", f"not verified; typical size {typical * _GPA:.3g} GPa if read as eV/Å³"
+            ),
+        ]
+    message = f"sign and unit cannot be verified; typical size {typical * _GPA:.3g} GPa if read as eV/Å³"
+    return [Finding("stress-sign", "note", message)]
+
+
+def _pressure_slope(frames: list[Frame]) -> tuple[float, int] | None:
+    """Correlation of mean stress with volume in the largest group of one composition, where it is clear."""
+    groups: dict[bytes, list[Frame]] = {}
+    for frame in frames:
+        groups.setdefault(np.sort(frame.numbers).tobytes(), []).append(frame)
+    members = max(groups.values(), key=len)
+    volume = np.array([f.volume for f in members])
+    trace = np.array([np.trace(f.stress) for f in members if f.stress is not None])
+    if len(members) < 10 or np.std(np.log(volume)) < 0.01 or np.std(trace) == 0:
+        return None
+    correlation = float(np.corrcoef(np.log(volume), trace)[0, 1])
+    return (correlation, len(members)) if abs(correlation) > 0.8 else None

@@ -1,0 +1,209 @@
+"""Which labels there are, whether they are numbers, and what the energies are counted from."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from equipot.data.checks.report import Finding, Level
+from equipot.data.checks.structures import list_frames
+from equipot.data.frame import Frame
+from equipot.data.reference_energies import reference_energies
+from equipot.data.species import SpeciesMap
+from equipot.data.split import is_isolated_atom
+
+
+def check_labels(frames: Sequence[Frame]) -> list[Finding]:
+    """Findings energies, forces, stresses, unread-keys."""
+    unread = Counter(key for f in frames for key in f.unread)
+    findings = [_energies(frames, unread), _forces(frames), _stresses(frames)]
+    kinds = {"energ": "energy_key", "force": "forces_key", "stress": "stress_key", "virial": "virial_key"}
+    have = {
+        "energ": any(f.energy is not None for f in frames),
+        "force": any(f.forces is not None for f in frames),
+        "stress": any(f.stress is not None for f in frames),
+    }
+    have["virial"] = have["stress"]
+    for key, count in sorted(unread.items()):
+        kind = next((k for k in kinds if k in key.lower()), "energ")
+        level: Level = "note" if have[kind] else "warning"
+        instead = f"; it is read with {kinds[kind]}: {key}" + (
+            "" if not have[kind] else " in place of what is read now"
+        )
+        findings.append(
+            Finding(
+                "unread-keys", level, f"'{key}' looks like a label in {count} frames and is not read{instead}"
+            )
+        )
+    if not unread:
+        findings.append(Finding("unread-keys", "ok", "no key that looks like a label is left unread"))
+    return findings
+
+
+def _energies(frames: Sequence[Frame], unread: Counter[str]) -> Finding:
+    without = [i for i, f in enumerate(frames) if f.energy is None]
+    keys = Counter(f.energy_key for f in frames if f.energy is not None)
+    if len(without) == len(frames):
+        near = [key for key in unread if "energ" in key.lower()]
+        hint = (
+            f"; '{near[0]}' looks like one: set energy_key: {near[0]}"
+            if near
+            else "; name their key as energy_key"
+        )
+        return Finding("energies", "error", f"no frame has an energy that was read{hint}")
+    described = " and ".join(f"'{key}' in {n}" for key, n in keys.most_common())
+    if len(keys) > 1:
+        return Finding("energies", "warning", f"energies are read from different keys: {described} frames")
+    if without:
+        message = f"{len(without)} of {len(frames)} frames have no energy: {list_frames(frames, without)}"
+        return Finding("energies", "warning", message, tuple(without))
+    return Finding("energies", "ok", f"energies of all {len(frames)} frames, read from '{next(iter(keys))}'")
+
+
+def _forces(frames: Sequence[Frame]) -> Finding:
+    without = [i for i, f in enumerate(frames) if f.forces is None and len(f) > 1]
+    if not any(f.forces is not None for f in frames):
+        message = "no frame has forces; a potential from energies alone needs far more frames"
+        return Finding("forces", "note", message)
+    if without:
+        message = f"{len(without)} of {len(frames)} frames have no forces: {list_frames(frames, without)}"
+        return Finding("forces", "note", message, tuple(without))
+    return Finding("forces", "ok", f"forces of {sum(f.forces is not None for f in frames)} frames")
+
+
+def _stresses(frames: Sequence[Frame]) -> Finding:
+    stressed = [i for i, f in enumerate(frames) if f.stress is not None]
+    lost = [i for i in stressed if not frames[i].pbc.all()]
+    periodic = sum(bool(f.pbc.all()) for f in frames)
+    if lost:
+        message = (
+            f"{len(lost)} frames have a stress but are not periodic in all directions, where it means "
+            f"nothing; it is not used: {list_frames(frames, lost)}"
+        )
+        return Finding("stresses", "warning", message, tuple(lost))
+    if not stressed:
+        level: Level = "note" if periodic else "ok"
+        return Finding(
+            "stresses", level, f"no frame has a stress ({periodic} of {len(frames)} are fully periodic)"
+        )
+    if len(stressed) < periodic:
+        return Finding(
+            "stresses", "note", f"stresses of {len(stressed)} out of {periodic} fully periodic frames"
+        )
+    return Finding("stresses", "ok", f"stresses of all {periodic} fully periodic frames")
+
+
+def check_finite(frames: Sequence[Frame]) -> list[Finding]:
+    """Finding finite: NaN or infinity anywhere is an error."""
+    what: dict[str, list[int]] = {}
+    for i, frame in enumerate(frames):
+        for name in ("positions", "cell", "energy", "forces", "stress"):
+            value = getattr(frame, name)
+            if value is not None and not np.isfinite(np.asarray(value, dtype=np.float64)).all():
+                what.setdefault(name, []).append(i)
+    if not what:
+        return [Finding("finite", "ok", "all positions, cells and labels are finite")]
+    return [
+        Finding(
+            "finite",
+            "error",
+            f"{name} of {len(bad)} frames hold NaN or infinity: {list_frames(frames, bad)}",
+            tuple(bad),
+        )
+        for name, bad in what.items()
+    ]
+
+
+def check_energy_kind(
+    frames: Sequence[Frame], e0: Mapping[str, float] | str | None = None
+) -> tuple[list[Finding], np.ndarray]:
+    """Findings energy-kind and energy-per-atom; and the energies per atom after E0.
+
+    Returns
+    -------
+    findings, and (n_frames,) eV/atom, NaN where there is no finite energy
+    """
+    residual = np.full(len(frames), np.nan)
+    usable = [i for i, f in enumerate(frames) if f.energy is not None and np.isfinite(f.energy) and len(f)]
+    if not usable:
+        return [], residual
+    species = SpeciesMap.of_numbers(frames[i].numbers for i in usable)
+    composition = np.array(
+        [np.bincount(species.index(frames[i].numbers), minlength=len(species)) for i in usable],
+        dtype=np.float64,
+    )
+    energy = np.array([frames[i].energy for i in usable], dtype=np.float64)
+    isolated = np.array([is_isolated_atom(frames[i]) for i in usable])
+    option = "auto" if e0 is None else e0
+    if isinstance(option, str) and option == "isolated":
+        option = "auto"  # what is missing there is the training's to say
+    values, source = reference_energies(composition, energy, isolated, species, option)
+    size = composition.sum(axis=1)
+    residual[usable] = (energy - composition @ values) / size
+    bulk = ~isolated
+    if not bulk.any():
+        return [Finding("energy-kind", "note", "all frames are isolated atoms")], residual
+    fixed = all(s == "given" or s.startswith("isolated") for s in source)
+    finding = _kind(
+        residual[usable][bulk], (energy / size)[bulk], energy[isolated], fixed, isinstance(option, Mapping)
+    )
+    return [finding, *_per_atom(composition[bulk], energy[bulk])], residual
+
+
+def _kind(
+    binding: np.ndarray, per_atom: np.ndarray, isolated: np.ndarray, fixed: bool, given: bool
+) -> Finding:
+    mean, lowest = float(binding.mean()), float(per_atom.mean())
+    if fixed:
+        if mean > 2.0 or mean < -20.0:
+            whose = "given E0" if given else "isolated atoms"
+            message = (
+                f"with the {whose} the mean energy is {mean:+.2f} eV/atom relative to free atoms, and "
+                "bound matter lies between -10 and 0: reference energies were subtracted already, or belong "
+                "to another method or unit"
+            )
+            return Finding("energy-kind", "error", message)
+        if len(isolated) and np.abs(isolated).max() < 1e-6:
+            message = (
+                f"cohesive energies: isolated atoms are at zero, the others at {mean:.2f} eV/atom on average"
+            )
+            return Finding("energy-kind", "ok", message)
+        return Finding(
+            "energy-kind", "ok", f"total energies; {mean:.2f} eV/atom on average relative to free atoms"
+        )
+    if abs(lowest) < 0.5 and per_atom.min() < 0 < per_atom.max():
+        message = (
+            f"energies per atom scatter about zero (mean {lowest:+.3f} eV): a reference was subtracted "
+            "already; E0 must be fitted or zero, not given as total energies of atoms"
+        )
+        return Finding("energy-kind", "note", message)
+    if -15 < lowest < 0:
+        message = f"{lowest:.2f} eV/atom on average: cohesive, or relative to a code's reference atoms"
+        return Finding("energy-kind", "ok", message)
+    if lowest >= 0:
+        message = (
+            f"{lowest:+.2f} eV/atom on average, positive: neither total nor cohesive energies of bound matter"
+        )
+        return Finding("energy-kind", "warning", message)
+    return Finding("energy-kind", "ok", f"total energies, {lowest:.2f} eV/atom on average")
+
+
+def _per_atom(composition: np.ndarray, energy: np.ndarray) -> list[Finding]:
+    """Energies that follow the composition but not the number of atoms were divided by it."""
+    size = composition.sum(axis=1)
+    if size.max() < 1.5 * size.min() or len(energy) < composition.shape[1] + 3:
+        return []
+    fractions = composition / size[:, None]
+
+    def misfit(design: np.ndarray, target: np.ndarray) -> float:
+        solution, *_ = np.linalg.lstsq(design, target, rcond=1e-8)
+        return float(np.std(target - design @ solution))
+
+    extensive, intensive = misfit(fractions, energy / size), misfit(fractions, energy)
+    if intensive < 0.1 * extensive:
+        message = (
+            "energies do not grow with the number of atoms: they look like energies per atom; expected those "
+            "of whole structures (eV)"
+        )
+        return [Finding("energy-per-atom", "error", message)]
+    return []

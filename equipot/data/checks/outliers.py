@@ -1,0 +1,93 @@
+"""Labels far from all others, and forces that do not sum to zero."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from equipot.data.checks.report import Finding
+from equipot.data.checks.structures import list_frames
+from equipot.data.frame import Frame
+from equipot.data.split import is_isolated_atom
+
+
+def check_energy_outliers(frames: Sequence[Frame], per_atom: np.ndarray) -> list[Finding]:
+    """Finding energy-outliers.
+
+    per_atom : (n_frames,) eV/atom after E0, NaN where there is none. An outlier is further from the median
+    than 1 eV/atom and than 15 times the median deviation.
+    """
+    known = np.isfinite(per_atom) & ~np.array([is_isolated_atom(f) for f in frames], dtype=bool)
+    if known.sum() < 5:
+        return []
+    distance = np.abs(per_atom - np.median(per_atom[known]))
+    far = max(1.0, 15 * float(np.median(distance[known])))
+    found = np.flatnonzero(known & (distance > far))
+    if len(found) == 0:
+        return [
+            Finding(
+                "energy-outliers",
+                "ok",
+                f"all energies within {distance[known].max():.3g} eV/atom of the median",
+            )
+        ]
+    worst = found[np.argsort(-distance[found])].tolist()
+    message = (
+        f"{len(found)} frames are more than {far:.3g} eV/atom from the median "
+        f"(up to {distance[worst[0]]:.3g}): {list_frames(frames, worst)}"
+    )
+    return [Finding("energy-outliers", "warning", message, tuple(worst))]
+
+
+def check_forces(frames: Sequence[Frame]) -> list[Finding]:
+    """Findings net-force and force-outliers, of frames with finite forces."""
+    with_forces = [
+        i for i, f in enumerate(frames) if f.forces is not None and len(f) and np.isfinite(f.forces).all()
+    ]
+    if not with_forces:
+        return []
+    arrays = {i: np.asarray(frames[i].forces, dtype=np.float64) for i in with_forces}
+    components = np.concatenate([a.ravel() for a in arrays.values()])
+    rms = float(np.sqrt(np.mean(np.square(components))))
+    largest = np.array([np.linalg.norm(arrays[i], axis=1).max() for i in with_forces])
+    net = np.array([np.linalg.norm(arrays[i].sum(axis=0)) / len(frames[i]) for i in with_forces])
+    return [_net_force(frames, with_forces, net, rms), _large_forces(frames, with_forces, largest, rms)]
+
+
+def _net_force(frames: Sequence[Frame], indices: list[int], net: np.ndarray, rms: float) -> Finding:
+    # A fraction of the set's rms force, but never stricter than a DFT code's own noise.
+    some, much = 0.03 * rms + 2e-3, 0.3 * rms + 0.02
+    order = np.argsort(-net)
+    huge = [indices[k] for k in order if net[k] > much]
+    large = [indices[k] for k in order if net[k] > some]
+    worst = f"up to {net.max():.3g} eV/Å per atom, rms force {rms:.3g}"
+    if huge:
+        message = (
+            f"forces of {len(huge)} frames do not sum to zero ({worst}), as they must without outer "
+            f"fields; were those of fixed atoms set to zero? {list_frames(frames, huge)}"
+        )
+        return Finding("net-force", "error", message, tuple(huge))
+    if large:
+        message = (
+            f"forces of {len(large)} frames do not quite sum to zero ({worst}): {list_frames(frames, large)}"
+        )
+        return Finding("net-force", "warning", message, tuple(large))
+    return Finding("net-force", "ok", f"forces sum to zero within {net.max():.2g} eV/Å per atom")
+
+
+def _large_forces(frames: Sequence[Frame], indices: list[int], largest: np.ndarray, rms: float) -> Finding:
+    if rms == 0:
+        return Finding(
+            "force-outliers", "note", "all forces are exactly zero; fine for symmetric crystals alone"
+        )
+    limit = max(50.0, 30 * float(np.median(largest)))
+    order = np.argsort(-largest)
+    found = [indices[k] for k in order if largest[k] > limit]
+    if found:
+        message = (
+            f"{len(found)} frames have forces above {limit:.3g} eV/Å "
+            f"(up to {largest.max():.3g}, rms {rms:.3g}): {list_frames(frames, found)}"
+        )
+        return Finding("force-outliers", "warning", message, tuple(found))
+    return Finding(
+        "force-outliers", "ok", f"the largest force is {largest.max():.3g} eV/Å, the rms component {rms:.3g}"
+    )

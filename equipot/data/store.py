@@ -1,0 +1,240 @@
+"""Graphs on disk, for sets that do not fit into memory.
+
+A store is a folder of plain arrays: one binary file per field, all graphs behind one another, and `index.npy`
+with where each graph begins. Reading maps the files into memory; the operating system keeps what is used.
+Nothing in it can execute code. A store is written into a folder beside its final place and renamed when it is
+complete, so a folder of the final name is always whole.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+import torch
+
+from equipot.data.frame import Frame
+from equipot.data.graph import Graph, graph_from_frame
+from equipot.data.species import SpeciesMap
+from equipot.errors import DataError
+
+_VERSION = 1
+# Per atom, per edge and per graph: field, type, numbers in a row.
+_ATOM_FIELDS = {"species": ("<i4", 1), "forces": ("<f8", 3)}
+_EDGE_FIELDS = {"neighbours": ("<i4", 2), "edge_vectors": ("<f8", 3)}
+_GRAPH = np.dtype(
+    [
+        ("first_atom", "<i8"),
+        ("n_atoms", "<i8"),
+        ("first_edge", "<i8"),
+        ("n_edges", "<i8"),
+        ("volume", "<f8"),
+        ("energy", "<f8"),
+        ("stress", "<f8", (3, 3)),
+        ("has_energy", "?"),
+        ("has_forces", "?"),
+        ("has_stress", "?"),
+        ("config_type", "<i4"),
+    ]
+)
+
+
+class GraphStore(Sequence[Graph]):
+    """A sequence of graphs read from a folder that `build` has written.
+
+    Raises DataError when the folder is no store, of another version, or damaged.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self.key, totals = _read_header(self.path)
+        try:
+            self._graphs = np.load(self.path / "index.npy", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise DataError(
+                f"{self.path}: the store's index cannot be read ({error}); delete the folder"
+            ) from None
+        if self._graphs.dtype != _GRAPH or len(self._graphs) != totals["graphs"]:
+            raise DataError(
+                f"{self.path}: the store's index is damaged; delete the folder to have it built again"
+            )
+        self._arrays: dict[str, np.ndarray] = {}
+        for fields, total in ((_ATOM_FIELDS, totals["atoms"]), (_EDGE_FIELDS, totals["edges"])):
+            for name, (kind, width) in fields.items():
+                self._arrays[name] = _mapped(self.path / f"{name}.bin", kind, (total, width))
+
+    @classmethod
+    def build(
+        cls,
+        path: str | Path,
+        frames: Iterable[Frame],
+        species: SpeciesMap,
+        cutoff: float,
+        pair_cutoffs: Mapping[str, float] | None = None,
+        groups: Sequence[str] | None = None,
+        source: str = "",
+    ) -> "GraphStore":
+        """Write the graphs of frames, one frame in memory at a time, and open the result.
+
+        Parameters
+        ----------
+        path : folder of the store; a complete one already there is replaced only when the new one is complete
+        species, cutoff, pair_cutoffs, groups : as in graph_from_frame
+        source : anything that identifies the frames; `open_or_build` compares it
+
+        Raises DataError when the disk is full or cannot be written, and whatever graph_from_frame raises;
+        the partial store is removed.
+        """
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+        try:
+            key = store_key(species, cutoff, pair_cutoffs, groups, source)
+            _write(partial, (graph_from_frame(f, species, cutoff, pair_cutoffs, groups) for f in frames), key)
+            _replace(partial, path)
+        except OSError as error:
+            raise DataError(
+                f"{path}: the graph store cannot be written ({error.strerror or error}); make room, or set "
+                "data.stream to false to keep the graphs in memory"
+            ) from None
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        return cls(path)
+
+    @classmethod
+    def open_or_build(
+        cls,
+        path: str | Path,
+        frames: Iterable[Frame],
+        species: SpeciesMap,
+        cutoff: float,
+        pair_cutoffs: Mapping[str, float] | None = None,
+        groups: Sequence[str] | None = None,
+        source: str = "",
+    ) -> "GraphStore":
+        """The store at `path` if it is whole and was built with these arguments, else a new one."""
+        with contextlib.suppress(DataError):
+            store = cls(path)
+            if store.key == store_key(species, cutoff, pair_cutoffs, groups, source):
+                return store
+        return cls.build(path, frames, species, cutoff, pair_cutoffs, groups, source)
+
+    def __len__(self) -> int:
+        return len(self._graphs)
+
+    @overload
+    def __getitem__(self, i: int) -> Graph: ...
+    @overload
+    def __getitem__(self, i: slice) -> list[Graph]: ...
+    def __getitem__(self, i: int | slice) -> Graph | list[Graph]:
+        if isinstance(i, slice):
+            return [self[k] for k in range(*i.indices(len(self)))]
+        row = self._graphs[i]
+        atoms = slice(int(row["first_atom"]), int(row["first_atom"] + row["n_atoms"]))
+        edges = slice(int(row["first_edge"]), int(row["first_edge"] + row["n_edges"]))
+        neighbours = self._arrays["neighbours"][edges]
+        return Graph(
+            species=torch.from_numpy(self._arrays["species"][atoms, 0].astype(np.int64)),
+            edge_index=torch.from_numpy(np.array(neighbours.T, order="C")),
+            edge_vectors=torch.from_numpy(np.array(self._arrays["edge_vectors"][edges])),
+            volume=torch.tensor(float(row["volume"]), dtype=torch.float64),
+            energy=torch.tensor(float(row["energy"]), dtype=torch.float64),
+            forces=torch.from_numpy(np.array(self._arrays["forces"][atoms])),
+            stress=torch.from_numpy(np.array(row["stress"])),
+            has_energy=bool(row["has_energy"]),
+            has_forces=bool(row["has_forces"]),
+            has_stress=bool(row["has_stress"]),
+            config_type=int(row["config_type"]),
+        )
+
+    def __iter__(self) -> Iterator[Graph]:
+        return (self[i] for i in range(len(self)))
+
+    def n_edges(self) -> np.ndarray:
+        """(n_graphs,) int64, edges of every graph, for building batches of even size."""
+        return np.array(self._graphs["n_edges"])
+
+
+def store_key(
+    species: SpeciesMap,
+    cutoff: float,
+    pair_cutoffs: Mapping[str, float] | None = None,
+    groups: Sequence[str] | None = None,
+    source: str = "",
+) -> dict[str, Any]:
+    """What a store depends on, as plain JSON values."""
+    return {
+        "species": list(species.names),
+        "cutoff": float(cutoff),
+        "pair_cutoffs": {k: float(v) for k, v in sorted((pair_cutoffs or {}).items())},
+        "groups": list(groups or []),
+        "source": source,
+    }
+
+
+def _write(folder: Path, graphs: Iterable[Graph], key: dict[str, Any]) -> None:
+    rows: list[np.ndarray] = []
+    n_atoms = n_edges = 0
+    with contextlib.ExitStack() as stack:
+        files = {
+            n: stack.enter_context(open(folder / f"{n}.bin", "wb")) for n in (*_ATOM_FIELDS, *_EDGE_FIELDS)
+        }
+        for graph in graphs:
+            files["species"].write(graph.species.numpy().astype("<i4").tobytes())
+            files["forces"].write(graph.forces.numpy().astype("<f8").tobytes())
+            files["neighbours"].write(graph.edge_index.numpy().T.astype("<i4").tobytes())
+            files["edge_vectors"].write(graph.edge_vectors.numpy().astype("<f8").tobytes())
+            row = np.zeros((), dtype=_GRAPH)
+            row["first_atom"], row["n_atoms"] = n_atoms, graph.n_atoms
+            row["first_edge"], row["n_edges"] = n_edges, graph.n_edges
+            for name in ("volume", "energy", "stress"):
+                row[name] = getattr(graph, name).numpy()
+            for name in ("has_energy", "has_forces", "has_stress", "config_type"):
+                row[name] = getattr(graph, name)
+            rows.append(row)
+            n_atoms += graph.n_atoms
+            n_edges += graph.n_edges
+        for file in files.values():
+            file.flush()
+            os.fsync(file.fileno())
+    np.save(folder / "index.npy", np.array(rows, dtype=_GRAPH), allow_pickle=False)
+    header = {"equipot_graph_store": _VERSION, "key": key}
+    header["totals"] = {"graphs": len(rows), "atoms": n_atoms, "edges": n_edges}
+    (folder / "store.json").write_text(json.dumps(header, indent=1))
+
+
+def _replace(partial: Path, path: Path) -> None:
+    """Rename `partial` to `path`; a folder there before is removed only if it holds nothing but a store."""
+    if path.exists():
+        known = {"store.json", "index.npy"} | {f"{n}.bin" for n in (*_ATOM_FIELDS, *_EDGE_FIELDS)}
+        if not path.is_dir() or any(child.name not in known for child in path.iterdir()):
+            raise DataError(f"{path}: exists and is not a graph store; choose another place")
+        shutil.rmtree(path)
+    partial.rename(path)
+
+
+def _read_header(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
+    try:
+        header = json.loads((path / "store.json").read_text())
+        version, key, totals = header["equipot_graph_store"], header["key"], header["totals"]
+        totals = {name: int(totals[name]) for name in ("graphs", "atoms", "edges")}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise DataError(f"{path}: not a complete graph store; it has to be built again") from None
+    if version != _VERSION:
+        raise DataError(f"{path}: a graph store of version {version}; expected {_VERSION}: build it again")
+    return key, totals
+
+
+def _mapped(path: Path, kind: str, shape: tuple[int, int]) -> np.ndarray:
+    size = int(np.prod(shape)) * np.dtype(kind).itemsize
+    found = path.stat().st_size if path.is_file() else -1
+    if found != size:
+        raise DataError(f"{path}: {found} bytes, expected {size}; the store is damaged, delete its folder")
+    if size == 0:  # an empty file cannot be mapped
+        return np.zeros(shape, dtype=kind)
+    return np.memmap(path, dtype=kind, mode="r", shape=shape)

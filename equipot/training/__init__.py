@@ -1,0 +1,1 @@
+"""Fitting a potential: loss, metrics, Lightning module, callbacks, and the run from config to model file."""

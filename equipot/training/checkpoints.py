@@ -1,0 +1,93 @@
+"""Checkpoints: plain state, written whole or not at all, and read without running anything in them."""
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+
+from equipot.errors import ModelFileError
+from equipot.potential import Potential
+from equipot.spec import PotentialSpec
+
+
+class Checkpoints(pl.Callback):
+    """Writes last.ckpt after every epoch, and best.ckpt where the score is the lowest so far."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.best = float("inf")
+        self.best_epoch = -1
+        self.epochs_since_best = 0
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        score = pl_module.results["score"]  # type: ignore[union-attr, index]
+        better = score < self.best
+        if better:
+            self.best, self.best_epoch, self.epochs_since_best = score, trainer.current_epoch, 0
+        else:
+            self.epochs_since_best += 1
+        names = ["best.ckpt", "last.ckpt"] if better else ["last.ckpt"]
+        for name in names:
+            self._save(trainer, self.folder / name)
+
+    @staticmethod
+    def _save(trainer: pl.Trainer, path: Path) -> None:
+        temporary = path.with_suffix(".tmp")
+        try:
+            trainer.save_checkpoint(temporary)
+            if trainer.is_global_zero:
+                with open(temporary, "rb") as file:
+                    os.fsync(file.fileno())
+                os.replace(temporary, path)
+        except (OSError, RuntimeError) as error:
+            temporary.unlink(missing_ok=True)
+            reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+            raise OSError(
+                28, f"checkpoint could not be written ({reason}); the previous one is kept", str(path)
+            ) from None
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best, "best_epoch": self.best_epoch, "epochs_since_best": self.epochs_since_best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best, self.best_epoch = state_dict["best"], state_dict["best_epoch"]
+        self.epochs_since_best = state_dict["epochs_since_best"]
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """The content of a checkpoint, tensors and plain values only.
+
+    Raises ModelFileError when there is none, or when it is damaged, foreign, or wants to run code.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise ModelFileError(f"{path}: no such checkpoint")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError) as error:
+        unsafe = isinstance(error, pickle.UnpicklingError) and "Unsupported" in str(error)
+        what = (
+            "holds more than tensors and plain values; refused" if unsafe else "damaged, or not a checkpoint"
+        )
+        raise ModelFileError(f"{path}: {what}") from None
+    if not isinstance(checkpoint, dict) or "equipot" not in checkpoint:
+        raise ModelFileError(f"{path}: not a checkpoint of equipot; expected one written by `equipot train`")
+    if checkpoint["equipot"].get("version") != 1:
+        version = checkpoint["equipot"].get("version")
+        raise ModelFileError(
+            f"{path}: checkpoint version {version}, this equipot reads 1; install a newer equipot"
+        )
+    return checkpoint
+
+
+def potential_of(checkpoint: dict[str, Any]) -> Potential:
+    """The trained network of a checkpoint: the average of the weights where there is one."""
+    potential = Potential(PotentialSpec.from_dict(checkpoint["equipot"]["description"]["spec"]))
+    weights = checkpoint["state_dict"]
+    averaged = "average.module."
+    prefix = averaged if any(name.startswith(averaged) for name in weights) else "potential."
+    potential.load_state_dict({n[len(prefix) :]: w for n, w in weights.items() if n.startswith(prefix)})
+    return potential

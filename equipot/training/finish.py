@@ -1,0 +1,83 @@
+"""What a training leaves behind: the exported model, its evaluation, and the plot of how it got there."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from equipot.analysis.learning import plot_learning
+from equipot.config import Config
+from equipot.data.loading import DataSets
+from equipot.errors import ModelFileError
+from equipot.export import write_model
+from equipot.potential import Potential
+from equipot.training.checkpoints import potential_of, read_checkpoint
+from equipot.training.log import read_metrics
+from equipot.training.progress import clock
+
+
+def export_checkpoint(checkpoint: str | Path, path: str | Path, dtype: str | None = None) -> Path:
+    """Write the trained network of a checkpoint as a model file, with all that the checkpoint knows of its origin.
+
+    dtype: "float32" or "float64", if not the network's own.
+    Raises ModelFileError for a checkpoint that cannot be read or a model file that does not reproduce it.
+    """
+    state = read_checkpoint(checkpoint)
+    description = state["equipot"]["description"]
+    potential = potential_of(state)
+    if dtype is not None and dtype != potential.spec.dtype:
+        other = Potential(replace(potential.spec, dtype=dtype))  # type: ignore[arg-type]
+        other.load_state_dict(potential.state_dict())
+        potential = other
+    return write_model(
+        path,
+        potential,
+        statistics=description["statistics"],
+        config=description["config"],
+        training=_training_summary(state, Path(checkpoint)),
+    )
+
+
+def _training_summary(state: dict[str, Any], checkpoint: Path) -> dict[str, Any]:
+    summary = {
+        "epoch": state["epoch"],
+        "steps": state["global_step"],
+        "seconds": round(state["equipot"]["elapsed"], 1),
+        "frames": state["equipot"]["description"]["labels"],
+    }
+    metrics = checkpoint.parent.parent / "metrics.csv"
+    if metrics.exists():
+        rows = [r for r in read_metrics(metrics) if int(r["epoch"]) == state["epoch"]]
+        for name, value in (rows[-1] if rows else {}).items():
+            if name.startswith("validation_") and value:
+                summary[name] = float(value)
+    return summary
+
+
+def finish(output: Path, data: DataSets, config: Config, console: Console) -> None:
+    """Export the best epoch to model.pt, evaluate it on the test set, and draw the curves.
+
+    Without a test set the validation frames are evaluated, and the output says so.
+    """
+    from equipot.analysis.evaluation import evaluate_and_write
+    from equipot.export import load_model
+
+    best = output / "checkpoints" / "best.ckpt"
+    if not best.exists():
+        raise ModelFileError(
+            f"{output}: the training ended before its first epoch, there is nothing to export"
+        )
+    path = export_checkpoint(best, output / "model.pt")
+    state = read_checkpoint(best)
+    seconds = state["equipot"]["elapsed"]
+    console.print(f"best epoch: {state['epoch']}, after {clock(seconds)}; exported to {path}")
+    plot_learning(output / "metrics.csv", output / "learning.png")
+    frames, name = (data.test_frames, "test") if data.test_frames else (data.validation_frames, "validation")
+    if not frames:
+        console.print("no test and no validation frames: nothing to evaluate")
+        return
+    console.print(f"evaluation on the {len(frames)} {name} frames:")
+    evaluate_and_write(
+        load_model(path), frames, output, files=[f"{name} set of {config.output}"], console=console
+    )

@@ -1,0 +1,56 @@
+"""Mean absolute and root mean square errors whose sums are right over batches of any size and over ranks."""
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from equipot.training.loss import Residuals
+
+
+class ErrorSums(Metric):
+    """MAE and RMSE over all numbers seen, from float64 sums."""
+
+    full_state_update = False
+    absolute: Tensor
+    squared: Tensor
+    count: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("absolute", "squared", "count"):
+            self.add_state(name, torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(self, error: Tensor) -> None:
+        error = error.detach().to(torch.float64)
+        self.absolute += error.abs().sum()
+        self.squared += error.square().sum()
+        self.count += error.numel()
+
+    def compute(self) -> dict[str, Tensor]:
+        """NaN for no numbers at all."""
+        return {"mae": self.absolute / self.count, "rmse": (self.squared / self.count).sqrt()}
+
+
+class LabelErrors(torch.nn.Module):
+    """Errors of energy per atom (eV), force components (eV/Å) and stress components (eV/Å³)."""
+
+    LABELS = ("energy_per_atom", "forces", "stress")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.of = torch.nn.ModuleDict({name: ErrorSums() for name in self.LABELS})
+
+    def update(self, r: Residuals) -> None:
+        for name in self.LABELS:
+            self.of[name].update(getattr(r, name))  # type: ignore[operator]
+
+    def compute(self) -> dict[str, float]:
+        """{"forces_rmse": …, "forces_mae": …, …}; labels that never occurred are left out. Starts anew."""
+        found = {}
+        for name in self.LABELS:
+            metric = self.of[name]
+            for kind, value in metric.compute().items():  # type: ignore[operator]
+                if not torch.isnan(value):
+                    found[f"{name}_{kind}"] = float(value)
+            metric.reset()  # type: ignore[operator]
+        return found

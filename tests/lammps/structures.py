@@ -1,0 +1,57 @@
+"""Structures that are hard for a distributed potential, in LAMMPS's frame (lower triangular cells)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+from ase.build import bulk
+
+
+@dataclass
+class Case:
+    atoms: Atoms
+    boundary: str = "p p p"
+    before: str = ""  # commands before the box exists
+    after: str = ""  # commands before the run
+
+
+def _jittered(cell: np.ndarray, repeat: tuple[int, int, int], seed: int) -> Atoms:
+    atoms = bulk("Si", "diamond", a=5.4, cubic=True).repeat(repeat)
+    atoms.set_cell(cell, scale_atoms=True)
+    rng = np.random.default_rng(seed)
+    atoms.positions += rng.uniform(-0.25, 0.25, atoms.positions.shape)
+    atoms.symbols = rng.choice(["Si", "O"], len(atoms))
+    atoms.wrap()
+    return atoms
+
+
+def cases() -> dict[str, Case]:
+    tilted = np.array([[10.8, 0, 0], [3.9, 10.6, 0], [-4.2, 2.8, 11.0]])
+    slab = _jittered(np.diag([10.8, 10.8, 5.4]), (2, 2, 1), 2)
+    slab.pbc = [True, True, False]
+    slab.cell[2, 2] = 14.0
+    slab.positions[:, 2] += 4.0
+    slab.wrap()
+    tiny = Atoms("SiO", positions=[[0.1, 0.2, 0.1], [1.5, 1.4, 1.6]], cell=[3.0, 2.9, 3.1], pbc=True)
+    # In x one crowd at the left, then nothing, then an atom alone: on two and four ranks some own nothing.
+    scattered = Atoms(
+        "SiOSiO",
+        positions=[[1.0, 5.0, 5.0], [2.6, 5.2, 5.1], [2.2, 6.9, 5.6], [38.0, 5.0, 5.0]],
+        cell=[40.0, 10.0, 10.0],
+        pbc=False,
+    )
+    nothing = Atoms(cell=[10.0, 10.0, 10.0], pbc=True)
+    return {
+        "tilted": Case(_jittered(tilted, (2, 2, 2), 1)),
+        "slab": Case(slab, boundary="p p f"),
+        "tiny": Case(tiny),
+        "scattered": Case(scattered, boundary="f f f", before="processors * 1 1"),
+        "shrunk": Case(scattered, boundary="s s s"),
+        "alone": Case(scattered[3:], boundary="f f f"),
+        "nothing": Case(nothing),
+        "tiled": Case(
+            _jittered(np.diag([10.8, 10.8, 10.8]), (2, 2, 2), 4),
+            before="comm_style tiled",
+            after="balance 1.0 rcb",
+        ),
+    }

