@@ -37,13 +37,17 @@ def plugin_folder() -> str:
 def plugin_sources() -> Path:
     """Folder of the plugin's C++ sources; raises EquipotError when the installation lacks them."""
     beside_package = Path(__file__).resolve().parent.parent / "lammps_plugin"
-    installed = Path(sys.prefix) / "share" / "equipot" / "lammps_plugin"
-    for folder in (beside_package, installed):
-        if (folder / "CMakeLists.txt").is_file():
-            return folder
+    if (beside_package / "CMakeLists.txt").is_file():
+        return beside_package
+    try:
+        installed = importlib.metadata.files("equipot") or []
+    except importlib.metadata.PackageNotFoundError:
+        installed = []
+    for file in installed:
+        if file.parts[-2:] == ("lammps_plugin", "CMakeLists.txt"):
+            return Path(str(file.locate())).resolve().parent
     raise EquipotError(
-        f"the plugin's sources are missing: neither {beside_package} nor {installed} exists; "
-        "install equipot again"
+        f"the plugin's sources are neither in {beside_package} nor installed; install equipot again"
     )
 
 

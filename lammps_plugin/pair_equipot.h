@@ -41,6 +41,7 @@ class PairEquipot : public Pair {
   void number_atoms();
   void build_edges();
   void scatter(const equipot::Prediction &);
+  static int buffer_words(std::size_t bytes) { return static_cast<int>((bytes + sizeof(double) - 1) / sizeof(double)); }
   void announce_rows(char *data, std::size_t columns, bool single_precision);
 
   std::unique_ptr<equipot::Model> model;

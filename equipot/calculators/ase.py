@@ -18,8 +18,8 @@ from equipot.derivatives import Prediction, predict, virials_from
 from equipot.errors import ModelFileError, NumericsError
 from equipot.export import LoadedModel, load_model
 
-# Å. In MD of 216 Si atoms with steps of 1 fs (cutoff 5 Å) this searches once in 17 (liquid) to 400 steps (300 K) and
-# takes 0.4 to 0.7 ms a step instead of 2.5 ms; at 1.5 Å the longer list costs what fewer searches save.
+# Å. In MD of 216 Si atoms with steps of 1 fs (cutoff 5 Å) this searches once in 17 (liquid) to 400 steps
+# (300 K) and takes 0.4 to 0.7 ms a step instead of 2.5 ms; at 1.5 Å the longer list costs what it saves.
 DEFAULT_SKIN = 1.0
 
 
@@ -38,14 +38,12 @@ class EquipotCalculator(Calculator):
     skin : Å, how much further than the cutoff neighbours are searched, so that a search serves several steps;
         changes the speed, not the result
 
-    Raises UnknownSpeciesError for elements that the model does not know, NumericsError for positions or results
-    that are not finite, DataError for a periodic cell without volume. Copies share the network; a pickled
-    calculator holds the path of its model file.
+    Raises UnknownSpeciesError for elements that the model does not know, NumericsError for positions or
+    results that are not finite, DataError for a periodic cell without volume. Copies share the network; a
+    pickled calculator holds the path of its model file.
     """
 
-    implemented_properties: Sequence[str] = [
-        "energy", "free_energy", "energies", "forces", "stress", "stresses",
-    ]  # fmt: skip
+    implemented_properties = ["energy", "free_energy", "energies", "forces", "stress", "stresses"]  # noqa: RUF012
 
     def __init__(
         self,
@@ -78,7 +76,9 @@ class EquipotCalculator(Calculator):
         if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
             bad = np.flatnonzero(~np.isfinite(atoms.positions).all(axis=1))
             what = f"the position of atom {bad[0]}" if len(bad) else "the cell"
-            raise NumericsError(f"{what} is not finite; the step that led there was too large or its forces wrong")
+            raise NumericsError(
+                f"{what} is not finite; the step that led there was too large or its forces wrong"
+            )
         edge_index, vectors = self.neighbours.update(atoms.positions, atoms.cell.array, atoms.pbc, species)
         species_tensor = torch.from_numpy(species).to(self.model.device)
         prediction = predict(self.model.module, species_tensor, edge_index, vectors)
@@ -107,7 +107,7 @@ class EquipotCalculator(Calculator):
     def __deepcopy__(self, memo: dict[int, Any]) -> "EquipotCalculator":
         new = object.__new__(type(self))
         memo[id(self)] = new
-        # The network is the same for ever and may be large; everything else belongs to one structure's history.
+        # The network never changes and may be large; everything else is one structure's history.
         new.__dict__ = {k: v if k == "model" else copy.deepcopy(v, memo) for k, v in self.__dict__.items()}
         return new
 
@@ -122,7 +122,9 @@ class EquipotCalculator(Calculator):
         self.__dict__.update(state)
         model = load_model(path, device)
         if model.metadata.to_json() != metadata:
-            raise ModelFileError(f"{path}: is not the model this calculator was pickled with; keep a copy of that one")
+            raise ModelFileError(
+                f"{path}: is not the model this calculator was pickled with; keep a copy of that one"
+            )
         self._use(model, skin)
 
 

@@ -1,8 +1,9 @@
-"""A neighbour list kept from step to step: searched a little too far, and valid until something moved that far.
+"""A neighbour list kept from step to step: searched a little too far, valid until something moved that far.
 
-Between a reference configuration (positions X, cell H₀) and the present one (x, H) let F be the affine map that
-takes H₀ to H, and u_i = x_i - X_i F what atom i moved beyond it. A pair vector is then r = R F + u_j - u_i, so a
-pair that was at least (rc + skin) apart is now at least (rc + skin) σ_min(F) - |u_i| - |u_j| apart. As long as
+Between a reference configuration (positions X, cell H₀) and the present one (x, H) let F be the affine map
+that takes H₀ to H, and u_i = x_i - X_i F what atom i moved beyond it. A pair vector is then
+r = R F + u_j - u_i, so a pair that was at least (rc + skin) apart is now at least
+(rc + skin) σ_min(F) - |u_i| - |u_j| apart. As long as
 
     (rc + skin) σ_min(F) - |u|_largest - |u|_second ≥ rc
 
@@ -82,7 +83,7 @@ class VerletList:
     def _jumps_if_valid(
         self, positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, species: np.ndarray
     ) -> np.ndarray | None:
-        """(n_atoms, 3) cell vectors that atoms jumped since the search, or None when the list no longer holds."""
+        """(n_atoms, 3) cell vectors that atoms jumped since the search; None: the list no longer holds."""
         if self._reference is None:
             return None
         old_positions, old_cell, old_pbc, old_species = self._reference

@@ -26,18 +26,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config-type-key", default="config_type", help="name of the group label")
     parser.add_argument(
         "--e0",
-        nargs="+",
+        action="append",
         default=[],
         metavar="EL=eV",
-        help="energies of isolated atoms to judge by, e.g. Si=-0.8",
+        help="energy of an isolated atom; may be repeated",
     )
     parser.add_argument(
         "--accept",
-        nargs="+",
-        action="extend",
+        action="append",
         default=[],
         metavar="NAME",
-        help="checks whose errors do not count",
+        help="check whose errors do not count; may be repeated",
     )
     width = max(map(len, NAMES))
     parser.epilog = "checks:\n" + "\n".join(f"  {name:<{width}}  {what}" for name, what in NAMES.items())

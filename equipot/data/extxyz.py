@@ -46,6 +46,10 @@ def _frames(file: IO[str], path: Path) -> Iterator[Atoms]:
         if not all(body):
             rows = max(sum(map(bool, body)) - 1, 0)
             raise DataError(f"{where}: the file ends after {rows} of {n_atoms} atoms; it is truncated")
+        if n_atoms and _cut_off(body[1:]):
+            raise DataError(
+                f"{where}: the file ends inside the number {body[-1].split()[-1]}; it is truncated"
+            )
         text = [lookahead, *body]
         line_number += len(body)
         lookahead = file.readline()
@@ -55,6 +59,15 @@ def _frames(file: IO[str], path: Path) -> Iterator[Atoms]:
             lookahead = file.readline()
         yield _parse(text, n_atoms, where)
         frame += 1
+
+
+def _cut_off(rows: list[str]) -> bool:
+    """Whether the file's last row, without an end of line, lacks digits that all rows before it have."""
+    if rows[-1].endswith("\n") or len(rows) < 2:
+        return False
+    # Writers with a fixed format give all numbers of a column equally many decimals.
+    *before, last = [len(row.split()[-1].partition(".")[2]) for row in rows if row.split()] or [0]
+    return len(set(before)) == 1 and last < before[0]
 
 
 def _parse(text: list[str], n_atoms: int, where: str) -> Atoms:

@@ -35,11 +35,6 @@ class Frame:
         """Cell volume (Å³), NaN unless the frame is periodic in all three directions."""
         return abs(float(np.linalg.det(self.cell))) if self.pbc.all() else float("nan")
 
-    @property
-    def formula(self) -> str:
-        """Chemical formula, for messages."""
-        return str(Atoms(self.numbers).symbols.formula.format("metal")) if len(self) else "no atoms"
-
     def to_atoms(self) -> Atoms:
         """ASE Atoms; the labels lie in a SinglePointCalculator (energy also as free_energy: it is what forces
         are derivatives of), the group in info["config_type"]."""

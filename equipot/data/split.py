@@ -24,44 +24,41 @@ def split(frames: Sequence[Frame], fractions: Sequence[float], seed: int) -> lis
     if any(f < 0 for f in fractions) or sum(fractions) >= 1:
         raise ValueError(f"fractions are {list(fractions)}; expected none negative and a sum below 1")
     rng = np.random.default_rng(seed)
-    n_parts = len(fractions) + 1
-    parts: list[list[int]] = [[] for _ in range(n_parts)]
+    isolated: list[int] = []
     strata: dict[str, dict[bytes, list[int]]] = {}
     home: dict[bytes, str] = {}
     for i, frame in enumerate(frames):
         if is_isolated_atom(frame):
-            parts[0].append(i)
+            isolated.append(i)
             continue
         key = fingerprint(frame)
         # Identical structures under two config_types stay together as well, in the first one's stratum.
         group = home.setdefault(key, frame.config_type)
         strata.setdefault(group, {}).setdefault(key, []).append(i)
 
-    # Units (structures with their duplicates) of all strata, each stratum shuffled, are laid one after the
-    # other on a line; cutting the line by running shares gives every stratum its proportion and the whole
-    # exactly its total, with rounding carried from stratum to stratum.
-    units: list[list[int]] = []
-    for group in sorted(strata):
-        members = list(strata[group].values())
-        units += [members[k] for k in rng.permutation(len(members))]
+    # Units (structures with their duplicates) go one by one to the part that lags furthest behind its share.
+    # Shares run on from stratum to stratum, so every stratum has its proportion and the whole its total.
     shares = np.array([1 - sum(fractions), *fractions])
-    given = np.zeros(n_parts)
-    wanted = np.zeros(n_parts)
-    for unit in units:
-        wanted += shares * len(unit)
-        part = int(np.argmax(wanted - given))
-        parts[part] += unit
-        given[part] += len(unit)
-    _fill_empty(parts, fractions)
-    return [sorted(part) for part in parts]
+    parts: list[list[list[int]]] = [[] for _ in shares]
+    behind = np.zeros(len(shares))
+    for group in sorted(strata):
+        units = list(strata[group].values())
+        for k in rng.permutation(len(units)):
+            behind += shares * len(units[k])
+            part = int(np.argmax(behind))
+            parts[part].append(units[k])
+            behind[part] -= len(units[k])
+    _fill_empty(parts, shares)
+    flat = [[i for unit in part for i in unit] for part in parts]
+    return [sorted(isolated + flat[0]), *map(sorted, flat[1:])]
 
 
-def _fill_empty(parts: list[list[int]], fractions: Sequence[float]) -> None:
-    for p, fraction in enumerate([1.0, *fractions]):
-        if fraction > 0 and not parts[p]:
-            largest = max(range(len(parts)), key=lambda q: len(parts[q]))
-            if len(parts[largest]) > 1:
-                parts[p].append(parts[largest].pop())
+def _fill_empty(parts: list[list[list[int]]], shares: np.ndarray) -> None:
+    """Give every part with a share a unit from the largest part, which keeps at least one."""
+    for part, share in zip(parts, shares):
+        largest = max(parts, key=len)
+        if share > 0 and not part and len(largest) > 1:
+            part.append(largest.pop())
 
 
 def fingerprint(frame: Frame) -> bytes:

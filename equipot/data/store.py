@@ -117,12 +117,19 @@ class GraphStore(Sequence[Graph]):
         groups: Sequence[str] | None = None,
         source: str = "",
     ) -> "GraphStore":
-        """The store at `path` if it is whole and was built with these arguments, else a new one."""
+        """The store at `path` if it is whole and was built with these arguments, else a new one.
+
+        `frames` is not touched if the store can be used. Of several processes, one should come here first.
+        """
         with contextlib.suppress(DataError):
             store = cls(path)
             if store.key == store_key(species, cutoff, pair_cutoffs, groups, source):
                 return store
         return cls.build(path, frames, species, cutoff, pair_cutoffs, groups, source)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A worker process maps the files itself; pickled arrays would be copies of the whole set.
+        return GraphStore, (self.path,)
 
     def __len__(self) -> int:
         return len(self._graphs)

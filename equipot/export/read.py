@@ -60,7 +60,10 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> LoadedMo
     """
     path = Path(path)
     metadata = read_metadata(path)
-    where = torch.device(device)
+    try:
+        where = torch.device(device)
+    except RuntimeError:
+        raise ModelFileError(f"{path}: '{device}' is no device; expected cpu, cuda or cuda:N") from None
     if where.type == "cuda" and not torch.cuda.is_available():
         raise ModelFileError(f"{path}: device '{device}' was asked for, but torch sees no CUDA device; use 'cpu'")
     try:

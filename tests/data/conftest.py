@@ -47,6 +47,11 @@ def rattled(n: int = 12, strain: float = 0.0) -> list[Frame]:
 
 
 @pytest.fixture(scope="session")
+def label():
+    return labelled
+
+
+@pytest.fixture(scope="session")
 def volume_scan() -> list[Frame]:
     return scan()
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.build import bulk
 from rich.console import Console
 
 from equipot.data import Frame, frame_from_atoms, read_frames
@@ -90,6 +91,28 @@ def test_huge_stresses_are_an_error_even_when_nothing_can_be_compared(silicon):
     assert levels(frames) == {("stress-unit", "error")}
 
 
+def test_huge_stresses_that_come_with_huge_forces_are_no_error(label):
+    rng = np.random.default_rng(3)
+    frames = []
+    for k in range(6):
+        atoms = bulk("Cu", cubic=True)
+        atoms.set_cell(atoms.cell * rng.uniform(0.6, 0.75), scale_atoms=True)
+        atoms.positions += rng.normal(0, 0.3, (4, 3))
+        frames.append(label(atoms, source=f"dense#{k}"))
+    assert np.median([np.abs(f.stress).max() for f in frames]) > 1.0
+    assert not {f for f in levels(frames) if f[0].startswith("stress")}
+
+
+def test_labels_copied_onto_other_structures_allow_no_claim_about_units(silicon):
+    rng = np.random.default_rng(0)
+    moved = [
+        replace(f, positions=f.positions + rng.normal(0, 1e-3, (len(f), 3)))
+        for _ in range(8)
+        for f in silicon
+    ]
+    assert levels(moved) == set()
+
+
 def test_stress_that_cannot_be_verified_is_said_to_be_so(silicon):
     frames = [f for f in silicon if f.config_type == "vacancy"]
     assert "cannot be verified" in message(frames, "stress-sign")
@@ -120,16 +143,24 @@ def test_energies_in_hartree_are_an_error(silicon):
 def test_energies_per_atom_are_an_error_by_work_and_by_size(silicon, volume_scan):
     same_size = [replace(f, energy=f.energy / len(f)) for f in silicon]
     assert ("energy-per-atom", "error") in levels(same_size)
-    doubled = [_repeated(f) for f in volume_scan[::2]]
-    sizes = [replace(f, energy=f.energy / len(f), forces=None, stress=None) for f in [*volume_scan, *doubled]]
-    assert ("energy-per-atom", "error") in levels(sizes)
-    whole = [replace(f, forces=None, stress=None) for f in [*volume_scan, *doubled]]
+    whole = [replace(f, energy=f.energy - 3.5 * len(f), forces=None, stress=None) for f in volume_scan]
+    whole += [_repeated(f) for f in whole[::2]]
+    divided = [replace(f, energy=f.energy / len(f)) for f in whole]
+    assert ("energy-per-atom", "error") in levels(divided)
     assert levels(whole) == set()
+
+
+def test_energies_per_atom_are_found_without_stresses_too(trajectory):
+    frames = [replace(f, energy=f.energy / len(f), stress=None) for f in trajectory]
+    assert levels(frames) == {("force-unit", "error")}
+    assert "eV per atom" in message(frames, "force-unit")
 
 
 def _repeated(frame):
     atoms = Atoms(frame.numbers, positions=frame.positions, cell=frame.cell, pbc=True).repeat((2, 1, 1))
-    return replace(frame_from_atoms(atoms, source="double"), energy=2 * frame.energy, energy_key="energy")
+    return replace(
+        frame_from_atoms(atoms, source="double"), energy=2 * frame.energy, energy_key=frame.energy_key
+    )
 
 
 @pytest.mark.parametrize("field", ["energy", "forces", "stress", "positions"])

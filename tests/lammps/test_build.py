@@ -17,7 +17,8 @@ SOURCES = lammps.plugin_sources()
 
 def test_the_entry_point_imports_no_torch_and_never_raises(tmp_path):
     code = (
-        "import sys\nfrom equipot import lammps\nprint(lammps.plugin_folder())\nassert 'torch' not in sys.modules\n"
+        "import sys\nfrom equipot import lammps\n"
+        "print(lammps.plugin_folder())\nassert 'torch' not in sys.modules\n"
         "lammps.plugin_sources = lambda: 1 / 0\nprint(lammps.plugin_folder())"
     )
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}

@@ -52,7 +52,8 @@ def test_trajectories_do_not_depend_on_the_number_of_ranks(tmp_path, start, rank
     script = start.replace("neighbor 1.0 bin", "neighbor 0.1 bin") + (
         "velocity all create 5000 1 loop geom\n"
         "fix 1 all npt temp 3000 3000 0.1 tri 0 0 0.5\ntimestep 0.002\nthermo 20\nrun 40\n"
-        "unfix 1\nfix 2 all nve\ngroup gone id 5 11\ndelete_atoms group gone\ncreate_atoms 1 single 1.3 1.1 1.2\nrun 10\n"
+        "unfix 1\nfix 2 all nve\n"
+        "group gone id 5 11\ndelete_atoms group gone\ncreate_atoms 1 single 1.3 1.1 1.2\nrun 10\n"
     )
     one, several = (tables(good(lmp(script, tmp_path, n))) for n in (1, ranks))
     assert one[1][-1, 0] == 50
@@ -60,11 +61,11 @@ def test_trajectories_do_not_depend_on_the_number_of_ranks(tmp_path, start, rank
         np.testing.assert_allclose(a, b, rtol=1e-7)
 
 
-def test_minimisation_lowers_energy_and_forces_in_a_relaxing_box(tmp_path, start):
+def test_minimisation_lowers_the_energy_step_by_step_in_a_relaxing_box(tmp_path, start):
     script = start + "fix 1 all box/relax tri 0.0\nmin_style cg\nthermo 10\nminimize 0 1e-3 40 100\n"
     table = tables(good(lmp(script, tmp_path, 2)))[0]
     assert table[-1, 1] < table[0, 1] - 0.01  # eV
-    assert table[-1, 5] < table[0, 5] / 2
+    assert (np.diff(table[:, 1]) < 0).all()
 
 
 def test_a_restart_continues_where_it_was_written(tmp_path, start, double_file):
@@ -92,9 +93,11 @@ def test_beside_another_style_the_energies_add_up(tmp_path, double_file, single_
     species = [*SPECIES, "He"]
     write_data(tmp_path / "known.data", atoms[atoms.numbers != 2], list(SPECIES))
     write_data(tmp_path / "all.data", atoms, species)
-    zbl = "zbl 3.0 4.0", "pair_coeff 1 1 zbl 14 14\npair_coeff 2 2 zbl 8 8\npair_coeff 3 3 zbl 2 2\n"
+    nuclei = {1: 14, 2: 8, 3: 2}
+    pairs = [(i, j) for i in nuclei for j in nuclei if i <= j]
+    zbl = "zbl 3.0 4.0", "".join(f"pair_coeff {i} {j} zbl {nuclei[i]} {nuclei[j]}\n" for i, j in pairs)
 
-    def run(name: str, style: str, coeffs: str) -> np.ndarray:
+    def run(name: str, style: str, coeffs: str) -> tuple[float, np.ndarray]:
         base = setup(name, double_file).split("pair_style")[0]
         dump = f"dump d all custom 1 {name}.dump id fx fy fz\ndump_modify d sort id format float %.17g\n"
         script = base + f"pair_style {style}\n{coeffs}" + THERMO + dump + "run 0\n"

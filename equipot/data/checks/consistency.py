@@ -74,11 +74,14 @@ def _judge(frames: Sequence[Frame], where: str) -> tuple[list[Finding], bool, bo
             )
     findings = []
     if force is not None:
-        findings.append(_finding("force", "forces", "eV/Å", force, _FORCE_UNITS, where))
+        energy_units = dict(_ENERGY_UNITS)
+        if np.ptp(pairs.n_atoms) == 0:
+            energy_units[1 / pairs.n_atoms[0]] = "eV per atom"
+        findings.append(_finding("force", "forces", "eV/Å", force, _FORCE_UNITS, energy_units, where))
     if stress is not None:
         volume = float(np.nanmean(pairs.volume))
         stress_units = {**_STRESS_UNITS, 1 / volume: "eV (a virial; virial_key divides it by -volume)"}
-        findings.append(_finding("stress", "stresses", "eV/Å³", stress, stress_units, where))
+        findings.append(_finding("stress", "stresses", "eV/Å³", stress, stress_units, _ENERGY_UNITS, where))
     return findings, force is not None, stress is not None
 
 
@@ -92,7 +95,13 @@ def _common_factor(force: Factor, stress: Factor, pairs: Pairs) -> str | None:
 
 
 def _finding(
-    name: str, plural: str, unit: str, factor: Factor, label_units: dict[float, str], where: str
+    name: str,
+    plural: str,
+    unit: str,
+    factor: Factor,
+    label_units: dict[float, str],
+    energy_units: dict[float, str],
+    where: str,
 ) -> Finding:
     value = factor.value
     evidence = (
@@ -106,7 +115,7 @@ def _finding(
         message = f"the sign of the {plural} is flipped{where} ({must}): {evidence}"
         return Finding(f"{name}-sign", "error", message)
     names = [n for f, n in label_units.items() if _near(abs(value), f)]
-    energies = [n for f, n in _ENERGY_UNITS.items() if _near(abs(value), f)]
+    energies = [n for f, n in energy_units.items() if _near(abs(value), f)]
     if names or energies:
         looks = [f"the {plural} look like {' or '.join(names)} instead of {unit}"] * bool(names)
         looks += [f"the energies look like {' or '.join(energies)} instead of eV"] * bool(energies)
@@ -126,7 +135,7 @@ def _near(value: float, factor: float) -> bool:
 def _without_energies(frames: list[Frame]) -> list[Finding]:
     sizes = np.array([np.abs(f.stress).max() for f in frames if f.stress is not None])
     typical = float(np.median(sizes))
-    if typical > 1.0:
+    if typical > 1.0 and _beyond_forces(frames):
         message = (
             f"stresses are typically {typical:.3g} eV/Å³, {typical * _GPA:.0f} GPa: no solid's at ordinary "
             "pressures; they look like GPa or kbar (1 eV/Å³ = 160.2 GPa = 1602 kbar), or a virial in eV"
@@ -152,6 +161,28 @@ def _without_energies(frames: list[Frame]) -> list[Finding]:
         ]
     message = f"sign and unit cannot be verified; typical size {typical * _GPA:.3g} GPa if read as eV/Å³"
     return [Finding("stress-sign", "note", message)]
+
+
+def _beyond_forces(frames: Sequence[Frame]) -> bool:
+    """Whether stresses are far larger than forces and distances can make them.
+
+    A virial is a sum of forces times distances, so volume times stress per atom is of the size of a force
+    times a spacing between atoms, also in a set that was compressed hard on purpose.
+    """
+    ratios = []
+    for frame in frames:
+        if (
+            frame.forces is None
+            or frame.stress is None
+            or not np.isfinite(frame.forces).all()
+            or not len(frame)
+        ):
+            continue
+        size = float(np.sqrt(np.mean(np.square(frame.forces))))
+        volume = frame.volume / len(frame)
+        if size > 1e-2:  # symmetry may cancel the forces of a stressed crystal
+            ratios.append(float(np.abs(frame.stress).max()) * volume / (size * volume ** (1 / 3)))
+    return not ratios or float(np.median(ratios)) > 20.0
 
 
 def _pressure_slope(frames: list[Frame]) -> tuple[float, int] | None:

@@ -171,9 +171,9 @@ def _kind(
         return Finding(
             "energy-kind", "ok", f"total energies; {mean:.2f} eV/atom on average relative to free atoms"
         )
-    if abs(lowest) < 0.5 and per_atom.min() < 0 < per_atom.max():
+    if abs(lowest) < 1.0:
         message = (
-            f"energies per atom scatter about zero (mean {lowest:+.3f} eV): a reference was subtracted "
+            f"energies per atom are close to zero (mean {lowest:+.3f} eV): a reference was subtracted "
             "already; E0 must be fitted or zero, not given as total energies of atoms"
         )
         return Finding("energy-kind", "note", message)
@@ -193,14 +193,12 @@ def _per_atom(composition: np.ndarray, energy: np.ndarray) -> list[Finding]:
     size = composition.sum(axis=1)
     if size.max() < 1.5 * size.min() or len(energy) < composition.shape[1] + 3:
         return []
-    fractions = composition / size[:, None]
 
-    def misfit(design: np.ndarray, target: np.ndarray) -> float:
-        solution, *_ = np.linalg.lstsq(design, target, rcond=1e-8)
-        return float(np.std(target - design @ solution))
+    def misfit(design: np.ndarray) -> float:
+        solution, *_ = np.linalg.lstsq(design, energy, rcond=1e-8)
+        return float(np.std(energy - design @ solution))
 
-    extensive, intensive = misfit(fractions, energy / size), misfit(fractions, energy)
-    if intensive < 0.1 * extensive:
+    if misfit(composition / size[:, None]) < 0.1 * misfit(composition):
         message = (
             "energies do not grow with the number of atoms: they look like energies per atom; expected those "
             "of whole structures (eV)"

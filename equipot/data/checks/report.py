@@ -110,7 +110,8 @@ class Report:
                     style = _STYLE["note"] if mark == "accepted" else _STYLE[level]
                     table.add_row(finding.name, f"[{style}]{mark}[/]", escape(finding.message))
         console.print(table)
-        console.print(self.verdict(accept), style=_STYLE["error"] if stopping else _STYLE["ok"], markup=False)
+        style = _STYLE["error"] if stopping else _STYLE["ok"]
+        console.print(self.verdict(accept), style=style, markup=False, soft_wrap=True)
 
 
 def check_names(names: Iterable[str]) -> None:

@@ -1,0 +1,166 @@
+"""Physics of a crystal as a calculator sees it: equation of state, elastic constants, optical phonon.
+
+Plain functions from atoms and an ASE calculator to numbers. None changes the atoms it is given.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from ase import Atoms, units
+from ase.eos import EquationOfState
+from ase.optimize import BFGS
+
+from equipot.errors import DataError, NumericsError
+
+TO_THZ = np.sqrt(units._e / units._amu) * 1e10 / (2 * np.pi) * 1e-12  # of sqrt(eV/Å²/amu)
+
+
+def equation_of_state(
+    atoms: Atoms,
+    calculator: Any,
+    strains: Iterable[float] = tuple(np.linspace(-0.03, 0.03, 7)),
+    kind: str = "birchmurnaghan",
+) -> dict[str, Any]:
+    """Energies of the uniformly strained crystal and the minimum of a curve fitted through them.
+
+    Parameters
+    ----------
+    strains : relative changes of all lengths, five at least, with the minimum between them
+    kind : of `ase.eos.EquationOfState`
+
+    Returns
+    -------
+    dict of strains (n,), volumes (n,) Å³ and energies (n,) eV of the given cell; volume Å³ and energy eV at the
+    minimum; a0 Å, the length of the first cell vector there; bulk_modulus GPa. Scaled positions are kept, as in
+    a cubic crystal without free parameters. Raises NumericsError when the minimum lies outside the volumes.
+    """
+    strains = np.array(list(strains), dtype=np.float64)
+    if len(strains) < 5:
+        raise DataError(f"{len(strains)} strains are given; an equation of state needs at least 5")
+    volumes, energies = [], []
+    for strain in strains:
+        strained = _with(atoms, calculator, (1 + strain) * np.eye(3))
+        volumes.append(strained.get_volume())
+        energies.append(strained.get_potential_energy())
+    try:
+        volume, energy, modulus = EquationOfState(volumes, energies, eos=kind).fit(warn=False)
+    except (ValueError, RuntimeError):
+        volume = energy = modulus = float("nan")
+    if not min(volumes) <= volume <= max(volumes):
+        raise NumericsError(
+            f"the energy has no minimum between {min(volumes):.2f} and {max(volumes):.2f} Å³; "
+            "give strains around the equilibrium volume"
+        )
+    return {
+        "strains": strains,
+        "volumes": np.array(volumes),
+        "energies": np.array(energies),
+        "volume": float(volume),
+        "energy": float(energy),
+        "a0": float(atoms.cell.lengths()[0] * (volume / atoms.get_volume()) ** (1 / 3)),
+        "bulk_modulus": float(modulus / units.GPa),
+    }
+
+
+def elastic_constants_cubic(
+    atoms: Atoms, calculator: Any, delta: float = 0.01, fmax: float = 0.001, max_steps: int = 200
+) -> dict[str, float]:
+    """C11, C12, C44 of a cubic crystal (GPa) from the stress at small strains.
+
+    Parameters
+    ----------
+    atoms : at rest, with cubic axes along x, y, z
+    delta : strain, used with both signs; for C44 it is the engineering shear γ_xy = 2 ε_xy
+    fmax, max_steps : eV/Å; relaxation of the atoms in the sheared cell
+
+    Returns
+    -------
+    dict of C11, C12, C44 and C44_clamped, the latter with atoms that follow the strain without relaxing.
+    (Under ε_xx no atom of a crystal like diamond has a force to follow, so C11 and C12 need no relaxation;
+    where symmetry lets it have one, atoms are relaxed too.) Raises NumericsError when a relaxation does not
+    converge.
+    """
+
+    def stress(strain: np.ndarray, relaxed: bool) -> np.ndarray:
+        strained = _with(atoms, calculator, np.eye(3) + strain)
+        if relaxed and not BFGS(strained, logfile=None).run(fmax=fmax, steps=max_steps):
+            raise NumericsError(
+                f"the strained crystal did not relax to {fmax} eV/Å in {max_steps} steps; "
+                "start from a crystal at rest"
+            )
+        return strained.get_stress()
+
+    def slope(strain: np.ndarray, relaxed: bool) -> np.ndarray:
+        return (stress(strain, relaxed) - stress(-strain, relaxed)) / (2 * delta) / units.GPa
+
+    tension, shear = np.zeros((3, 3)), np.zeros((3, 3))
+    tension[0, 0] = delta
+    shear[0, 1] = shear[1, 0] = delta / 2
+    columns = slope(tension, True)
+    return {
+        "C11": float(columns[0]),
+        "C12": float(columns[1:3].mean()),
+        "C44": float(slope(shear, True)[5]),
+        "C44_clamped": float(slope(shear, False)[5]),
+    }
+
+
+def gamma_optical_phonon(
+    atoms: Atoms, calculator: Any, sublattice: np.ndarray, displacement: float = 0.02, axis: int = 2
+) -> float:
+    """Frequency (THz) of the mode in which two sublattices move against each other, from a frozen phonon.
+
+    Parameters
+    ----------
+    sublattice : indices of the atoms of one sublattice, e.g. `diamond_sublattice(atoms)`; the others are the
+        second one. By the crystal's symmetry the mode must move each sublattice rigidly along the axis, as the
+        threefold optical mode of diamond or zincblende does.
+    displacement : Å, of the first sublattice in both directions, the other one at rest
+    axis : 0, 1 or 2
+
+    The force on an atom of the moved sublattice gives the force constant k of the relative coordinate, and
+    ω = sqrt(k (1/m₁ + 1/m₂)). An unstable mode is returned as a negative frequency.
+    """
+    sublattice = np.asarray(sublattice)
+    others = np.setdiff1d(np.arange(len(atoms)), sublattice)
+    if len(sublattice) == 0 or len(sublattice) != len(others):
+        raise DataError(
+            f"a sublattice of {len(sublattice)} of {len(atoms)} atoms is given; expected half of them"
+        )
+    forces = []
+    for step in (displacement, -displacement):
+        moved = _with(atoms, calculator, np.eye(3))
+        moved.positions[sublattice, axis] += step
+        forces.append(moved.get_forces()[sublattice, axis].mean())
+    k = -(forces[0] - forces[1]) / (2 * displacement)
+    masses = atoms.get_masses()
+    square = k * (1 / masses[sublattice].mean() + 1 / masses[others].mean())
+    return float(np.sign(square) * np.sqrt(abs(square)) * TO_THZ)
+
+
+def diamond_sublattice(atoms: Atoms) -> np.ndarray:
+    """Indices of the atoms on the face-centred sublattice of atom 0 in a diamond crystal with cubic axes.
+
+    The quarter-diagonal of the cube leads to the other one; works for any supercell of perfect crystal.
+    """
+    vectors = atoms.get_distances(0, range(len(atoms)), mic=True, vector=True)
+    nearest = np.sort(np.linalg.norm(vectors, axis=1))[1] if len(atoms) > 1 else 0.0
+    if nearest == 0.0:
+        raise DataError("a diamond crystal has at least two atoms, none of them in the same place")
+    # Cube edge a; face-centred translations have coordinates that are multiples of a/2 and an even sum of them.
+    halves = vectors / (2 * nearest / np.sqrt(3))
+    even = np.isclose(halves, np.round(halves), atol=0.1).all(axis=1)
+    found = np.flatnonzero(even & (np.round(halves).sum(axis=1).astype(int) % 2 == 0))
+    if 2 * len(found) != len(atoms):
+        raise DataError("the atoms are not a perfect diamond crystal with its cubic axes along x, y and z")
+    return found
+
+
+def _with(atoms: Atoms, calculator: Any, deformation: np.ndarray) -> Atoms:
+    """A deformed copy with the calculator attached and without constraints."""
+    deformed = Atoms(atoms.symbols, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+    deformed.set_masses(atoms.get_masses())
+    deformed.set_cell(atoms.cell.array @ deformation, scale_atoms=True)
+    deformed.calc = calculator
+    return deformed

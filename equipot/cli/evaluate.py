@@ -1,0 +1,52 @@
+"""``equipot evaluate``: errors of a model on labelled structures."""
+
+import argparse
+
+from rich.console import Console
+
+from equipot.data.labels import LabelKeys
+from equipot.data.reading import read_frames
+from equipot.errors import ConfigError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="model file")
+    parser.add_argument("files", nargs="+", metavar="DATA", help="file or glob; anything ase.io reads")
+    parser.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="DIR",
+        help="folder for evaluation.json, predictions.extxyz and parity.png",
+    )
+    parser.add_argument("--energy-key", help="name of the total energy; default: ASE's free_energy or energy")
+    parser.add_argument("--forces-key", help="name of the forces; default: ASE's forces")
+    parser.add_argument("--stress-key", help="name of the stress; default: ASE's stress")
+    parser.add_argument("--virial-key", help="name of a virial (eV), used where there is no stress")
+    parser.add_argument("--config-type-key", default="config_type", help="name of the group label")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+    parser.add_argument(
+        "--batch-edges",
+        type=int,
+        default=20_000,
+        metavar="N",
+        help="edges computed together, at most; lower it if memory runs out (default: %(default)s)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate, write the folder, print the tables."""
+    from equipot.analysis.evaluation import evaluate_and_write
+    from equipot.export import load_model
+
+    if args.batch_edges < 1:
+        raise ConfigError(f"--batch-edges is {args.batch_edges}; expected a positive number")
+    keys = LabelKeys(args.energy_key, args.forces_key, args.stress_key, args.virial_key, args.config_type_key)
+    frames = read_frames(args.files, keys)
+    model = load_model(args.model, args.device)
+    console = Console()
+    evaluate_and_write(
+        model, frames, args.output, files=args.files, batch_edges=args.batch_edges, console=console
+    )
+    console.print(f"written to {args.output}: evaluation.json, predictions.extxyz, parity.png", markup=False)
+    return 0

@@ -1,0 +1,147 @@
+"""``equipot info``: what a model file holds."""
+
+import argparse
+import sys
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+from equipot.errors import ModelFileError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="model file")
+    parser.add_argument(
+        "--json", action="store_true", help="print the raw metadata, self-test included, and run nothing"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the metadata; without --json also load the network and run its self-test."""
+    from equipot.export import load_model
+    from equipot.export.read import read_metadata
+
+    if args.json:
+        sys.stdout.write(read_metadata(args.model).to_json() + "\n")
+        return 0
+    console = Console()
+    loaded = load_model(args.model)
+    metadata = loaded.metadata
+    try:
+        network = sum(p.numel() for p in loaded.module.parameters())
+        tables = sum(b.numel() for name, b in loaded.module.named_buffers() if name.endswith("radial.table"))
+        console.print(_origin(str(loaded.path), metadata, loaded.self_test_difference))
+        console.print(_network(metadata.spec, network, tables))
+        console.print(_elements(metadata.spec, metadata.statistics or {}))
+        for part in _training(metadata):
+            console.print(part)
+    except (KeyError, TypeError) as error:
+        raise ModelFileError(f"{args.model}: its metadata lacks {error}; `--json` prints it as it is") from None
+    return 0
+
+
+def _origin(path: str, metadata: Any, difference: float) -> Table:
+    table = _pairs("Model file")
+    table.add_row("file", escape(path))
+    table.add_row("format", f"{metadata.format}, version {metadata.format_version}")
+    table.add_row("written", f"{metadata.created} by equipot {metadata.equipot_version}, torch {metadata.torch_version}")
+    table.add_row("units", ", ".join(f"{name} {unit}" for name, unit in metadata.units.items()))
+    table.add_row(
+        "self-test",
+        f"passed: {len(metadata.self_test)} structures, largest relative difference {difference:.1e}",
+    )
+    return table
+
+
+def _network(spec: dict[str, Any], parameters: int, table_numbers: int) -> Table:
+    table = _pairs("Network")
+    table.add_row("elements", ", ".join(spec["type_names"]))
+    table.add_row("precision", f"{spec['dtype']} (geometry, E0 and sums float64)")
+    table.add_row("cutoff", f"{spec['cutoff']:g} Å")
+    shorter = _shorter_pairs(spec)
+    if shorter:
+        table.add_row("pair cutoffs", ", ".join(f"{pair} {value:g} Å" for pair, value in shorter.items()))
+    table.add_row("layers", str(spec["n_layers"]))
+    table.add_row("hidden irreps", spec["hidden_irreps"])
+    table.add_row("l_max", f"{spec['l_max']}{', all even parity' if spec['even'] else ''}")
+    table.add_row("type embedding", str(spec["type_embedding"]))
+    order = {2: "cubic", 3: "quintic"}[spec["spline_order"]]
+    table.add_row(
+        "radial network",
+        f"{spec['n_bessel']} Bessel functions, {_envelope(spec)}, {spec['radial_depth']} hidden layers of "
+        f"{spec['radial_width']}; {order} splines with {spec['n_knots']} knots",
+    )
+    hidden = spec["readout_hidden"]
+    table.add_row("readout", "linear" if hidden is None else f"one hidden layer of {hidden}")
+    table.add_row("ZBL repulsion", "yes" if spec["zbl"] else "no")
+    table.add_row("parameters", f"{parameters:,} and {table_numbers:,} numbers in radial tables")
+    return table
+
+
+def _envelope(spec: dict[str, Any]) -> str:
+    if spec["envelope"] == "polynomial":
+        return f"polynomial envelope p = {spec['envelope_p']}"
+    return f"xplor envelope from {spec['xplor_onset']:g} of the cutoff"
+
+
+def _shorter_pairs(spec: dict[str, Any]) -> dict[str, float]:
+    names, table = spec["type_names"], spec["pair_cutoffs"]
+    pairs = ((i, j) for i in range(len(names)) for j in range(i, len(names)))
+    return {f"{names[i]}-{names[j]}": table[i][j] for i, j in pairs if table[i][j] < spec["cutoff"]}
+
+
+def _elements(spec: dict[str, Any], statistics: dict[str, Any]) -> Table:
+    table = Table(title="Elements", title_justify="left")
+    for column in ("element", "E0 (eV)", "scale (eV)", "neighbours", "training atoms"):
+        table.add_column(column, justify="left" if column == "element" else "right")
+    table.add_column("source of E0")
+    counts, sources = statistics.get("atoms_of", {}), statistics.get("e0_source", {})
+    for k, name in enumerate(spec["type_names"]):
+        table.add_row(
+            name,
+            f"{spec['e0'][k]:.6f}",
+            f"{spec['scales'][k]:.4g}",
+            f"{spec['neighbours'][k]:.1f}",
+            str(counts.get(name, "–")),
+            escape(str(sources.get(name, "–"))),
+        )
+    return table
+
+
+def _training(metadata: Any) -> list[RenderableType]:
+    """Training set and training, as far as the file says anything about them."""
+    parts: list[RenderableType] = []
+    statistics = metadata.statistics
+    if statistics:
+        table = _pairs("Training set")
+        for name, value in statistics.items():
+            if not isinstance(value, dict | list):
+                table.add_row(name.replace("_", " "), _plain(value))
+        parts.append(table)
+    if metadata.training:
+        table = _pairs("Training (errors in eV, Å)")
+        for name, value in metadata.training.items():
+            table.add_row(escape(name.replace("_", " ")), escape(_plain(value)))
+        parts.append(table)
+    if not parts:
+        parts.append("The file says nothing about a training.")
+    return parts
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{k} {_plain(v)}" for k, v in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value))
+    if value is None:
+        return "none"
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def _pairs(title: str) -> Table:
+    table = Table(title=title, title_justify="left", show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    return table

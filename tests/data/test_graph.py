@@ -1,0 +1,105 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+
+from equipot.data import Frame, SpeciesMap, collate, frame_from_atoms, graph_from_frame
+from equipot.errors import ConfigError, DataError, UnknownSpeciesError
+
+CU = SpeciesMap(["Cu"])
+
+
+def test_species_are_indexed_in_the_given_order():
+    assert SpeciesMap(["O", "H"]).index(np.array([1, 8, 1])).tolist() == [1, 0, 1]
+    assert SpeciesMap.of_numbers([np.array([8, 1]), np.array([14])]).names == ("H", "O", "Si")
+
+
+@pytest.mark.parametrize("names", [["Xx"], ["X"], ["H", "H"], []])
+def test_names_that_are_no_list_of_elements_are_errors(names):
+    with pytest.raises(ConfigError):
+        SpeciesMap(names)
+
+
+def test_unknown_elements_are_named_before_any_number_comes_out():
+    with pytest.raises(UnknownSpeciesError, match="water holds H, O, but the model knows only Cu"):
+        CU.index(np.array([8, 1, 29]), "water")
+    for number in (-1, 0, 500):
+        with pytest.raises(UnknownSpeciesError):
+            CU.index(np.array([29, number]))
+
+
+def test_pair_cutoffs_hold_both_ways_and_bad_pairs_are_errors():
+    species = SpeciesMap(["H", "O"])
+    matrix = species.cutoff_matrix(4.0, {"O-H": 3.0})
+    assert matrix.tolist() == [[4.0, 3.0], [3.0, 4.0]]
+    for bad in ({"H-Si": 2.0}, {"H": 2.0}, {"H-O": 5.0}, {"H-O": 3.0, "O-H": 2.0}):
+        with pytest.raises(ConfigError, match="pair_cutoffs"):
+            species.cutoff_matrix(4.0, bad)
+    frame = frame_from_atoms(Atoms("OH", positions=[[0, 0, 0], [0, 0, 3.5]]))
+    assert graph_from_frame(frame, species, 4.0).n_edges == 2
+    assert graph_from_frame(frame, species, 4.0, {"H-O": 3.0}).n_edges == 0
+
+
+def test_a_graph_carries_its_labels(trajectory):
+    frame = trajectory[0]
+    graph = graph_from_frame(frame, CU, 4.0, groups=["default", "md"])
+    assert float(graph.energy) == frame.energy
+    assert float(graph.volume) == pytest.approx(frame.volume)
+    np.testing.assert_array_equal(graph.forces.numpy(), frame.forces)
+    np.testing.assert_array_equal(graph.stress.numpy(), frame.stress)
+    assert (graph.has_energy, graph.has_forces, graph.has_stress, graph.config_type) == (True, True, True, 1)
+    assert graph.edge_vectors.dtype == graph.energy.dtype == torch.float64
+
+
+def test_missing_labels_are_zero_and_flagged_and_stress_needs_a_volume(trajectory):
+    bare = replace(trajectory[0], energy=None, forces=None, stress=None)
+    graph = graph_from_frame(bare, CU, 4.0)
+    assert not any([graph.has_energy, graph.has_forces, graph.has_stress])
+    assert (graph.forces.abs().sum(), graph.stress.abs().sum(), graph.energy) == (0, 0, 0)
+    slab = graph_from_frame(replace(trajectory[0], pbc=np.array([True, False, True])), CU, 4.0)
+    assert not slab.has_stress
+    assert torch.isnan(slab.volume)
+
+
+@pytest.mark.parametrize("field", ["energy", "forces", "stress", "positions", "cell"])
+def test_values_that_are_not_finite_are_an_error_with_the_source(trajectory, field):
+    value = np.array(getattr(trajectory[1], field), dtype=float) * np.nan
+    frame = replace(trajectory[1], **{field: float(value) if field == "energy" else value})
+    with pytest.raises(DataError, match=r"md\.extxyz#1.*not finite"):
+        graph_from_frame(frame, CU, 4.0)
+
+
+def test_a_batch_is_its_graphs_side_by_side(trajectory):
+    nothing = Frame(np.zeros(0, int), np.zeros((0, 3)), np.zeros((3, 3)), np.zeros(3, bool), energy=0.0)
+    lone = frame_from_atoms(Atoms("Cu"))
+    graphs = [graph_from_frame(f, CU, 4.0) for f in (trajectory[0], nothing, lone, trajectory[1])]
+    batch = collate(graphs)
+    assert len(batch) == 4
+    assert batch.n_atoms.tolist() == [4, 0, 1, 4]
+    assert batch.graph_of_atom.tolist() == [0] * 4 + [2] + [3] * 4
+    assert batch.n_edges.tolist() == [g.n_edges for g in graphs]
+    assert batch.has_forces.tolist() == [True, False, False, True]
+    assert batch.edge_index.dtype == torch.int64
+    assert (batch.edge_index[0].diff() >= 0).all()
+    assert (batch.graph_of_edge == batch.graph_of_atom[batch.edge_index[1]]).all()
+    last = batch.graph_of_edge == 3
+    assert (batch.edge_index[:, last] - 5 == graphs[3].edge_index).all()
+    assert (batch.edge_vectors[last] == graphs[3].edge_vectors).all()
+    assert batch.stress.shape == (4, 3, 3)
+
+
+def test_a_batch_of_nothing_and_of_atoms_without_edges_has_the_right_shapes():
+    for graphs, n in ([], 0), ([graph_from_frame(frame_from_atoms(Atoms("Cu")), CU, 4.0)] * 2, 2):
+        batch = collate(graphs)
+        assert batch.edge_index.shape == (2, 0)
+        assert batch.edge_vectors.shape == (0, 3)
+        assert batch.forces.shape == (n, 3)
+        assert batch.stress.shape == (n, 3, 3)
+        assert batch.energy.shape == batch.has_energy.shape == (n,)
+
+
+def test_a_batch_moves_as_a_whole(trajectory):
+    batch = collate([graph_from_frame(trajectory[0], CU, 4.0)]).to("meta")
+    assert all(t.device.type == "meta" for t in vars(batch).values())
