@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
-
 from rich.markup import escape
 
 from equipot.errors import ConfigError
@@ -125,7 +124,7 @@ class ModelConfig(Section):
 class LossConfig(Section):
     """The loss: weights times errors of energy per atom (eV), forces (eV/Å) and stress (eV/Å³)."""
 
-    energy: Annotated[float, Field(ge=0)] = 1.0
+    energy: Annotated[float, Field(ge=0)] = 10.0
     """Weight of the energy per atom."""
     forces: Annotated[float, Field(ge=0)] = 1.0
     """Weight of the force components."""
@@ -150,7 +149,7 @@ class TrainingConfig(Section):
     """Frames in a batch, at most."""
     max_edges: Annotated[int, Field(ge=1)] | None = None
     """Edges in a batch, at most: large frames then come in smaller batches (a single larger frame goes alone)."""
-    learning_rate: Positive = 0.005
+    learning_rate: Positive = 0.01
     """Peak learning rate of AdamW."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     """AdamW's decay of the weights."""
@@ -212,7 +211,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         seen = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            key = self.construct_object(key_node, deep=True)
             if key in seen:
                 raise ConfigError(f"key '{key}' is given twice (line {key_node.start_mark.line + 1})")
             seen.add(key)
@@ -266,7 +265,9 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 
 def _data_files(raw: dict) -> dict[str, Any]:
     data = raw.get("data")
-    return {k: data[k] for k in ("train", "validation", "test") if data.get(k)} if isinstance(data, dict) else {}
+    return (
+        {k: data[k] for k in ("train", "validation", "test") if data.get(k)} if isinstance(data, dict) else {}
+    )
 
 
 def validate(raw: Any, where: str) -> Config:
@@ -296,7 +297,9 @@ def _apply(raw: dict, override: str) -> None:
 
 def _sentence(error: Any) -> str:
     # Literal tags of union members ("function-before[…]") are pydantic's, not part of the user's key.
-    location = [str(p) for p in error["loc"] if not re.search(r"[\[\s]|^(int|str|float|list|dict|bool)$", str(p))]
+    location = [
+        str(p) for p in error["loc"] if not re.search(r"[\[\s]|^(int|str|float|list|dict|bool)$", str(p))
+    ]
     key = ".".join(location)
     if error["type"] == "extra_forbidden":
         known = list(_section(location[:-1]).model_fields)
@@ -336,7 +339,11 @@ def manual() -> str:
             if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
                 walk(inner, f"{prefix}{name}.")
                 continue
-            value = "required" if field.is_required() else f"default: {'none' if field.default is None else field.default}"
+            value = (
+                "required"
+                if field.is_required()
+                else f"default: {'none' if field.default is None else field.default}"
+            )
             lines.append(f"[bold]{prefix}{name}[/]  [cyan]({escape(value)})[/]")
             lines.append("    " + escape((field.description or "").replace("\n", "\n    ")))
 

@@ -52,7 +52,9 @@ class Potential(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.embedding = TypeEmbedding(self.n_species, spec.type_embedding)
-            basis = radial_basis(spec.n_knots, spec.n_bessel, spec.envelope, spec.envelope_p, spec.xplor_onset)
+            basis = radial_basis(
+                spec.n_knots, spec.n_bessel, spec.envelope, spec.envelope_p, spec.xplor_onset
+            )
             layers, irreps = [], self.embedding.irreps_out
             for k in range(spec.n_layers):
                 layer = Interaction(

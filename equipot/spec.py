@@ -13,8 +13,20 @@ from equipot.errors import ConfigError, ModelFileError
 PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {"n_layers": 2, "l_max": 1, "features": [8, 4], "type_embedding": 8, "radial_width": 16},
     "small": {"n_layers": 2, "l_max": 1, "features": [128, 64], "type_embedding": 32, "radial_width": 128},
-    "medium": {"n_layers": 4, "l_max": 2, "features": [128, 64, 32], "type_embedding": 32, "radial_width": 128},
-    "large": {"n_layers": 6, "l_max": 3, "features": [128, 64, 32, 32], "type_embedding": 32, "radial_width": 128},
+    "medium": {
+        "n_layers": 4,
+        "l_max": 2,
+        "features": [128, 64, 32],
+        "type_embedding": 32,
+        "radial_width": 128,
+    },
+    "large": {
+        "n_layers": 6,
+        "l_max": 3,
+        "features": [128, 64, 32, 32],
+        "type_embedding": 32,
+        "radial_width": 128,
+    },
 }
 
 

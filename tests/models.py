@@ -45,7 +45,9 @@ def make_potential(seed: int = 0, species: tuple[str, ...] = ("Si", "O"), **mode
     return Potential(spec, seed=seed)
 
 
-def random_atoms(n: int = 6, seed: int = 0, pbc: bool | tuple = True, species: tuple[str, ...] = ("Si", "O")) -> Atoms:
+def random_atoms(
+    n: int = 6, seed: int = 0, pbc: bool | tuple = True, species: tuple[str, ...] = ("Si", "O")
+) -> Atoms:
     """Atoms in a skewed box of 5 Å, no two closer than 1.2 Å."""
     rng = np.random.default_rng(seed)
     cell = 5.0 * np.eye(3) + rng.uniform(-0.7, 0.7, (3, 3))

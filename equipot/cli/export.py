@@ -12,7 +12,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("checkpoint", help="e.g. runs/silicon/checkpoints/best.ckpt")
     parser.add_argument("-o", "--output", required=True, metavar="model.pt", help="model file to write")
-    parser.add_argument("--dtype", choices=("float32", "float64"), help="precision of the network; default: as trained")
+    parser.add_argument(
+        "--dtype", choices=("float32", "float64"), help="precision of the network; default: as trained"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

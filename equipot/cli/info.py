@@ -38,7 +38,9 @@ def run(args: argparse.Namespace) -> int:
         for part in _training(metadata):
             console.print(part)
     except (KeyError, TypeError) as error:
-        raise ModelFileError(f"{args.model}: its metadata lacks {error}; `--json` prints it as it is") from None
+        raise ModelFileError(
+            f"{args.model}: its metadata lacks {error}; `--json` prints it as it is"
+        ) from None
     return 0
 
 
@@ -46,7 +48,9 @@ def _origin(path: str, metadata: Any, difference: float) -> Table:
     table = _pairs("Model file")
     table.add_row("file", escape(path))
     table.add_row("format", f"{metadata.format}, version {metadata.format_version}")
-    table.add_row("written", f"{metadata.created} by equipot {metadata.equipot_version}, torch {metadata.torch_version}")
+    table.add_row(
+        "written", f"{metadata.created} by equipot {metadata.equipot_version}, torch {metadata.torch_version}"
+    )
     table.add_row("units", ", ".join(f"{name} {unit}" for name, unit in metadata.units.items()))
     table.add_row(
         "self-test",

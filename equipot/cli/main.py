@@ -47,7 +47,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             module.add_arguments(sub)
             sub.set_defaults(run=module.run)
     try:
-        args = top.parse_args(arguments)
+        args, rest = top.parse_known_args(arguments)
+        # argparse takes no positionals behind an option: `equipot train c.yaml --resume training.seed=2`.
+        if rest and (not hasattr(args, "overrides") or any(r.startswith("-") or "=" not in r for r in rest)):
+            top.error(f"unrecognized arguments: {' '.join(rest)}")
+        if rest:
+            args.overrides = [*args.overrides, *rest]
         return int(args.run(args) or 0)
     except EquipotError as error:
         print(f"equipot {wanted}: {error}", file=sys.stderr)

@@ -27,10 +27,18 @@ Every key has a manual: equipot train --keys. Any key can be given behind the fi
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = DESCRIPTION
     parser.add_argument("config", nargs="?", help="YAML config")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="values that replace those of the file")
-    parser.add_argument("--resume", action="store_true", help="continue from the last checkpoint in the output folder")
-    parser.add_argument("--overwrite", action="store_true", help="replace an earlier training in the output folder")
-    parser.add_argument("--keys", action="store_true", help="print all config keys with defaults and manual, and stop")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="values that replace those of the file"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="continue from the last checkpoint in the output folder"
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace an earlier training in the output folder"
+    )
+    parser.add_argument(
+        "--keys", action="store_true", help="print all config keys with defaults and manual, and stop"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

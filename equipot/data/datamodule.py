@@ -1,9 +1,11 @@
 """Graphs to Lightning: neighbour lists are computed once, batches are made anew every epoch."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import lightning.pytorch as pl
-from torch.utils.data import DataLoader
+import torch
+from torch.utils.data import DataLoader, Dataset
 
 from equipot.data.batching import EpochBatches, pack
 from equipot.data.graph import Batch, Graph, collate
@@ -52,7 +54,7 @@ class GraphDataModule(pl.LightningDataModule):
 
     def _loader(self, graphs: Sequence[Graph], batches: Sequence[list[int]] | EpochBatches) -> DataLoader:
         on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
-        return DataLoader(graphs, batch_sampler=batches, collate_fn=collate, pin_memory=on_gpu)  # type: ignore[arg-type]
+        return DataLoader(cast(Dataset, graphs), batch_sampler=batches, collate_fn=collate, pin_memory=on_gpu)
 
     def train_dataloader(self) -> DataLoader:
         """Called at every epoch (`reload_dataloaders_every_n_epochs=1`)."""
@@ -70,5 +72,5 @@ class GraphDataModule(pl.LightningDataModule):
         batches = pack(mine, self.n_edges_validation, 4 * self.batch_size, self.max_edges)
         return self._loader(self.validation, batches)
 
-    def transfer_batch_to_device(self, batch: Batch, device, dataloader_idx: int) -> Batch:  # type: ignore[no-untyped-def]
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         return batch.to(device, non_blocking=True)

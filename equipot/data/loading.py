@@ -1,20 +1,28 @@
 """From the data section of a config to checked, split and graphed sets."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
+import torch
 
 from equipot.config import DataConfig
 from equipot.data.checks import Report, check_frames
 from equipot.data.frame import Frame, config_types
 from equipot.data.graph import Graph, graph_from_frame
 from equipot.data.labels import LabelKeys
-from equipot.data.reading import read_frames
+from equipot.data.reading import expand, iter_frames, read_frames
 from equipot.data.species import SpeciesMap
-from equipot.data.split import split
+from equipot.data.split import FrameKey, frame_key, split
 from equipot.data.statistics import Statistics, compute_statistics
+from equipot.data.store import GraphStore
 from equipot.errors import DataError
+
+# Labelled text of 500 MB becomes roughly 10 GB of graphs with 50 neighbours per atom.
+STREAM_BEYOND = 500_000_000
+SAMPLE = 5000
 
 
 @dataclass
@@ -28,7 +36,7 @@ class DataSets:
     n_edges_validation: list[int]
     statistics: Statistics
     volume_per_atom: float | None  # Å³, mean over training frames with a volume
-    validation_frames: list[Frame]
+    validation_frames: list[Frame]  # empty where the sets are streamed and there are test frames
     test_frames: list[Frame]
     reports: dict[str, Report] = field(default_factory=dict)
 
@@ -42,67 +50,171 @@ class DataSets:
         )
 
 
-def read_sets(
-    config: DataConfig, cutoff: float, e0: dict[str, float] | None = None
-) -> tuple[dict, dict[str, Report]]:
-    """Frames of the three sets after the split, and the report of the checks on every group of files.
+class Loading:
+    """The two steps of loading: what the checks say, then graphs."""
 
-    Returns ({"train": frames, "validation": …, "test": …}, {"train": report, …}); raises DataError when files
-    cannot be read. Errors found by the checks are in the reports: call `Report.raise_on_errors`.
-    """
-    keys = LabelKeys.from_config(config)
-    given = {"train": config.train, "validation": config.validation, "test": config.test}
-    frames = {name: read_frames(files, keys) for name, files in given.items() if files}
-    reports = {name: check_frames(some, cutoff=cutoff, e0=e0) for name, some in frames.items()}
-    fractions = (
-        0.0 if "validation" in frames else config.validation_fraction,
-        0.0 if "test" in frames else config.test_fraction,
-    )
-    parts = split(frames["train"], fractions, config.split_seed)
-    pool = frames["train"]
-    sets = {
-        "train": [pool[i] for i in parts[0]],
-        "validation": frames.get("validation", [pool[i] for i in parts[1]]),
-        "test": frames.get("test", [pool[i] for i in parts[2]]),
-    }
-    if not sets["train"]:
-        raise DataError("no frame is left to train on; give more frames or smaller fractions")
-    return sets, reports
+    reports: dict[str, Report]
+    note = ""  # for the person who reads the reports
+
+    def __init__(
+        self, config: DataConfig, cutoff: float, pair_cutoffs: dict[str, float], scratch: Path
+    ) -> None:
+        self.config, self.cutoff, self.pair_cutoffs, self.scratch = config, cutoff, pair_cutoffs, scratch
+        self.keys = LabelKeys.from_config(config)
+        self.files = {"train": config.train, "validation": config.validation, "test": config.test}
+        self.fractions = (
+            0.0 if config.validation else config.validation_fraction,
+            0.0 if config.test else config.test_fraction,
+        )
+        self.reports = {}
+        self.read()
+
+    def read(self) -> None:
+        raise NotImplementedError
+
+    def build(self) -> DataSets:
+        """Graphs and statistics of frames that passed the checks.
+
+        Raises UnknownSpeciesError when validation or test frames hold elements that no training frame has.
+        """
+        raise NotImplementedError
+
+    def _check(self, name: str, frames: Sequence[Frame]) -> None:
+        self.reports[name] = check_frames(frames, cutoff=self.cutoff, e0=self.config.e0)
+
+    def _sets(
+        self,
+        species: SpeciesMap,
+        train: Sequence[Graph],
+        validation: Sequence[Graph],
+        validation_frames: list[Frame],
+        test_frames: list[Frame],
+    ) -> DataSets:
+        volumes = [float(g.volume) / g.n_atoms for g in train if g.n_atoms and bool(torch.isfinite(g.volume))]
+        return DataSets(
+            species=species,
+            train=train,
+            validation=validation,
+            n_edges=[g.n_edges for g in train],
+            n_edges_validation=[g.n_edges for g in validation],
+            statistics=compute_statistics(train, species, self.config.e0),
+            volume_per_atom=float(np.mean(volumes)) if volumes else None,
+            validation_frames=validation_frames,
+            test_frames=test_frames,
+            reports=self.reports,
+        )
+
+    def _species(self, numbers: Iterable[np.ndarray]) -> SpeciesMap:
+        return SpeciesMap(self.config.species) if self.config.species else SpeciesMap.of_numbers(numbers)
 
 
-def build_sets(
-    sets: dict[str, list[Frame]],
-    reports: dict[str, Report],
-    config: DataConfig,
-    cutoff: float,
-    pair_cutoffs: dict[str, float],
-) -> DataSets:
-    """Graphs and statistics of frames that passed the checks.
+class InMemory(Loading):
+    """Frames and graphs as lists."""
 
-    Raises UnknownSpeciesError when validation or test frames hold elements that no training frame has.
-    """
-    if config.species is not None:
-        species = SpeciesMap(config.species)
-    else:
-        species = SpeciesMap.of_numbers(f.numbers for f in sets["train"])
-    for name in ("validation", "test"):
-        for frame in sets[name]:
+    def read(self) -> None:
+        frames = {name: read_frames(files, self.keys) for name, files in self.files.items() if files}
+        for name, some in frames.items():
+            self._check(name, some)
+        pool = frames["train"]
+        parts = split(pool, self.fractions, self.config.split_seed)
+        self.sets = {"train": [pool[i] for i in parts[0]]}
+        self.sets["validation"] = frames.get("validation", [pool[i] for i in parts[1]])
+        self.sets["test"] = frames.get("test", [pool[i] for i in parts[2]])
+        if not self.sets["train"]:
+            raise DataError("no frame is left to train on; give more frames or smaller fractions")
+
+    def build(self) -> DataSets:
+        species = self._species(f.numbers for f in self.sets["train"])
+        for name in ("validation", "test"):
+            for frame in self.sets[name]:
+                species.index(frame.numbers, frame.source)
+        groups = config_types([*self.sets["train"], *self.sets["validation"]])
+        train, validation = (
+            [graph_from_frame(f, species, self.cutoff, self.pair_cutoffs, groups) for f in self.sets[name]]
+            for name in ("train", "validation")
+        )
+        return self._sets(species, train, validation, self.sets["validation"], self.sets["test"])
+
+
+class Streamed(Loading):
+    """Frames are read twice, one at a time: first for the split and a sample, then into graph stores."""
+
+    def read(self) -> None:
+        self.frame_keys: dict[str, list[FrameKey]] = {}
+        self.numbers: set[int] = set()
+        for name, files in self.files.items():
+            if not files:
+                continue
+            sample: list[Frame] = []
+            keys: list[FrameKey] = []
+            stride = 1
+            for i, frame in enumerate(iter_frames(files, self.keys)):
+                keys.append(frame_key(frame))
+                if name == "train":
+                    self.numbers.update(np.unique(frame.numbers).tolist())
+                if i % stride == 0:
+                    sample.append(frame)
+                    if len(sample) > SAMPLE:  # keep every other one: the sample stays even over the whole set
+                        sample, stride = sample[::2], 2 * stride
+            self.frame_keys[name] = keys
+            self._check(name, sample)
+            self.note += (
+                f"{name}: {len(keys)} frames are streamed from disk, the checks saw {len(sample)} of them. "
+            )
+        self.parts = split(self.frame_keys["train"], self.fractions, self.config.split_seed)
+        if not self.parts[0]:
+            raise DataError("no frame is left to train on; give more frames or smaller fractions")
+
+    def _frames(self, name: str) -> Iterator[Frame]:
+        """Frames of a set after the split, in the order of the files."""
+        files = self.files[name]
+        if files:
+            whole = iter_frames(files, self.keys)
+            if name != "train":
+                yield from whole
+                return
+        part = set(self.parts[("train", "validation", "test").index(name)])
+        if part:
+            pool = iter_frames(self.config.train, self.keys)
+            yield from (frame for i, frame in enumerate(pool) if i in part)
+
+    def build(self) -> DataSets:
+        species = self._species([np.array(sorted(self.numbers))])
+        groups = sorted({key.config_type for keys in self.frame_keys.values() for key in keys})
+        source = json.dumps([self.config.model_dump(mode="json"), self._stamps()], sort_keys=True)
+        train, validation = (
+            GraphStore.open_or_build(
+                self.scratch / name,
+                self._frames(name),
+                species,
+                self.cutoff,
+                self.pair_cutoffs,
+                groups,
+                source,
+            )
+            for name in ("train", "validation")
+        )
+        test = list(self._frames("test"))
+        for frame in test:
             species.index(frame.numbers, frame.source)
-    groups = config_types([*sets["train"], *sets["validation"]])
-    graphs = {
-        name: [graph_from_frame(f, species, cutoff, pair_cutoffs, groups) for f in sets[name]]
-        for name in ("train", "validation")
-    }
-    volumes = [f.volume / len(f) for f in sets["train"] if len(f) and np.isfinite(f.volume)]
-    return DataSets(
-        species=species,
-        train=graphs["train"],
-        validation=graphs["validation"],
-        n_edges=[g.n_edges for g in graphs["train"]],
-        n_edges_validation=[g.n_edges for g in graphs["validation"]],
-        statistics=compute_statistics(graphs["train"], species, config.e0),
-        volume_per_atom=float(np.mean(volumes)) if volumes else None,
-        validation_frames=sets["validation"],
-        test_frames=sets["test"],
-        reports=reports,
-    )
+        return self._sets(species, train, validation, [] if test else list(self._frames("validation")), test)
+
+    def _stamps(self) -> list[tuple[str, int, int]]:
+        """Size and time of every file: a store of older files is not used."""
+        paths = [path for files in self.files.values() for path in (expand(files) if files else [])]
+        return [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+
+
+def load_sets(config: DataConfig, cutoff: float, pair_cutoffs: dict[str, float], scratch: Path) -> Loading:
+    """Read, check and split; graphs follow by `Loading.build` when the reports show no errors.
+
+    Large sets (`data.stream`, or more than STREAM_BEYOND bytes of files) are never in memory as a whole: their
+    graphs go to a store below `scratch`, and the checks see an even sample of SAMPLE frames.
+
+    Raises DataError when files cannot be read or no frame is left to train on.
+    """
+    stream = config.stream
+    if stream is None:
+        given = [*config.train, *(config.validation or [])]
+        stream = sum(path.stat().st_size for path in expand(given)) > STREAM_BEYOND
+    return (Streamed if stream else InMemory)(config, cutoff, pair_cutoffs, scratch)

@@ -2,17 +2,33 @@
 
 import hashlib
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from equipot.data.frame import Frame
 
 
-def split(frames: Sequence[Frame], fractions: Sequence[float], seed: int) -> list[list[int]]:
+class FrameKey(NamedTuple):
+    """What a split needs to know of a frame."""
+
+    config_type: str
+    fingerprint: bytes
+    isolated: bool
+
+
+def frame_key(frame: Frame) -> FrameKey:
+    """The key of a frame."""
+    isolated = is_isolated_atom(frame)
+    return FrameKey(frame.config_type, b"" if isolated else fingerprint(frame), isolated)
+
+
+def split(frames: Sequence[Frame | FrameKey], fractions: Sequence[float], seed: int) -> list[list[int]]:
     """Indices of the training frames, then of one part for each fraction.
 
     Parameters
     ----------
+    frames : the frames, or their keys where the frames themselves are not in memory
     fractions : shares of the parts that are set aside, e.g. (validation, test); each ≥ 0, sum < 1
     seed : the same frames, fractions and seed give the same split
 
@@ -28,12 +44,13 @@ def split(frames: Sequence[Frame], fractions: Sequence[float], seed: int) -> lis
     strata: dict[str, dict[bytes, list[int]]] = {}
     home: dict[bytes, str] = {}
     for i, frame in enumerate(frames):
-        if is_isolated_atom(frame):
+        known = frame if isinstance(frame, FrameKey) else frame_key(frame)
+        if known.isolated:
             isolated.append(i)
             continue
-        key = fingerprint(frame)
+        key = known.fingerprint
         # Identical structures under two config_types stay together as well, in the first one's stratum.
-        group = home.setdefault(key, frame.config_type)
+        group = home.setdefault(key, known.config_type)
         strata.setdefault(group, {}).setdefault(key, []).append(i)
 
     # Units (structures with their duplicates) go one by one to the part that lags furthest behind its share.

@@ -11,7 +11,13 @@ FORMAT = "equipot model"
 FORMAT_VERSION = 1
 UPGRADES: dict[int, Any] = {}  # version -> function from its plain values to those of the next version
 
-UNITS = {"energy": "eV", "length": "angstrom", "mass": "amu", "stress": "eV/angstrom^3", "stress_sign": "tension > 0"}
+UNITS = {
+    "energy": "eV",
+    "length": "angstrom",
+    "mass": "amu",
+    "stress": "eV/angstrom^3",
+    "stress_sign": "tension > 0",
+}
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,9 @@ class ModelMetadata:
         except (ValueError, UnicodeDecodeError):
             values = None
         if not isinstance(values, dict) or values.get("format") != FORMAT:
-            raise ModelFileError(f"{where}: not an equipot model file; expected one written by `equipot export`")
+            raise ModelFileError(
+                f"{where}: not an equipot model file; expected one written by `equipot export`"
+            )
         version = values.get("format_version")
         if not isinstance(version, int) or version < 1:
             raise ModelFileError(f"{where}: its format version is {version!r}; expected a number from 1")

@@ -57,7 +57,9 @@ class DeployedPotential(nn.Module):
         return self.potential.embed(species)
 
     @torch.jit.export
-    def layer(self, k: int, features: Tensor, species: Tensor, edge_vectors: Tensor, graph: Topology) -> Tensor:
+    def layer(
+        self, k: int, features: Tensor, species: Tensor, edge_vectors: Tensor, graph: Topology
+    ) -> Tensor:
         return self.potential.layer(k, features, species, edge_vectors, graph)
 
     @torch.jit.export

@@ -14,13 +14,79 @@ import torch
 from equipot.errors import ModelFileError
 
 ALLOWED = frozenset(
-    """
-    RaiseException __len__ add add_ annotate any append arange argsort bincount bmm cat clamp contiguous detach div
-    eq exp flatten floor ge gt index_add index_select len linear lt matmul max min mul ne neg new_zeros numel
-    ones_like pow reshape rsqrt searchsorted select sigmoid silu silu_ size slice sort split sqrt square squeeze
-    stack sub sum tanh to tolist transpose uninitialized unchecked_cast unsqueeze view zeros zeros_like
-    int float bool device dtype format range
-    """.split()
+    [
+        "RaiseException",
+        "__len__",
+        "add",
+        "add_",
+        "annotate",
+        "any",
+        "append",
+        "arange",
+        "argsort",
+        "bincount",
+        "bmm",
+        "bool",
+        "cat",
+        "clamp",
+        "contiguous",
+        "detach",
+        "device",
+        "div",
+        "dtype",
+        "eq",
+        "exp",
+        "flatten",
+        "float",
+        "floor",
+        "format",
+        "ge",
+        "gt",
+        "index_add",
+        "index_select",
+        "int",
+        "len",
+        "linear",
+        "lt",
+        "matmul",
+        "max",
+        "min",
+        "mul",
+        "ne",
+        "neg",
+        "new_zeros",
+        "numel",
+        "ones_like",
+        "pow",
+        "range",
+        "reshape",
+        "rsqrt",
+        "searchsorted",
+        "select",
+        "sigmoid",
+        "silu",
+        "silu_",
+        "size",
+        "slice",
+        "sort",
+        "split",
+        "sqrt",
+        "square",
+        "squeeze",
+        "stack",
+        "sub",
+        "sum",
+        "tanh",
+        "to",
+        "tolist",
+        "transpose",
+        "unchecked_cast",
+        "uninitialized",
+        "unsqueeze",
+        "view",
+        "zeros",
+        "zeros_like",
+    ]
 )
 
 
@@ -39,7 +105,9 @@ def refuse_foreign_operations(archive: zipfile.ZipFile, where: str) -> None:
         try:
             tree = ast.parse(archive.read(name))
         except (SyntaxError, ValueError):
-            raise ModelFileError(f"{where}: damaged: '{name}' in it is not TorchScript; export it again") from None
+            raise ModelFileError(
+                f"{where}: damaged: '{name}' in it is not TorchScript; export it again"
+            ) from None
         for node in ast.walk(tree):
             used = ""
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute | ast.Name):

@@ -16,6 +16,7 @@ from equipot.spec import PotentialSpec
 
 METADATA = "metadata.json"
 
+
 @dataclass(frozen=True)
 class LoadedModel:
     """A model file in memory: `module(species, edge_index, edge_vectors)` gives atomic energies."""
@@ -39,7 +40,9 @@ def read_metadata(path: str | Path) -> ModelMetadata:
         with zipfile.ZipFile(path) as archive:
             names = [n for n in archive.namelist() if n.endswith("/extra/" + METADATA)]
             if len(names) != 1:
-                raise ModelFileError(f"{path}: not an equipot model file; expected one written by `equipot export`")
+                raise ModelFileError(
+                    f"{path}: not an equipot model file; expected one written by `equipot export`"
+                )
             broken = archive.testzip()
             if broken:
                 raise ModelFileError(f"{path}: damaged at '{broken}'; copy or export it again")
@@ -65,7 +68,9 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> LoadedMo
     except RuntimeError:
         raise ModelFileError(f"{path}: '{device}' is no device; expected cpu, cuda or cuda:N") from None
     if where.type == "cuda" and not torch.cuda.is_available():
-        raise ModelFileError(f"{path}: device '{device}' was asked for, but torch sees no CUDA device; use 'cpu'")
+        raise ModelFileError(
+            f"{path}: device '{device}' was asked for, but torch sees no CUDA device; use 'cpu'"
+        )
     try:
         module = torch.jit.load(str(path), map_location=where).eval()
     except RuntimeError as error:

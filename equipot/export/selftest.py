@@ -34,7 +34,9 @@ def make_structures(type_names: list[str], seed: int = 7) -> list[dict[str, Any]
     return structures
 
 
-def graph_tensors(structure: dict[str, Any], cutoff: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def graph_tensors(
+    structure: dict[str, Any], cutoff: float
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """(species, edge_index, edge_vectors) of one of `make_structures`."""
     edge_index, _, vectors = neighbour_list(
         np.array(structure["positions"]), np.array(structure["cell"]), np.array(structure["pbc"]), cutoff
@@ -43,7 +45,8 @@ def graph_tensors(structure: dict[str, Any], cutoff: float) -> tuple[torch.Tenso
 
 
 def _run(module: nn.Module, structure: dict[str, Any], cutoff: float, device: torch.device) -> Prediction:
-    return predict(module, *(t.to(device) for t in graph_tensors(structure, cutoff)))
+    species, edge_index, vectors = (t.to(device) for t in graph_tensors(structure, cutoff))
+    return predict(module, species, edge_index, vectors)
 
 
 def record(module: nn.Module, type_names: list[str], cutoff: float) -> list[dict[str, Any]]:
@@ -57,7 +60,12 @@ def record(module: nn.Module, type_names: list[str], cutoff: float) -> list[dict
 
 
 def verify(
-    module: nn.Module, recorded: list[dict[str, Any]], cutoff: float, tolerance: float, device: torch.device, where: str
+    module: nn.Module,
+    recorded: list[dict[str, Any]],
+    cutoff: float,
+    tolerance: float,
+    device: torch.device,
+    where: str,
 ) -> float:
     """Largest difference to the recorded numbers, in units of max(1, |number|).
 

@@ -81,7 +81,9 @@ def _save(scripted: torch.jit.ScriptModule, target: str, metadata: ModelMetadata
         with open(target, "rb") as file:
             os.fsync(file.fileno())
     except RuntimeError as error:  # torch's zip writer reports a full disk this way
-        raise OSError(28, f"could not be written ({str(error).splitlines()[0]}); is the disk full?", target) from None
+        raise OSError(
+            28, f"could not be written ({str(error).splitlines()[0]}); is the disk full?", target
+        ) from None
 
 
 def _load_in_fresh_process(file: str, path: Path) -> None:

@@ -5,6 +5,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+# Of the input of the radial networks. Trainings on silicon: with 1 the loss jumps now and then by factors of 1000,
+# with 0.1 energies converge several times slower; 0.3 has neither.
+SCALE = 0.3
+
 Jet = tuple[NDArray, NDArray, NDArray]  # value, first and second derivative with respect to u
 
 
@@ -61,6 +65,6 @@ def radial_basis(
     b0, b1, b2 = bessel(u, n)
     e = polynomial_envelope(u, p) if envelope == "polynomial" else xplor_envelope(u, onset)
     e0, e1, e2 = (x[:, None] for x in e)
-    jet = float(__import__("os").environ.get("BS","1")) * np.stack([b0 * e0, b1 * e0 + b0 * e1, b2 * e0 + 2 * b1 * e1 + b0 * e2])
+    jet = SCALE * np.stack([b0 * e0, b1 * e0 + b0 * e1, b2 * e0 + 2 * b1 * e1 + b0 * e2])
     jet[:2, -1] = 0.0  # exactly zero at the cutoff, where sin(kπ) leaves rounding
     return jet

@@ -20,7 +20,8 @@ class Block(NamedTuple):
 
 def blocks(irreps: Irreps) -> list[Block]:
     """Blocks of a feature in order; raises ValueError when an irrep occurs twice (simplify the irreps first)."""
-    found, start = [], 0
+    found: list[Block] = []
+    start = 0
     for mul, ir in irreps:
         if any(b.ir == ir for b in found):
             raise ValueError(f"irreps '{irreps}' hold {ir} twice; expected one block per irrep")

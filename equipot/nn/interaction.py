@@ -42,7 +42,9 @@ class Interaction(nn.Module):
         super().__init__()
         # First all that can be reached, then only what the gate asks for.
         gates = Irreps("1x0e + 1x0o")
-        reachable = {ir for _, ir in ConvolutionPaths(irreps_in, irreps_wanted + gates, l_max, even).irreps_out}
+        reachable = {
+            ir for _, ir in ConvolutionPaths(irreps_in, irreps_wanted + gates, l_max, even).irreps_out
+        }
         self.irreps_in = irreps_in
         self.irreps_out = Irreps([(mul, ir) for mul, ir in irreps_wanted if ir in reachable])
         self.gate = Gate(self.irreps_out, 1 if Irrep("0e") in reachable else -1)

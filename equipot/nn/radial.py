@@ -1,6 +1,7 @@
 """The radial network, evaluated at the spline knots: its cost does not depend on the number of edges."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -23,12 +24,14 @@ class RadialNetwork(nn.Module):
 
     basis: Tensor
 
-    def __init__(self, basis: NDArray[np.float64], width: int, depth: int, n_weights: int, order: int) -> None:
+    def __init__(
+        self, basis: NDArray[np.float64], width: int, depth: int, n_weights: int, order: int
+    ) -> None:
         super().__init__()
         self.order = order
         self.register_buffer("basis", torch.from_numpy(basis[:order].copy()), persistent=False)
         sizes = [basis.shape[2]] + [width] * depth + [n_weights]
-        self.layers = nn.ModuleList(_Layer(a, b) for a, b in zip(sizes[:-1], sizes[1:]))
+        self.layers = nn.ModuleList(_Layer(a, b) for a, b in pairwise(sizes))
 
     def forward(self) -> Tensor:
         """(n_knots, order, n_weights)."""

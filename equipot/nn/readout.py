@@ -1,6 +1,7 @@
 """From scalar features to one number per atom."""
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -15,9 +16,10 @@ class Readout(nn.Module):
         super().__init__()
         self.silu_norm = SILU
         sizes = [mul, 1] if hidden is None else [mul, hidden, 1]
-        self.layers = nn.ModuleList(nn.Linear(a, b, bias=False, dtype=torch.float64) for a, b in zip(sizes, sizes[1:]))
-        for layer in self.layers:
+        layers = [nn.Linear(a, b, bias=False, dtype=torch.float64) for a, b in pairwise(sizes)]
+        for layer in layers:
             nn.init.normal_(layer.weight, std=1 / math.sqrt(layer.in_features))
+        self.layers = nn.ModuleList(layers)
 
     def forward(self, x: Tensor) -> Tensor:
         for i, layer in enumerate(self.layers):

@@ -33,7 +33,9 @@ class ZBL(nn.Module):
 
     def forward(self, species: Tensor, edge_vectors: Tensor, graph: Topology) -> Tensor:
         """species (n_atoms,), edge_vectors (n_edges, 3) Å float64 to (n_centres,) eV."""
-        pair = species.index_select(0, graph.centre) * self.n_species + species.index_select(0, graph.neighbour)
+        pair = species.index_select(0, graph.centre) * self.n_species + species.index_select(
+            0, graph.neighbour
+        )
         r = edge_vectors.square().sum(1).sqrt()
         x = r * self.inverse_length.index_select(0, pair)
         screening = torch.zeros_like(x)

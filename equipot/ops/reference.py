@@ -30,7 +30,7 @@ class _BlockConvolution(nn.Module):
         self.first_weight = paths[0].weights.start
         self.n_rows = sum(p.out.dim for p in paths)
         coupling = torch.zeros((l_max + 1) ** 2, self.n_rows, self.dim, dtype=torch.float64)
-        path_of_row = []
+        path_of_row: list[int] = []
         for i, path in enumerate(paths):
             row = len(path_of_row)
             # Each output component then has the variance of its inputs (e3nn's `component` normalisation).

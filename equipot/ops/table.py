@@ -33,7 +33,9 @@ def read_table(table: Tensor, u: Tensor) -> Tensor:
         at_left = torch.stack(
             [1 - rise, (t - 6 * t3 + 8 * t4 - 3 * t5) * h, (t2 - 3 * t3 + 3 * t4 - t5) * (0.5 * h * h)], dim=1
         )
-        at_right = torch.stack([rise, (7 * t4 - 4 * t3 - 3 * t5) * h, (t3 - 2 * t4 + t5) * (0.5 * h * h)], dim=1)
+        at_right = torch.stack(
+            [rise, (7 * t4 - 4 * t3 - 3 * t5) * h, (t3 - 2 * t4 + t5) * (0.5 * h * h)], dim=1
+        )
     index = left.to(torch.int64)
     rows = torch.cat([table.index_select(0, index), table.index_select(0, index + 1)], dim=1)
     return torch.bmm(torch.cat([at_left, at_right], dim=1).unsqueeze(1), rows).squeeze(1)

@@ -11,6 +11,7 @@ import torch
 from equipot.errors import ModelFileError
 from equipot.potential import Potential
 from equipot.spec import PotentialSpec
+from equipot.training.module import potential_module
 
 
 class Checkpoints(pl.Callback):
@@ -23,7 +24,7 @@ class Checkpoints(pl.Callback):
         self.epochs_since_best = 0
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        score = pl_module.results["score"]  # type: ignore[union-attr, index]
+        score = potential_module(pl_module).results["score"]
         better = score < self.best
         if better:
             self.best, self.best_epoch, self.epochs_since_best = score, trainer.current_epoch, 0

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import lightning.pytorch as pl
 
+from equipot.training.module import potential_module
+
 COLUMNS = ["epoch", "step", "seconds", "learning_rate", "train_loss", "score"] + [
     f"{part}_{label}_{kind}"
     for part in ("train", "validation")
@@ -29,11 +31,12 @@ class MetricsFile(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not trainer.is_global_zero:
             return
+        module = potential_module(pl_module)
         row = {
             "epoch": trainer.current_epoch,
             "step": trainer.global_step,
-            "seconds": round(pl_module.elapsed, 2),  # type: ignore[arg-type, operator]
-            **pl_module.results,  # type: ignore[dict-item]
+            "seconds": round(module.elapsed, 2),
+            **module.results,
         }
         self.rows.append({name: str(row[name]) if name in row else "" for name in COLUMNS})
         # Written anew each time: a kill leaves the old file or the new one, never half a line.

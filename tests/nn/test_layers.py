@@ -1,0 +1,98 @@
+"""Layers on their own: bases and radial tables against derivatives, linear maps against e3nn, ZBL against a formula."""
+
+import numpy as np
+import pytest
+import torch
+from e3nn.o3 import Irreps
+
+from equipot.nn.basis import bessel, polynomial_envelope, radial_basis, xplor_envelope
+from equipot.nn.linear import IrrepsLinear, SelfConnection
+from equipot.nn.radial import RadialNetwork
+from equipot.nn.zbl import ZBL
+from equipot.ops import topology
+
+FUNCTIONS = {
+    "bessel": lambda u: bessel(u, 8),
+    "polynomial": lambda u: polynomial_envelope(u, 6),
+    "xplor": lambda u: xplor_envelope(u, 0.8),
+}
+
+
+@pytest.mark.parametrize("name", list(FUNCTIONS))
+def test_derivatives_of_the_basis_are_those_of_finite_differences(name):
+    function = FUNCTIONS[name]
+    u = np.array([1e-7, 3e-4, 3.9e-4, 1e-3, 0.1, 0.45, 0.79, 0.83, 0.99])
+    h = 1e-6
+    low, high, here = function(np.abs(u - h)), function(u + h), function(u)
+    for order in (1, 2):
+        numeric = (high[order - 1] - low[order - 1]) / (2 * h)
+        # At u < h the left point was mirrored: value even, first derivative odd.
+        inner = u > h
+        scale = max(1.0, np.abs(here[order]).max())
+        np.testing.assert_allclose(here[order][inner] / scale, numeric[inner] / scale, atol=1e-6)
+
+
+def test_the_envelope_is_one_at_zero_and_flat_zero_at_the_cutoff():
+    for e in (polynomial_envelope(np.array([0.0, 1.0]), 6), xplor_envelope(np.array([0.0, 1.0]), 0.8)):
+        np.testing.assert_allclose(e[0], [1, 0], atol=1e-12)
+        np.testing.assert_allclose(e[1], [0, 0], atol=1e-12)
+
+
+def test_the_radial_table_holds_the_slopes_and_curvatures_of_its_network():
+    torch.manual_seed(0)
+    n_knots = 4001
+    basis = radial_basis(n_knots, 4, "polynomial", 6, 0.8)
+    table = RadialNetwork(basis, 16, 2, 5, order=3)().detach().numpy()
+    h = 1 / (n_knots - 1)
+    for order in (1, 2):
+        numeric = (table[2:, order - 1] - table[:-2, order - 1]) / (2 * h)
+        scale = np.abs(table[:, order]).max()
+        np.testing.assert_allclose(table[1:-1, order] / scale, numeric / scale, atol=1e-4)
+    assert np.abs(table[-1, :2]).max() == 0
+
+
+def test_the_cost_of_the_radial_network_does_not_grow_with_edges():
+    basis = radial_basis(128, 8, "polynomial", 6, 0.8)
+    assert RadialNetwork(basis, 8, 1, 3, order=2)().shape == (128, 2, 3)
+
+
+def test_the_self_connection_uses_the_matrix_of_each_atoms_species():
+    irreps_in, irreps_out = Irreps("3x0e+2x1o"), Irreps("4x0e+2x1o+1x1e")
+    layer = SelfConnection(irreps_in, irreps_out, 3)
+    species = torch.tensor([2, 0, 2, 2, 0])  # none of species 1
+    x = torch.randn(5, irreps_in.dim, dtype=torch.float64)
+    out = layer(x, species)
+    for i, s in enumerate(species.tolist()):
+        scalars = x[i, :3] @ layer.mixes[0].weight[s]
+        vectors = x[i, 3:].view(3, 2) @ layer.mixes[1].weight[s]
+        torch.testing.assert_close(out[i], torch.cat([scalars, vectors.flatten(), torch.zeros(3).double()]))
+
+
+def test_a_linear_map_to_an_irrep_the_input_lacks_is_refused_when_built():
+    with pytest.raises(ValueError, match="cannot give 1o"):
+        IrrepsLinear(Irreps("3x0e"), Irreps("3x0e+1x1o"))
+
+
+def test_zbl_is_the_published_formula_inside_and_zero_outside():
+    zbl = ZBL(["Si"], torch.full((1, 1), 5.0, dtype=torch.float64))
+    r = 0.7
+    a = 0.46850 / (2 * 14**0.23)
+    x = r / a
+    phi = (
+        0.18175 * np.exp(-3.1998 * x)
+        + 0.50986 * np.exp(-0.94229 * x)
+        + 0.28022 * np.exp(-0.4029 * x)
+        + 0.02817 * np.exp(-0.20162 * x)
+    )
+    fade_at = 2 * 1.11  # covalent radius of silicon in ase.data
+    u = r / fade_at
+    expected = 14.3996454 * 14 * 14 / r * phi * (1 - 28 * u**6 + 48 * u**7 - 21 * u**8)
+    edges = torch.tensor([[0, 1], [1, 0]])
+    species = torch.zeros(2, dtype=torch.int64)
+
+    def energy(distance: float) -> float:
+        vectors = torch.tensor([[distance, 0, 0], [-distance, 0, 0]], dtype=torch.float64)
+        return float(zbl(species, vectors, topology(edges, 2, 2)).sum())
+
+    assert energy(r) == pytest.approx(expected, rel=1e-9)
+    assert energy(fade_at + 1e-6) == 0
