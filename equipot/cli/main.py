@@ -61,8 +61,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         where = f"{error.filename}: " if error.filename else ""
         print(f"equipot {wanted}: {where}{error.strerror or error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print(f"equipot {wanted}: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        kept = f"; {interrupt}" if str(interrupt) else ""
+        print(f"equipot {wanted}: interrupted{kept}", file=sys.stderr)
         return 130
 
 

@@ -54,9 +54,8 @@ class EpochBatches:
         batches = pack(order.tolist(), sizes, batch_size, max_edges)
         ends = np.linspace(0, len(batches), parts + 1).round().astype(int)
         batches = batches[ends[part] : ends[part + 1]]
-        while len(batches) % n_ranks:
-            batches.append(batches[len(batches) % n_ranks])
-        self.batches = batches[rank::n_ranks]
+        even = -(-len(batches) // n_ranks) * n_ranks
+        self.batches = [batches[i % len(batches)] for i in range(rank, even, n_ranks)]
 
     def __len__(self) -> int:
         return len(self.batches)

@@ -50,6 +50,10 @@ class DataSets:
         )
 
 
+def _n_edges(graphs: Sequence[Graph]) -> list[int]:
+    return graphs.n_edges().tolist() if isinstance(graphs, GraphStore) else [g.n_edges for g in graphs]
+
+
 class Loading:
     """The two steps of loading: what the checks say, then graphs."""
 
@@ -95,8 +99,8 @@ class Loading:
             species=species,
             train=train,
             validation=validation,
-            n_edges=[g.n_edges for g in train],
-            n_edges_validation=[g.n_edges for g in validation],
+            n_edges=_n_edges(train),
+            n_edges_validation=_n_edges(validation),
             statistics=compute_statistics(train, species, self.config.e0),
             volume_per_atom=float(np.mean(volumes)) if volumes else None,
             validation_frames=validation_frames,

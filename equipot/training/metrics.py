@@ -1,5 +1,7 @@
 """Mean absolute and root mean square errors whose sums are right over batches of any size and over ranks."""
 
+import warnings
+
 import torch
 from torch import Tensor
 from torchmetrics import Metric
@@ -49,7 +51,10 @@ class LabelErrors(torch.nn.Module):
         found = {}
         for name in self.LABELS:
             metric = self.of[name]
-            for kind, value in metric.compute().items():  # type: ignore[operator]
+            with warnings.catch_warnings():  # no numbers at all are nothing to warn of
+                warnings.filterwarnings("ignore", message="The ``compute`` method of metric")
+                errors = metric.compute()  # type: ignore[operator]
+            for kind, value in errors.items():
                 if not torch.isnan(value):
                     found[f"{name}_{kind}"] = float(value)
             metric.reset()  # type: ignore[operator]

@@ -263,10 +263,11 @@ def _quiet() -> Iterator[None]:
 
 def _fit(trainer: pl.Trainer, module: PotentialModule, data: GraphDataModule, resumed: Path | None) -> None:
     path = resumed / "checkpoints" / "last.ckpt" if resumed else None
+    interrupted = False
     with _quiet():
         try:
             trainer.fit(module, datamodule=data, ckpt_path=path, weights_only=True)
         except SystemExit:  # what Lightning makes of Ctrl-C
-            raise KeyboardInterrupt from None
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+            interrupted = True
+    if interrupted or trainer.interrupted:
+        raise KeyboardInterrupt("the last finished epoch is kept: the same command with --resume continues from it")

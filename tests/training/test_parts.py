@@ -1,0 +1,121 @@
+"""Loss, error sums, batches, schedule: each against its definition."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from equipot.config import LossConfig, TrainingConfig
+from equipot.data.batching import EpochBatches, pack
+from equipot.training.loss import Loss, Residuals
+from equipot.training.metrics import LabelErrors
+from equipot.training.schedule import Plateau, learning_rate
+
+
+def some_residuals(n=3, seed=0):
+    g = torch.Generator().manual_seed(seed)
+    r = lambda *s: torch.randn(*s, dtype=torch.float64, generator=g)  # noqa: E731
+    return Residuals(r(n), r(2 * n, 3), 150 * r(2 * n, 3), r(n, 3, 3), r(n).abs())
+
+
+def test_mse_is_the_weighted_sum_of_mean_squares():
+    r = some_residuals()
+    loss = Loss(LossConfig(energy=2, forces=3, stress=4))(r)
+    stress = r.stress.numpy() * r.volume_per_atom.numpy()[:, None, None]
+    expected = 2 * np.mean(r.energy_per_atom.numpy() ** 2) + 3 * np.mean(r.forces.numpy() ** 2) + 4 * np.mean(stress**2)
+    assert float(loss) == pytest.approx(expected)
+
+
+def test_huber_is_torchs():
+    r = some_residuals()
+    loss = Loss(LossConfig(energy=0, forces=1, stress=0, kind="huber", huber_delta=0.4))(r)
+    assert float(loss) == pytest.approx(float(torch.nn.functional.huber_loss(r.forces, 0 * r.forces, delta=0.4)))
+
+
+def test_stratified_huber_is_huber_with_a_smaller_delta_for_large_forces():
+    forces = torch.tensor([[1.0, 0, 0], [150, 0, 0], [250, 0, 0], [350, 0, 0]], dtype=torch.float64)
+    error = torch.ones(4, 3, dtype=torch.float64)
+    r = some_residuals()._replace(forces=error, reference_forces=forces)
+    loss = Loss(LossConfig(energy=0, forces=1, stress=0, kind="stratified_huber", huber_delta=0.5))(r)
+    deltas = 0.5 * np.array([1, 0.7, 0.4, 0.1])
+    assert float(loss) == pytest.approx(np.mean(deltas * (1 - deltas / 2)))
+
+
+def test_labels_that_a_batch_lacks_add_nothing():
+    empty = Residuals(*(torch.zeros(0, *s, dtype=torch.float64) for s in ((), (3,), (3,), (3, 3), ())))
+    assert float(Loss(LossConfig())(empty)) == 0
+
+
+def test_error_sums_do_not_depend_on_how_the_data_are_cut():
+    r = some_residuals(12)
+    whole, parts = LabelErrors(), LabelErrors()
+    whole.update(r)
+    for k in range(0, 12, 5):
+        end = min(12, k + 5)
+        parts.update(
+            Residuals(
+                r.energy_per_atom[k:end], r.forces[2 * k : 2 * end], r.reference_forces, r.stress[k:end], r.volume_per_atom
+            )
+        )
+    a, b = whole.compute(), parts.compute()
+    assert a.keys() == b.keys()
+    for key in a:
+        assert a[key] == pytest.approx(b[key], rel=1e-12)
+    assert a["forces_rmse"] == pytest.approx(np.sqrt(np.mean(r.forces.numpy() ** 2)))
+    assert whole.compute() == {}  # nothing seen since
+
+
+def test_batches_keep_both_limits_and_every_frame():
+    sizes = [10, 90, 20, 300, 10, 10, 10, 10]
+    batches = pack(range(8), sizes, batch_size=3, max_edges=100)
+    assert list(itertools.chain(*batches)) == list(range(8))
+    for batch in batches:
+        assert len(batch) <= 3
+        assert sum(sizes[i] for i in batch) <= 100 or batch == [3]
+
+
+def epoch(e, rank=0, n_ranks=1, steps=1000, n=50, max_edges=None):
+    sizes = np.random.default_rng(5).integers(1, 100, n).tolist()
+    return EpochBatches(sizes, 4, max_edges, seed=3, steps=steps, epoch=e, rank=rank, n_ranks=n_ranks).batches
+
+
+def test_epochs_differ_and_are_repeatable():
+    assert epoch(0) == epoch(0)
+    assert epoch(0) != epoch(1)
+    assert sorted(itertools.chain(*epoch(1))) == list(range(50))
+
+
+def test_parts_of_a_pass_make_up_the_pass():
+    assert epoch(0, steps=5) + epoch(1, steps=5) + epoch(2, steps=5) == epoch(0)
+    assert max(len(epoch(e, steps=5)) for e in range(6)) <= 5
+
+
+@pytest.mark.parametrize("max_edges", [None, 150])
+def test_ranks_share_an_epoch_with_equal_numbers_of_batches(max_edges):
+    ranks = [epoch(2, rank=r, n_ranks=3, max_edges=max_edges) for r in range(3)]
+    assert len({len(r) for r in ranks}) == 1
+    assert set(itertools.chain(*itertools.chain(*ranks))) == set(range(50))
+
+
+def test_one_batch_for_many_ranks_is_repeated():
+    ranks = [epoch(0, rank=r, n_ranks=4, n=3) for r in range(4)]
+    assert [len(r) for r in ranks] == [1, 1, 1, 1]
+
+
+def test_the_learning_rate_warms_up_and_falls_to_a_hundredth():
+    config = TrainingConfig(learning_rate=0.01, warmup_steps=10)
+    plateau = Plateau(1, 0.5)
+    assert learning_rate(config, 0, 0.0, plateau) == pytest.approx(0.001)
+    assert learning_rate(config, 10, 0.0, plateau) == pytest.approx(0.01)
+    assert learning_rate(config, 1000, 1.0, plateau) == pytest.approx(0.0001)
+
+
+def test_the_plateau_lowers_the_rate_only_without_progress():
+    plateau = Plateau(patience=1, factor=0.5)
+    for loss in (5, 4, 3, 3.5, 3.2):
+        plateau.update(loss)
+    assert plateau.scale == 0.5
+    copy = Plateau(1, 0.5)
+    copy.load(plateau.state())
+    assert copy == plateau
