@@ -94,6 +94,11 @@ class Loading:
         validation_frames: list[Frame],
         test_frames: list[Frame],
     ) -> DataSets:
+        if not any(_n_edges(train)):
+            raise DataError(
+                f"no training frame has two atoms within {self.cutoff:g} Å, so there are no neighbours to learn from; "
+                "check the positions' unit (Å) or raise model.cutoff"
+            )
         volumes = [float(g.volume) / g.n_atoms for g in train if g.n_atoms and bool(torch.isfinite(g.volume))]
         return DataSets(
             species=species,

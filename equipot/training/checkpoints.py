@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -66,12 +67,16 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     if not path.exists():
         raise ModelFileError(f"{path}: no such checkpoint")
+    if not zipfile.is_zipfile(path):
+        raise ModelFileError(f"{path}: damaged, or not a checkpoint of `equipot train`")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError) as error:
         unsafe = isinstance(error, pickle.UnpicklingError) and "Unsupported" in str(error)
         what = (
-            "holds more than tensors and plain values; refused" if unsafe else "damaged, or not a checkpoint"
+            "holds more than tensors and plain values; refused"
+            if unsafe
+            else "damaged, or not a checkpoint of `equipot train`"
         )
         raise ModelFileError(f"{path}: {what}") from None
     if not isinstance(checkpoint, dict) or "equipot" not in checkpoint:

@@ -270,4 +270,6 @@ def _fit(trainer: pl.Trainer, module: PotentialModule, data: GraphDataModule, re
         except SystemExit:  # what Lightning makes of Ctrl-C
             interrupted = True
     if interrupted or trainer.interrupted:
-        raise KeyboardInterrupt("the last finished epoch is kept: the same command with --resume continues from it")
+        raise KeyboardInterrupt(
+            "the last finished epoch is kept: the same command with --resume continues from it"
+        )

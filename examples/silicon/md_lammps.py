@@ -58,7 +58,7 @@ def main() -> None:
         "us_per_atom_and_step": 1e6 * seconds / (args.steps + 500) / len(atoms),
     }
     show(
-        f"LAMMPS, {len(atoms)} atoms, {ranks} ranks, {values['picoseconds']:g} ps at constant energy, {args.model}",
+        f"LAMMPS, {len(atoms)} atoms, MPI ranks: {ranks}, {values['picoseconds']:g} ps, {args.model}",
         ("", "value"),
         [
             ("mean temperature (K)", f"{values['temperature_K']:.0f}"),

@@ -38,7 +38,13 @@ def random_problem(irreps_in: Irreps, n_weights: int, order: int = 2):
     x = torch.randn(n_atoms, irreps_in.dim, dtype=torch.float64)
     vectors = 1.5 * torch.randn(n_edges, 3, dtype=torch.float64)
     table = torch.randn(9, order, n_weights, dtype=torch.float64)
-    return x, vectors, table, torch.tensor([0.25], dtype=torch.float64), topology(edge_index, n_centres, n_atoms)
+    return (
+        x,
+        vectors,
+        table,
+        torch.tensor([0.25], dtype=torch.float64),
+        topology(edge_index, n_centres, n_atoms),
+    )
 
 
 @pytest.mark.parametrize(("irreps_in", "wanted", "l_max", "even"), CASES)
@@ -101,7 +107,9 @@ def test_spherical_harmonics_are_those_of_e3nn(l_max):
 
 @pytest.mark.parametrize(("order", "smooth"), [(2, 1), (3, 2)])
 def test_splines_reproduce_polynomials_of_their_order_and_join_smoothly(order, smooth):
-    polynomial = np.polynomial.Polynomial([0.3, -1.0, 2.0, 0.7] if order == 2 else [0.3, -1, 2, 0.7, -0.4, 0.9])
+    polynomial = np.polynomial.Polynomial(
+        [0.3, -1.0, 2.0, 0.7] if order == 2 else [0.3, -1, 2, 0.7, -0.4, 0.9]
+    )
     u = np.linspace(0, 1, 6)
     rows = np.stack([polynomial.deriv(k)(u) if k else polynomial(u) for k in range(order)], axis=1)
     table = torch.from_numpy(rows[:, :, None])

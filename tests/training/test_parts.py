@@ -23,14 +23,20 @@ def test_mse_is_the_weighted_sum_of_mean_squares():
     r = some_residuals()
     loss = Loss(LossConfig(energy=2, forces=3, stress=4))(r)
     stress = r.stress.numpy() * r.volume_per_atom.numpy()[:, None, None]
-    expected = 2 * np.mean(r.energy_per_atom.numpy() ** 2) + 3 * np.mean(r.forces.numpy() ** 2) + 4 * np.mean(stress**2)
+    expected = (
+        2 * np.mean(r.energy_per_atom.numpy() ** 2)
+        + 3 * np.mean(r.forces.numpy() ** 2)
+        + 4 * np.mean(stress**2)
+    )
     assert float(loss) == pytest.approx(expected)
 
 
 def test_huber_is_torchs():
     r = some_residuals()
     loss = Loss(LossConfig(energy=0, forces=1, stress=0, kind="huber", huber_delta=0.4))(r)
-    assert float(loss) == pytest.approx(float(torch.nn.functional.huber_loss(r.forces, 0 * r.forces, delta=0.4)))
+    assert float(loss) == pytest.approx(
+        float(torch.nn.functional.huber_loss(r.forces, 0 * r.forces, delta=0.4))
+    )
 
 
 def test_stratified_huber_is_huber_with_a_smaller_delta_for_large_forces():
@@ -55,7 +61,11 @@ def test_error_sums_do_not_depend_on_how_the_data_are_cut():
         end = min(12, k + 5)
         parts.update(
             Residuals(
-                r.energy_per_atom[k:end], r.forces[2 * k : 2 * end], r.reference_forces, r.stress[k:end], r.volume_per_atom
+                r.energy_per_atom[k:end],
+                r.forces[2 * k : 2 * end],
+                r.reference_forces,
+                r.stress[k:end],
+                r.volume_per_atom,
             )
         )
     a, b = whole.compute(), parts.compute()

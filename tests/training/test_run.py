@@ -37,7 +37,13 @@ def rows(folder) -> list[dict[str, str]]:
 def test_a_training_leaves_model_evaluation_log_and_plots(config_file, tmp_path):
     model = train(load_config(config_file))
     run = tmp_path / "run"
-    for name in ("model.pt", "evaluation.json", "checkpoints/last.ckpt", "checkpoints/best.ckpt", "metrics.csv"):
+    for name in (
+        "model.pt",
+        "evaluation.json",
+        "checkpoints/last.ckpt",
+        "checkpoints/best.ckpt",
+        "metrics.csv",
+    ):
         assert (run / name).stat().st_size > 0
     for name in ("learning.png", "parity.png"):
         assert (run / name).read_bytes().startswith(b"\x89PNG")
@@ -82,7 +88,9 @@ def test_a_killed_training_resumes_to_the_same_bits(config_file, tmp_path):
     whole, resumed = weights(tmp_path / "whole"), weights(tmp_path / "cut")
     assert all(torch.equal(whole[k], resumed[k]) for k in whole)
     for a, b in zip(rows(tmp_path / "whole"), rows(tmp_path / "cut")):
-        assert {k: v for k, v in a.items() if k != "seconds"} == {k: v for k, v in b.items() if k != "seconds"}
+        assert {k: v for k, v in a.items() if k != "seconds"} == {
+            k: v for k, v in b.items() if k != "seconds"
+        }
 
 
 def test_ctrl_c_ends_with_130_and_leaves_what_resume_needs(config_file, tmp_path):
@@ -175,7 +183,9 @@ def test_changed_data_are_noticed_when_resuming(config_file, tmp_path):
 
 
 def test_a_loss_that_is_not_finite_stops_with_a_reason(config_file):
-    config = load_config(config_file, ["training.learning_rate=1e30", "training.gradient_clip=0", "training.warmup_steps=0"])
+    config = load_config(
+        config_file, ["training.learning_rate=1e30", "training.gradient_clip=0", "training.warmup_steps=0"]
+    )
     with pytest.raises(NumericsError, match="learning_rate"):
         train(config)
 
