@@ -1,5 +1,6 @@
 """Writing a model file: to a temporary name, checked in a fresh process, and only then under its own name."""
 
+import copy
 import datetime
 import os
 import subprocess
@@ -43,7 +44,7 @@ def write_model(
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    eager = potential.cpu().eval()
+    eager = copy.deepcopy(potential).cpu().eval()
     # Recorded from the eager network, so that the self-test also compares script and tables with what was trained.
     recorded = record(eager, eager.type_names, eager.cutoff)
     module = DeployedPotential(eager, FORMAT_VERSION)

@@ -10,9 +10,9 @@ import matplotlib
 import numpy as np
 from ase import Atoms, units
 from ase.io import Trajectory
-from ase.md.langevin import Langevin
+from ase.md.bussi import Bussi
 from ase.md.md import MolecularDynamics
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
+from ase.md.velocitydistribution import Stationary
 from ase.md.verlet import VelocityVerlet
 from results import arguments, parse, save, show
 from silicon import crystal
@@ -35,16 +35,14 @@ def main() -> None:
     atoms.calc = EquipotCalculator(args.model)
     rng = np.random.default_rng(7)
     # Half of the kinetic energy goes into the bonds at once, so it starts with twice as much.
-    MaxwellBoltzmannDistribution(atoms, temperature_K=2 * args.temperature, rng=rng)
+    width = np.sqrt(units.kB * 2 * args.temperature / atoms.get_masses())
+    atoms.set_velocities(width[:, None] * rng.standard_normal((len(atoms), 3)))
     Stationary(atoms)
     step = args.timestep * units.fs
-    thermostat = Langevin(
-        atoms, step, temperature_K=args.temperature, friction=0.02 / units.fs, rng=rng, fixcm=True
-    )
+    thermostat = Bussi(atoms, step, temperature_K=args.temperature, taut=50 * units.fs, rng=rng)
     start = time.perf_counter()
     with Trajectory(args.output / "md_ase.traj", "w") as trajectory:
         nvt = follow(thermostat, atoms, args.nvt, trajectory)
-        Stationary(atoms)
         nve = follow(VelocityVerlet(atoms, step), atoms, args.nve, trajectory)
     seconds = time.perf_counter() - start
     steps = args.nvt + args.nve

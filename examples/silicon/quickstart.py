@@ -51,7 +51,7 @@ def main() -> int:
         "seconds": {**{k: round(v, 1) for k, v in seconds.items()}, "total": round(total, 1)},
     }
     (args.output / "summary.json").write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
-    missed = [r.name for r in found if not r.met]
+    missed = [f"{r.part}, {r.name}" for r in found if not r.met]
     CONSOLE.print(
         "[bold green]All requirements are met.[/]"
         if passed
@@ -101,10 +101,13 @@ def results_table(found: list[Requirement]) -> Table:
     table.add_column("")
     part = ""
     for r in found:
-        if part and r.part != part:
+        if r.part != part:
             table.add_section()
+            table.add_row(f"[bold]{r.part}[/]")
         part = r.part
-        table.add_row(r.name, r.found, r.dft, r.required, "[green]ok[/]" if r.met else "[bold red]✗[/]")
+        table.add_row(
+            f"  {r.name}", r.found, r.dft, r.required, "[green]ok[/]" if r.met else "[bold red]✗[/]"
+        )
     return table
 
 

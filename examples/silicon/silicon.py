@@ -14,10 +14,10 @@ DATA = HERE / "silicon.extxyz"
 DFT: dict[str, float] = json.loads((HERE / "dft.json").read_text())
 QUANTITIES = {
     "a0": "lattice parameter (Å)",
-    "bulk_modulus": "bulk modulus, of the equation of state (GPa)",
+    "bulk_modulus": "bulk modulus (GPa)",
     "C11": "C11 (GPa)",
     "C12": "C12 (GPa)",
-    "C44_clamped": "C44, atoms follow the strain (GPa)",
+    "C44_clamped": "C44, atoms clamped (GPa)",
     "C44": "C44, atoms relaxed (GPa)",
     "optical_phonon": "optical phonon at Γ (THz)",
 }

@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -132,7 +133,7 @@ def test_changed_weights_are_noticed(model):
 def test_a_truncated_file_is_refused(model, keep):
     cut = model.with_name("cut.pt")
     cut.write_bytes(model.read_bytes()[:keep])
-    with pytest.raises(ModelFileError, match="not a model file|damaged"):
+    with pytest.raises(ModelFileError, match=r"not a model file|damaged"):
         load_model(cut)
 
 
@@ -162,7 +163,7 @@ def test_a_model_that_would_write_a_file_is_refused_before_it_is_loaded(model, t
         metadata = next(archive.read(n) for n in archive.namelist() if n.endswith("metadata.json"))
     evil = tmp_path / "evil.pt"
     torch.jit.save(torch.jit.script(Writer(str(target))), str(evil), _extra_files={"metadata.json": metadata})
-    with pytest.raises(ModelFileError, match="'save'.*refused"):
+    with pytest.raises(ModelFileError, match=r"'save'.*refused"):
         load_model(evil)
     assert not target.exists()
 
@@ -179,3 +180,12 @@ def test_a_model_of_another_precision_agrees_to_rounding(tmp_path):
     a, b = predict(single, *graph), predict(double, *graph)
     torch.testing.assert_close(a.energy, b.energy, atol=1e-5, rtol=0)
     torch.testing.assert_close(a.forces, b.forces, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(("version", "energy"), [(1, -12.157314666267483)])
+def test_files_of_every_format_still_load(version, energy):
+    """One file per format version, with the energy it gave when it was new."""
+    model = load_model(Path(__file__).parent / "data" / f"model_v{version}.pt")
+    potential = load_potential(model.path)
+    atoms = random_atoms(6, seed=5)
+    assert float(model.module(*model_input(potential, atoms)).sum().detach()) == pytest.approx(energy, abs=1e-5)
