@@ -129,6 +129,8 @@ class PotentialModule(pl.LightningModule):
             self.plateau.update(score)
         self._tick()
         self.results = results
+        for logger in self.trainer.loggers:
+            logger.log_metrics(results, step=self.trainer.global_step)
 
     def _tick(self) -> None:
         now = time.monotonic()

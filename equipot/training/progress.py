@@ -10,10 +10,8 @@ from rich.text import Text
 
 from equipot.training.module import potential_module
 
-HEADER = (
-    f"{'epoch':>6} {'time':>8} {'rate':>8} {'loss':>9}  "
-    f"{'energy':>9} {'forces':>9} {'stress':>10}   (validation RMSE: meV/atom, meV/Å, meV/Å³)"
-)
+HEADER = f"""                  learning              {{part}} RMSE
+{"epoch":>6} {"time":>8} {"rate":>8} {"loss":>9}  {"meV/atom":>9} {"meV/Å":>9} {"meV/Å³":>10}"""
 
 
 class _TimeLeft(ProgressColumn):
@@ -43,7 +41,9 @@ class TrainingProgress(pl.Callback):
         self._started = time.monotonic()
         self._begun_with = potential_module(pl_module).progress()
         self._printed = -math.inf
-        self.console.print(HEADER, style="bold", markup=False, highlight=False)
+        labels = potential_module(pl_module).description["labels"]
+        part = "validation" if labels["validation"] else "training"
+        self.console.print(HEADER.format(part=part), style="bold", markup=False, highlight=False)
         if self.console.is_terminal:
             self.bar = Progress(
                 TextColumn("epoch {task.fields[epoch]}"),
