@@ -149,7 +149,7 @@ class TrainingConfig(Section):
     """Frames in a batch, at most."""
     max_edges: Annotated[int, Field(ge=1)] | None = None
     """Edges in a batch, at most: large frames then come in smaller batches (a single larger frame goes alone)."""
-    learning_rate: Positive = 0.01
+    learning_rate: Positive = 0.005
     """Peak learning rate of AdamW."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     """AdamW's decay of the weights."""

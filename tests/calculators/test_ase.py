@@ -196,12 +196,12 @@ def test_images_of_a_band_may_share_the_calculator(model):
     first, last = random_atoms(4), random_atoms(4)
     last.positions[0] += [0.3, 0.2, 0.0]
     images = [first, first.copy(), first.copy(), last]
-    band = NEB(images, allow_shared_calculator=True)
+    band = NEB(images, allow_shared_calculator=True, method="improvedtangent")
     band.interpolate()
     for image in images:
         image.calc = shared
     forces = band.get_forces()
-    alone = NEB([i.copy() for i in images])
+    alone = NEB([i.copy() for i in images], method="improvedtangent")
     for image in alone.images:
         image.calc = EquipotCalculator(model)
     np.testing.assert_allclose(forces, alone.get_forces(), atol=1e-10)
