@@ -8,6 +8,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+import torch
 from ase import Atoms, units
 from ase.io import Trajectory
 from ase.md.bussi import Bussi
@@ -30,7 +31,10 @@ def main() -> None:
     parser.add_argument("--nvt", type=int, default=300, help="steps with thermostat (default: 300)")
     parser.add_argument("--nve", type=int, default=500, help="steps at constant energy (default: 500)")
     parser.add_argument("--timestep", type=float, default=1.0, help="fs (default: 1)")
+    # So few atoms gain little from a second thread, and lose much when another program holds its core.
+    parser.add_argument("--threads", type=int, default=1, help="of torch (default: 1)")
     args = parse(parser)
+    torch.set_num_threads(args.threads)
     atoms = crystal(args.repeat)
     atoms.calc = EquipotCalculator(args.model)
     rng = np.random.default_rng(7)

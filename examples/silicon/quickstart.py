@@ -39,15 +39,17 @@ def main() -> int:
         seconds["installation"] = float(args.installation.read_text())
     for name, command in stages(args.output, args.overrides):
         seconds[name] = run(name, command)
+    epochs = len((args.output / "metrics.csv").read_text().splitlines()) - 1
     total = sum(seconds.values())
     found = requirements(args.output, total)
     CONSOLE.print(results_table(found))
-    CONSOLE.print(times_table(seconds, total))
+    CONSOLE.print(times_table(seconds, total, epochs))
     CONSOLE.print(files_table(args.output))
     passed = all(r.met for r in found)
     summary = {
         "passed": passed,
         "results": [r.to_dict() for r in found],
+        "epochs": epochs,
         "seconds": {**{k: round(v, 1) for k, v in seconds.items()}, "total": round(total, 1)},
     }
     (args.output / "summary.json").write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
@@ -111,12 +113,13 @@ def results_table(found: list[Requirement]) -> Table:
     return table
 
 
-def times_table(seconds: dict[str, float], total: float) -> Table:
+def times_table(seconds: dict[str, float], total: float, epochs: int) -> Table:
     table = Table(title="Wall time", title_justify="left")
     table.add_column("stage")
     table.add_column("seconds", justify="right")
     for name, value in seconds.items():
-        table.add_row(name, f"{value:.0f}")
+        stage = f"training, {epochs} epochs" if name == "training" else name
+        table.add_row(stage, f"{value:.0f}")
     table.add_section()
     table.add_row("total", f"{total:.0f}")
     return table

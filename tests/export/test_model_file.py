@@ -188,4 +188,6 @@ def test_files_of_every_format_still_load(version, energy):
     model = load_model(Path(__file__).parent / "data" / f"model_v{version}.pt")
     potential = load_potential(model.path)
     atoms = random_atoms(6, seed=5)
-    assert float(model.module(*model_input(potential, atoms)).sum().detach()) == pytest.approx(energy, abs=1e-5)
+    assert float(model.module(*model_input(potential, atoms)).sum().detach()) == pytest.approx(
+        energy, abs=1e-5
+    )
