@@ -63,7 +63,7 @@ def _training(errors: dict[str, Any]) -> list[Requirement]:
     forces, energy, stress = (1e3 * errors[key]["rmse"] for key in ("forces", "energy_per_atom", "stress"))
     return [
         _below(part, "forces (meV/Å)", forces, 60, ".1f"),
-        _below(part, "energy (meV/atom)", energy, 10, ".1f"),
+        _below(part, "energy (meV/atom)", energy, 20, ".1f"),
         _below(part, "stress (meV/Å³)", stress, 5, ".2f"),
     ]
 
