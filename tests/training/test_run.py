@@ -95,13 +95,23 @@ def test_a_killed_training_resumes_to_the_same_bits(config_file, tmp_path):
 
 def test_ctrl_c_ends_with_130_and_leaves_what_resume_needs(config_file, tmp_path):
     command = equipot("train", str(config_file), "training.max_epochs=100000")
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 120
-    while not (tmp_path / "run/metrics.csv").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, message = process.communicate(timeout=60)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Tests that run in the background inherit an ignored SIGINT; a person's terminal does not ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    try:
+        deadline = time.monotonic() + 120
+        while not (tmp_path / "run/metrics.csv").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, message = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert "--resume" in message
     assert read_checkpoint(tmp_path / "run/checkpoints/last.ckpt")["epoch"] >= 0
