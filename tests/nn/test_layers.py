@@ -10,6 +10,7 @@ from equipot.nn.linear import IrrepsLinear, SelfConnection
 from equipot.nn.radial import RadialNetwork
 from equipot.nn.zbl import ZBL
 from equipot.ops import topology
+from tests.models import make_potential
 
 FUNCTIONS = {
     "bessel": lambda u: bessel(u, 8),
@@ -96,3 +97,18 @@ def test_zbl_is_the_published_formula_inside_and_zero_outside():
 
     assert energy(r) == pytest.approx(expected, rel=1e-9)
     assert energy(fade_at + 1e-6) == 0
+
+
+def test_an_interaction_hands_every_centre_its_own_species():
+    """Exchanging the matrices of two species is the same as exchanging the species themselves."""
+    potential = make_potential(seed=2)
+    layer = potential.layers[1]
+    x = torch.randn(2, layer.irreps_in.dim, dtype=torch.float64)
+    none = topology(torch.zeros(2, 0, dtype=torch.int64), 2, 2)
+    vectors, inverse = torch.zeros(0, 3, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
+    straight = layer(x, torch.tensor([0, 1]), vectors, inverse, none)
+    exchanged = layer(x, torch.tensor([1, 0]), vectors, inverse, none)
+    assert not torch.allclose(straight, exchanged)
+    for mix in layer.self_connection.mixes:
+        mix.weight.data = mix.weight.data.flip(0)
+    torch.testing.assert_close(layer(x, torch.tensor([1, 0]), vectors, inverse, none), straight)
