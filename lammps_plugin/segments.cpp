@@ -1,5 +1,6 @@
 #include "segments.h"
 
+#include "engine_operators.h"
 #include "operations.h"
 
 #include <algorithm>
@@ -15,7 +16,7 @@ using torch::Tensor;
 namespace equipot {
 namespace {
 
-constexpr int64_t newest_format = 1;
+constexpr int64_t newest_format = 2;
 
 // Errors of torch and of the model as one sentence. TorchScript puts the message itself last, below its traces.
 std::string sentence(const std::string &what)
@@ -64,6 +65,7 @@ Tensor leaf(const Tensor &values) { return values.detach().requires_grad_(true);
 
 Model::Model(const std::string &bytes)
 {
+  register_operators();
   std::string foreign;
   try {
     foreign = foreign_operation(bytes);

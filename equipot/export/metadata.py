@@ -7,9 +7,12 @@ from typing import Any
 from equipot.errors import ModelFileError
 
 FORMAT = "equipot model"
-# 1: the first. When the layout changes, raise this, add a function to UPGRADES, keep an old file in tests/export.
-FORMAT_VERSION = 1
-UPGRADES: dict[int, Any] = {}  # version -> function from its plain values to those of the next version
+# When the layout changes, raise this, add a function to UPGRADES, keep an old file in tests/export.
+# 1: everything in torch's own operators, a parameter per matrix.
+# 2: calls equipot::convolve, linear, gate and topology; the matrices of a linear map are one parameter.
+FORMAT_VERSION = 2
+# version -> function from its metadata to that of the next version; see weights.py for the network's own state
+UPGRADES: dict[int, Any] = {1: lambda values: values}
 
 UNITS = {
     "energy": "eV",

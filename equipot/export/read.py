@@ -11,6 +11,7 @@ from equipot.export import selftest
 from equipot.export.metadata import ModelMetadata
 from equipot.export.module import TOLERANCE
 from equipot.export.operations import refuse_foreign_operations
+from equipot.export.weights import upgrade_weights
 from equipot.potential import Potential
 from equipot.spec import PotentialSpec
 
@@ -90,6 +91,7 @@ def load_potential(path: str | Path) -> Potential:
     potential = Potential(PotentialSpec.from_dict(loaded.metadata.spec))
     # A script's state also lists the constants; only what the eager network calls its state is taken.
     stored = {**loaded.module.potential.state_dict(), **loaded.module.radial_weights}
+    stored = upgrade_weights(stored, loaded.module.format_version)
     state = {name: stored[name] for name in potential.state_dict()}
     potential.load_state_dict(state)
     return potential

@@ -4,6 +4,7 @@ import torch
 from e3nn.o3 import Irrep, Irreps
 from torch import Tensor, nn
 
+import equipot.ops.gate  # noqa: F401  registers equipot::gate
 from equipot.nn.activation import SILU, TANH
 from equipot.nn.blocks import blocks
 
@@ -13,6 +14,8 @@ class Gate(nn.Module):
 
     Even scalars pass silu, odd ones tanh. Gates are even scalars where the layer can make any (`gate_parity`).
     """
+
+    blocks: Tensor
 
     def __init__(self, irreps_out: Irreps, gate_parity: int = 1) -> None:
         super().__init__()
@@ -27,25 +30,18 @@ class Gate(nn.Module):
         n_in = {ir: muls.get(ir, 0) + (n_gates if ir == gate else 0) for ir in scalars}
         self.irreps_in = Irreps([(n_in[ir], ir) for ir in scalars] + gated)
         columns = {b.ir: b.start for b in blocks(self.irreps_in)}
-        self.first_gate = columns[gate] + muls.get(gate, 0) if n_gates else 0
-        self.n_gates = n_gates
-        self.gate_is_even = gate_parity == 1
-        # (start, dim, mul, even scalar?) per output block
-        self.sources = [(columns[b.ir], b.dim, b.mul, b.ir.p == 1) for b in blocks(irreps_out)]
-
-    def _activate(self, x: Tensor, even: bool) -> Tensor:
-        return torch.nn.functional.silu(x) * self.silu_norm if even else torch.tanh(x) * self.tanh_norm
+        self.dim_out = int(irreps_out.dim)
+        next_gate = columns[gate] + muls.get(gate, 0) if n_gates else 0
+        rows = []
+        for b in blocks(irreps_out):
+            if b.mul == 0:
+                continue
+            if b.ir.l == 0:
+                rows.append([columns[b.ir], 1, b.mul, b.start, -1, int(b.ir.p == 1)])
+            else:
+                rows.append([columns[b.ir], b.dim, b.mul, b.start, next_gate, int(gate_parity == 1)])
+                next_gate += b.mul
+        self.register_buffer("blocks", torch.tensor(rows, dtype=torch.int64).reshape(-1, 6), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        gates = self._activate(x[:, self.first_gate : self.first_gate + self.n_gates], self.gate_is_even)
-        out: list[Tensor] = []
-        used = 0
-        for start, dim, mul, even in self.sources:
-            block = x[:, start : start + dim * mul]
-            if dim == 1:
-                out.append(self._activate(block, even))
-            else:
-                gate = gates[:, used : used + mul].unsqueeze(1)
-                out.append((block.reshape(-1, dim, mul) * gate).flatten(1))
-                used += mul
-        return torch.cat(out, dim=1)
+        return torch.ops.equipot.gate(x, self.blocks, self.dim_out, self.silu_norm, self.tanh_norm)

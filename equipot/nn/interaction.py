@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from equipot.nn.gate import Gate
 from equipot.nn.linear import IrrepsLinear, SelfConnection
 from equipot.nn.radial import RadialNetwork
-from equipot.ops import ConvolutionPaths, ReferenceConvolution, Topology
+from equipot.ops import Convolution, ConvolutionPaths, Topology
 
 
 class Interaction(nn.Module):
@@ -51,7 +51,7 @@ class Interaction(nn.Module):
         self.paths = ConvolutionPaths(irreps_in, self.gate.irreps_in, l_max, even)
         self.linear_in = IrrepsLinear(irreps_in, irreps_in)
         self.radial = RadialNetwork(basis, radial_width, radial_depth, self.paths.n_weights, spline_order)
-        self.convolution = ReferenceConvolution(self.paths)
+        self.convolution = Convolution(self.paths)
         self.linear_out = IrrepsLinear(self.paths.irreps_out, self.gate.irreps_in)
         self.self_connection = (
             SelfConnection(irreps_in, self.gate.irreps_in, len(neighbours)) if self_connection else None
@@ -66,8 +66,9 @@ class Interaction(nn.Module):
         n_centres = graph.rowptr.shape[0] - 1
         centres = species[:n_centres]
         messages = self.convolution(self.linear_in(x), edge_vectors, self.radial(), inverse_cutoff, graph)
-        messages = messages * self.inverse_norm.index_select(0, centres).unsqueeze(1)
-        out = self.linear_out(messages)
+        norm = self.inverse_norm.index_select(0, centres).unsqueeze(1)
         if self.self_connection is not None:
-            out = out + self.self_connection(x[:n_centres], centres)
+            out = torch.addcmul(self.self_connection(x[:n_centres], centres), self.linear_out(messages), norm)
+        else:
+            out = self.linear_out(messages) * norm
         return self.gate(out)

@@ -29,14 +29,14 @@ def _exponents(degree: int) -> list[tuple[int, int, int]]:
 
 
 @lru_cache
-def _coefficients(l: int) -> np.ndarray:
+def coefficients(l: int) -> np.ndarray:
     """((l + 1)(l + 2) / 2, 2l + 1): monomials of degree l to Y_l."""
     if l == 0:
         return np.ones((1, 1))
     if l == 1:
         return math.sqrt(3.0) * np.eye(3)
     index = {e: i for i, e in enumerate(_exponents(l))}
-    lower, one = _coefficients(l - 1), _coefficients(1)
+    lower, one = coefficients(l - 1), coefficients(1)
     coupling = wigner_3j(l - 1, 1, l, dtype=torch.float64).numpy()
     matrix = np.zeros((len(index), 2 * l + 1))
     for i, (a, b, c) in enumerate(_exponents(l - 1)):
@@ -54,7 +54,7 @@ class SphericalHarmonics(nn.Module):
     def __init__(self, l_max: int) -> None:
         super().__init__()
         self.l_max = l_max
-        blocks = [_coefficients(l) for l in range(l_max + 1)]
+        blocks = [coefficients(l) for l in range(l_max + 1)]
         matrix = np.zeros((sum(b.shape[0] for b in blocks), (l_max + 1) ** 2))
         row = 0
         for l, block in enumerate(blocks):

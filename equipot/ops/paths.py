@@ -4,9 +4,14 @@ Layout everywhere: (atom, m, channel), channels contiguous. A block `mul x (l, p
 (2l + 1) * mul numbers, m the slower index.
 """
 
+import math
 from dataclasses import dataclass, field
 
-from e3nn.o3 import Irrep, Irreps
+import torch
+from e3nn.o3 import Irrep, Irreps, wigner_3j
+from torch import Tensor
+
+from equipot.ops.harmonics import coefficients
 
 
 @dataclass(frozen=True)
@@ -54,3 +59,38 @@ class ConvolutionPaths:
         object.__setattr__(self, "paths", tuple(paths))
         object.__setattr__(self, "irreps_out", Irreps(blocks))
         object.__setattr__(self, "n_weights", start)
+
+    def plan(self) -> tuple[Tensor, Tensor]:
+        """The paths as the operator takes them.
+
+        Returns:
+            (n_paths, 8) int64: l_in, l_edge, l_out, mul, the column of x where the input block starts, the
+            column of the output of the path's first channel, columns from one m to the next there, the first
+            column of the radial table.
+            float64, path after path: the matrices P (monomial, 2 l_out + 1, 2 l_in + 1), such that
+            sum over monomials of P · monomial(unit vector) maps x to the output: Clebsch-Gordan coefficients
+            (with the output's `component` normalisation) times the harmonics' coefficients.
+        """
+        block_start, start = [], 0
+        for mul, ir in self.irreps_in:
+            block_start.append(start)
+            start += mul * ir.dim
+        out_start, out_mul, start = {}, {}, 0
+        for mul, ir in self.irreps_out:
+            out_start[ir], out_mul[ir] = start, mul
+            start += mul * ir.dim
+        used = dict.fromkeys(out_start, 0)
+        rows, coupling = [], [torch.zeros(0, dtype=torch.float64)]
+        for p in self.paths:
+            l_in = self.irreps_in[p.block].ir.l
+            first = out_start[p.out] + used[p.out]
+            used[p.out] += p.mul
+            rows.append(
+                [l_in, p.l_edge, p.out.l, p.mul, block_start[p.block], first, out_mul[p.out], p.weights.start]
+            )
+            clebsch_gordan = wigner_3j(l_in, p.l_edge, p.out.l, dtype=torch.float64) * math.sqrt(p.out.dim)
+            harmonics = torch.from_numpy(coefficients(p.l_edge))
+            product = torch.einsum("ke,iem->kmi", harmonics, clebsch_gordan)
+            # What is zero by symmetry comes out as rounding; the kernels skip exact zeros.
+            coupling.append(torch.where(product.abs() < 1e-14, 0.0, product).flatten())
+        return torch.tensor(rows, dtype=torch.int64).reshape(-1, 8), torch.cat(coupling)

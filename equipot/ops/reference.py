@@ -6,15 +6,33 @@ It keeps products per edge in memory, which is what the fused kernels avoid; its
 """
 
 import math
+from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 from e3nn.o3 import wigner_3j
 from torch import Tensor, nn
 
 from equipot.ops.harmonics import SphericalHarmonics
-from equipot.ops.paths import ConvolutionPaths, Path
 from equipot.ops.table import read_table
 from equipot.ops.topology import Topology
+
+
+class PathRow(NamedTuple):
+    """One row of `ConvolutionPaths.plan`."""
+
+    l_in: int
+    l_edge: int
+    l_out: int
+    mul: int
+    x_start: int
+    out_start: int
+    out_stride: int
+    weight_start: int
+
+    @property
+    def dim(self) -> int:
+        return 2 * self.l_out + 1
 
 
 class _BlockConvolution(nn.Module):
@@ -22,73 +40,70 @@ class _BlockConvolution(nn.Module):
 
     coupling: Tensor
     path_of_row: Tensor
+    columns: Tensor
 
-    def __init__(self, l_in: int, mul: int, paths: list[Path], l_max: int, start: int) -> None:
+    def __init__(self, paths: list[PathRow], l_max: int) -> None:
         super().__init__()
-        self.start, self.dim, self.mul = start, 2 * l_in + 1, mul
+        l_in = paths[0].l_in
+        self.start, self.dim, self.mul = paths[0].x_start, 2 * l_in + 1, paths[0].mul
         self.n_paths = len(paths)
-        self.first_weight = paths[0].weights.start
-        self.n_rows = sum(p.out.dim for p in paths)
-        coupling = torch.zeros((l_max + 1) ** 2, self.n_rows, self.dim, dtype=torch.float64)
+        coupling = torch.zeros((l_max + 1) ** 2, sum(p.dim for p in paths), self.dim, dtype=torch.float64)
         path_of_row: list[int] = []
+        columns: list[Tensor] = []
         for i, path in enumerate(paths):
             row = len(path_of_row)
             # Each output component then has the variance of its inputs (e3nn's `component` normalisation).
-            norm = math.sqrt(path.out.dim)
-            w3j = wigner_3j(l_in, path.l_edge, path.out.l, dtype=torch.float64) * norm
+            norm = math.sqrt(path.dim)
+            w3j = wigner_3j(l_in, path.l_edge, path.l_out, dtype=torch.float64) * norm
             edge = slice(path.l_edge**2, (path.l_edge + 1) ** 2)
-            coupling[edge, row : row + path.out.dim] = w3j.permute(1, 2, 0)
-            path_of_row += [i] * path.out.dim
+            coupling[edge, row : row + path.dim] = w3j.permute(1, 2, 0)
+            path_of_row += [i] * path.dim
+            columns.append(torch.arange(path.weight_start, path.weight_start + path.mul))
         self.register_buffer("coupling", coupling.flatten(1), persistent=False)
         self.register_buffer("path_of_row", torch.tensor(path_of_row), persistent=False)
+        self.register_buffer("columns", torch.cat(columns), persistent=False)
 
     def forward(self, x: Tensor, harmonics: Tensor, weights: Tensor, graph: Topology) -> Tensor:
         n_edges = graph.centre.shape[0]
         block = x[:, self.start : self.start + self.dim * self.mul]
         x_j = block.index_select(0, graph.neighbour).view(n_edges, self.dim, self.mul)
-        mixing = (harmonics @ self.coupling).view(n_edges, self.n_rows, self.dim)
-        w = weights[:, self.first_weight : self.first_weight + self.n_paths * self.mul]
-        w = w.reshape(n_edges, self.n_paths, self.mul).index_select(1, self.path_of_row)
-        messages = torch.bmm(mixing, x_j) * w
+        n_rows = self.path_of_row.shape[0]
+        mixing = (harmonics @ self.coupling).view(n_edges, n_rows, self.dim)
+        w = weights.index_select(1, self.columns).view(n_edges, self.n_paths, self.mul)
+        messages = torch.bmm(mixing, x_j) * w.index_select(1, self.path_of_row)
         n_out = graph.rowptr.shape[0] - 1
-        return x.new_zeros(n_out, self.n_rows, self.mul).index_add(0, graph.centre, messages)
+        return x.new_zeros(n_out, n_rows, self.mul).index_add(0, graph.centre, messages)
 
 
 class ReferenceConvolution(nn.Module):
-    """The operator for one layer; see the module's docstring for the formula.
+    """The operator for one layer, from the paths as `ConvolutionPaths.plan` writes them: (n_paths, 8).
 
-    forward(x, edge_vectors, table, inverse_cutoff, graph) -> (n_centres, paths.irreps_out.dim):
-        x: (n_atoms, paths.irreps_in.dim) features in layout (atom, m, channel)
-        edge_vectors: (n_edges, 3) Å in x's dtype, none of zero length
-        table: (n_knots, order, paths.n_weights), see `read_table`
-        inverse_cutoff: (n_edges,) or (1,), 1/Å: the table is read at u = r · inverse_cutoff
-        graph: the edges
+    forward(x, edge_vectors, table, inverse_cutoff, graph) as `Convolution.forward`.
     """
 
-    # For each output irrep, the (block, first row, end row) of its paths.
-    gather: list[list[tuple[int, int, int]]]
-
-    def __init__(self, paths: ConvolutionPaths) -> None:
+    def __init__(self, rows: list[list[int]]) -> None:
         super().__init__()
-        self.harmonics = SphericalHarmonics(paths.l_max)
-        blocks, used, start = [], [], 0
-        for block, (mul, ir) in enumerate(paths.irreps_in):
-            mine = [p for p in paths.paths if p.block == block]
-            if mine:
-                blocks.append(_BlockConvolution(ir.l, mul, mine, paths.l_max, start))
-                used.append(mine)
-            start += mul * ir.dim
+        paths = [PathRow(*row) for row in rows]
+        l_max = max((p.l_edge for p in paths), default=0)
+        self.harmonics = SphericalHarmonics(l_max)
+        blocks: list[_BlockConvolution] = []
+        place: dict[PathRow, tuple[int, int, int]] = {}
+        for start in sorted({p.x_start for p in paths}):
+            mine = [p for p in paths if p.x_start == start]
+            row = 0
+            for path in mine:
+                place[path] = (len(blocks), row, row + path.dim)
+                row += path.dim
+            blocks.append(_BlockConvolution(mine, l_max))
         self.blocks = nn.ModuleList(blocks)
-        self.gather = []
-        for _, ir in paths.irreps_out:
-            places = []
-            for b, mine in enumerate(used):
-                row = 0
-                for path in mine:
-                    if path.out == ir:
-                        places.append((b, row, row + ir.dim))
-                    row += path.out.dim
-            self.gather.append(places)
+        # For each block of the output, the (input block, first row, end row) of its paths, side by side.
+        self.gather: list[list[tuple[int, int, int]]] = []
+        end = 0
+        for path in sorted(paths, key=lambda p: p.out_start):
+            if path.out_start == end:
+                self.gather.append([])
+                end += path.dim * path.out_stride
+            self.gather[-1].append(place[path])
 
     def forward(
         self, x: Tensor, edge_vectors: Tensor, table: Tensor, inverse_cutoff: Tensor, graph: Topology
@@ -96,13 +111,21 @@ class ReferenceConvolution(nn.Module):
         r = edge_vectors.square().sum(1).sqrt()
         harmonics = self.harmonics(edge_vectors / r.unsqueeze(1))
         weights = read_table(table, r * inverse_cutoff)
-        sums: list[Tensor] = []
-        for block in self.blocks:
-            sums.append(block(x, harmonics, weights, graph))
-        out: list[Tensor] = []
+        sums = [block(x, harmonics, weights, graph) for block in self.blocks]
+        out = [x.new_zeros(graph.rowptr.shape[0] - 1, 0)]
         for places in self.gather:
-            parts: list[Tensor] = []
-            for b, first, end in places:
-                parts.append(sums[b][:, first:end])
+            parts = [sums[b][:, first:end] for b, first, end in places]
             out.append(torch.cat(parts, dim=2).flatten(1))
         return torch.cat(out, dim=1)
+
+
+def reference_of(paths: Tensor, dtype: torch.dtype, device: torch.device) -> ReferenceConvolution:
+    """The reference for a plan's paths (n_paths, 8), built once for each plan, dtype and device."""
+    return _build(tuple(map(tuple, paths.tolist())), dtype, device)
+
+
+@lru_cache(maxsize=256)
+def _build(
+    rows: tuple[tuple[int, ...], ...], dtype: torch.dtype, device: torch.device
+) -> ReferenceConvolution:
+    return ReferenceConvolution([list(row) for row in rows]).to(device=device, dtype=dtype)

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from equipot.ops import engine
+
 
 class Topology(NamedTuple):
     """Edges of a graph whose centres are the first `n_centres` of its `n_atoms` atoms (the others are ghosts)."""
@@ -27,6 +29,12 @@ def topology(edge_index: Tensor, n_centres: int, n_atoms: int) -> Topology:
     Raises:
         RuntimeError: indices out of range or centres not ascending (TorchScript knows no other class).
     """
+    rowptr, transpose_rowptr, transpose_edges = torch.ops.equipot.topology(edge_index, n_centres, n_atoms)
+    return Topology(edge_index[0], edge_index[1], rowptr, transpose_rowptr, transpose_edges)
+
+
+def by_reference(edge_index: Tensor, n_centres: int, n_atoms: int) -> tuple[Tensor, Tensor, Tensor]:
+    """rowptr, transpose_rowptr and transpose_edges in plain torch, for other devices."""
     centre, neighbour = edge_index[0], edge_index[1]
     if centre.numel() > 0:
         if bool((centre[1:] < centre[:-1]).any()):
@@ -38,10 +46,26 @@ def topology(edge_index: Tensor, n_centres: int, n_atoms: int) -> Topology:
     rows = torch.arange(n_centres + 1, device=edge_index.device)
     by_neighbour, transpose_edges = torch.sort(neighbour, stable=True)
     columns = torch.arange(n_atoms + 1, device=edge_index.device)
-    return Topology(
-        centre,
-        neighbour,
+    return (
         torch.searchsorted(centre.contiguous(), rows),
         torch.searchsorted(by_neighbour, columns),
         transpose_edges,
     )
+
+
+def _on_cpu(edge_index: Tensor, n_centres: int, n_atoms: int) -> tuple[Tensor, Tensor, Tensor]:
+    if engine.available():
+        return engine.topology(edge_index, n_centres, n_atoms)
+    return by_reference(edge_index, n_centres, n_atoms)
+
+
+def _register() -> torch.library.Library:
+    library = torch.library.Library("equipot", "FRAGMENT")
+    library.define("topology(Tensor edge_index, int n_centres, int n_atoms) -> (Tensor, Tensor, Tensor)")
+    library.impl("topology", by_reference, "CompositeImplicitAutograd")
+    library.impl("topology", _on_cpu, "CPU")
+    return library
+
+
+# Kept as long as the module: the registration ends with the object.
+_library = _register()

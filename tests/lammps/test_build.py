@@ -1,16 +1,21 @@
 """Finding and building the plugin."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+import equipot.potential  # noqa: F401  registers the operators
 from equipot import lammps
 from equipot.cli.main import main
 from equipot.errors import EquipotError
 from equipot.export import operations
+from tests.lammps.running import good, lmp, setup, write_data
+from tests.lammps.structures import cases
 
 SOURCES = lammps.plugin_sources()
 
@@ -39,6 +44,17 @@ def test_changed_sources_or_versions_get_a_folder_of_their_own(monkeypatch, tmp_
     monkeypatch.setattr(lammps, "plugin_sources", lambda: tmp_path)
     assert lammps.build_folder() == folder
     with (tmp_path / "plugin.cpp").open("a") as file:
+        file.write("\n")
+    assert lammps.build_folder() != folder
+
+
+def test_a_changed_kernel_gets_a_plugin_of_its_own(monkeypatch, tmp_path):
+    folder = lammps.build_folder()
+    for source in lammps.engine_sources().iterdir():
+        (tmp_path / source.name).write_bytes(source.read_bytes())
+    monkeypatch.setattr(lammps, "engine_sources", lambda: tmp_path)
+    assert lammps.build_folder() == folder
+    with (tmp_path / "chunk.h").open("a") as file:
         file.write("\n")
     assert lammps.build_folder() != folder
 
@@ -94,3 +110,36 @@ def test_the_plugin_allows_the_same_operations_as_python():
     text = (SOURCES / "operations.cpp").read_text()
     names = text.split('R"(')[1].split(')"')[0].split()
     assert set(names) == set(operations.ALLOWED)
+
+
+@pytest.mark.parametrize("name", ["convolve", "linear", "gate", "topology"])
+def test_the_plugin_declares_an_operator_as_python_does(name):
+    text = (SOURCES / "engine_operators.cpp").read_text()
+    declared = "".join(re.findall(r'"(.*)"', text.split(f"{name}_schema =")[1].split(";")[0]))
+    assert f"equipot::{declared}" == str(getattr(torch.ops.equipot, name).default._schema)
+
+
+@pytest.mark.parametrize("first", ["python", "lammps"])
+def test_python_and_the_plugin_share_a_process(tmp_path, double_file, first):
+    write_data(tmp_path / "tilted.data", cases()["tilted"].atoms, ["Si", "O"])
+    (tmp_path / "in.shared").write_text(setup("tilted", double_file) + "run 0\n")
+    steps = {
+        "lammps": "engine.file('in.shared')",
+        "python": "from equipot.export import load_model; from equipot.potential import Potential",
+    }
+    second = "lammps" if first == "python" else "python"
+    code = (
+        "import ctypes, sys\n"
+        "ctypes.CDLL(sys.prefix + '/lib/libmpi.so.12', ctypes.RTLD_GLOBAL)\n"
+        "from lammps import lammps\n"
+        "engine = lammps(cmdargs=['-screen', 'none', '-log', 'none'])\n"
+        f"{steps[first]}\n"
+        f"{steps[second]}\n"
+        "engine.file('in.shared')\n"
+        f"load_model({str(double_file)!r})\n"  # runs the self-test
+        "print(repr(engine.get_thermo('pe')))\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr[-2000:]
+    alone = good(lmp((tmp_path / "in.shared").read_text() + 'print "PE $(pe:%.12f)"\n', tmp_path))
+    assert float(run.stdout.split()[-1]) == pytest.approx(float(alone.split("\nPE ")[1].split()[0]), abs=1e-9)

@@ -133,7 +133,7 @@ def test_a_model_of_the_future_or_with_other_results_is_refused(tmp_path, start,
         altered(double_file, tmp_path / "altered.pt", **attributes)
         return refused(tmp_path, start.replace(str(double_file), "altered.pt"))
 
-    assert "has format version 99, this plugin reads up to 1" in sentence(format_version=99)
+    assert "has format version 99, this plugin reads up to 2" in sentence(format_version=99)
     assert "dtype is float16" in sentence(dtype="float16")
     cases = torch.jit.load(str(double_file)).self_test
     wrong = [(*case[:3], case[3] + 1e-6, case[4]) for case in cases]

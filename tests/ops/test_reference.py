@@ -52,7 +52,7 @@ def test_convolution_is_a_sum_of_e3nn_tensor_products(irreps_in, wanted, l_max, 
     irreps_in, wanted = Irreps(irreps_in), Irreps(wanted)
     paths = ConvolutionPaths(irreps_in, wanted, l_max, even)
     x, vectors, table, inverse, graph = random_problem(irreps_in, paths.n_weights)
-    out = ReferenceConvolution(paths)(x, vectors, table, inverse, graph)
+    out = ReferenceConvolution(paths.plan()[0].tolist()).double()(x, vectors, table, inverse, graph)
 
     edge = Irreps([(1, (l, 1 if even else (-1) ** l)) for l in range(l_max + 1)])
     instructions = [(p.block, p.l_edge, k, "uvu", True) for k, p in enumerate(paths.paths)]
@@ -88,7 +88,7 @@ def test_first_and_second_derivatives_are_those_of_finite_differences(order):
     irreps = Irreps("2x0e+1x1o")
     paths = ConvolutionPaths(irreps, irreps, 1)
     x, vectors, table, inverse, graph = random_problem(irreps, paths.n_weights, order)
-    convolution = ReferenceConvolution(paths)
+    convolution = ReferenceConvolution(paths.plan()[0].tolist()).double()
 
     def f(x, vectors, table):
         return convolution(x, vectors, table, inverse, graph)

@@ -1,0 +1,29 @@
+// What each instruction set provides: the whole computation for one type of number.
+#pragma once
+
+#include "problem.h"
+
+namespace equipot {
+
+struct Kernels {
+  const char *isa;
+  void (*forward)(const Problem &, void *out);
+  void (*backward)(const Problem &, const void *grad, void *dx, void *dvectors, void *dtable);
+  void (*second)(const Problem &, const void *grad, const void *ax, const void *av, void *dgrad, void *dx,
+                 void *dvectors, void *dtable);
+  void (*linear_apply)(const equipot_linear &, const void *x, const void *weight, bool transposed, void *out);
+  void (*linear_weights)(const equipot_linear &, const void *x, const void *grad, void *dweight);
+  void (*gate)(const equipot_gating &, const void *x, void *out);
+  void (*gate_backward)(const equipot_gating &, const void *x, const void *grad, void *dx);
+  void (*gate_second)(const equipot_gating &, const void *x, const void *grad, const void *a, void *dgrad, void *dx);
+  void (*burn)(int64_t rounds);    // multiply-adds of one thread, for measuring the peak
+  int64_t burnt_per_round;
+};
+
+// One object file for each instruction set and type defines one of these.
+extern const Kernels portable_float, portable_double;
+#if defined(__x86_64__)
+extern const Kernels avx2_float, avx2_double, avx512_float, avx512_double;
+#endif
+
+}    // namespace equipot

@@ -1,0 +1,109 @@
+#include "problem.h"
+
+#include "monomials.h"
+
+#include <cmath>
+#include <stdexcept>
+
+namespace equipot {
+namespace {
+
+void require(bool good, const std::string &sentence)
+{
+  if (!good) throw std::invalid_argument(sentence);
+}
+
+std::string text(int64_t number) { return std::to_string(number); }
+
+Path decode(const int64_t *field, const double *coupling, const equipot_convolution &given, const std::string &name)
+{
+  for (int k = 0; k < 3; ++k)
+    require(field[k] >= 0 && field[k] <= EQUIPOT_L_MAX,
+            name + " has l = " + text(field[k]) + "; the engine knows 0 to " + text(EQUIPOT_L_MAX));
+  Path path{};
+  path.l_in = static_cast<int>(field[0]);
+  path.l_edge = static_cast<int>(field[1]);
+  path.l_out = static_cast<int>(field[2]);
+  path.mul = field[3];
+  path.x_start = field[4];
+  path.out_start = field[5];
+  path.out_stride = field[6];
+  path.weight_start = field[7];
+  const int d1 = 2 * path.l_in + 1, d3 = 2 * path.l_out + 1;
+  require(path.mul > 0 && path.x_start >= 0 && path.x_start + d1 * path.mul <= given.dim_in,
+          name + " reads beyond the " + text(given.dim_in) + " columns of the features");
+  require(path.out_start >= 0 && path.out_stride >= path.mul &&
+              path.out_start + (d3 - 1) * path.out_stride + path.mul <= given.dim_out,
+          name + " writes beyond the " + text(given.dim_out) + " columns of the output");
+  require(path.weight_start >= 0 && path.weight_start + path.mul <= given.n_weights,
+          name + " reads beyond the " + text(given.n_weights) + " columns of the radial table");
+
+  const int n = n_monomials(path.l_edge), base = first_monomial(path.l_edge);
+  path.first_term.push_back(0);
+  path.scale = coupling[0];
+  path.diagonal = path.l_edge == 0 && d1 == d3;
+  for (int entry = 0; entry < d1 * d3; ++entry) {
+    for (int k = 0; k < n; ++k) {
+      double c = coupling[k * d1 * d3 + entry];
+      if (c != 0.0) path.terms.push_back({base + k, c});
+      bool on_diagonal = entry / d1 == entry % d1;
+      if (path.diagonal && std::fabs(c - (on_diagonal ? path.scale : 0.0)) > 1e-14) path.diagonal = false;
+    }
+    path.first_term.push_back(static_cast<int>(path.terms.size()));
+  }
+  return path;
+}
+
+void check_graph(const equipot_convolution &g)
+{
+  require(g.n_in >= 0 && g.n_out >= 0 && g.n_edges >= 0, "the graph has a negative size");
+  auto rows = [&g](const int64_t *pointer, int64_t n, const char *name) {
+    bool good = pointer[0] == 0 && pointer[n] == g.n_edges;
+    for (int64_t i = 0; i < n && good; ++i) good = pointer[i] <= pointer[i + 1];
+    require(good, std::string(name) + " does not ascend from 0 to the number of edges, " + text(g.n_edges));
+  };
+  rows(g.rowptr, g.n_out, "rowptr");
+  rows(g.transpose_rowptr, g.n_in, "transpose_rowptr");
+  bool good = true;
+  for (int64_t e = 0; e < g.n_edges; ++e)
+    good &= g.centre[e] >= 0 && g.centre[e] < g.n_out && g.neighbour[e] >= 0 && g.neighbour[e] < g.n_in &&
+            g.transpose_edges[e] >= 0 && g.transpose_edges[e] < g.n_edges;
+  require(good, "an edge names an atom or an edge outside the graph");
+}
+
+}    // namespace
+
+Problem::Problem(const equipot_convolution &problem) : given(problem)
+{
+  require(given.dtype == EQUIPOT_FLOAT32 || given.dtype == EQUIPOT_FLOAT64,
+          "dtype is " + text(given.dtype) + " bytes; expected 4 or 8");
+  require(given.threads >= 1, "threads is " + text(given.threads) + "; expected 1 or more");
+  require(given.order == 2 || given.order == 3,
+          "the radial table has " + text(given.order) + " numbers per knot; expected 2 (cubic) or 3 (quintic)");
+  require(given.n_knots >= 2, "the radial table has " + text(given.n_knots) + " knots; expected 2 or more");
+  check_graph(given);
+  std::vector<char> written(given.dim_out, 0);
+  int64_t read = 0;
+  for (int64_t p = 0; p < given.n_paths; ++p) {
+    const std::string name = "path " + text(p);
+    const int64_t *field = given.paths + p * EQUIPOT_PATH_FIELDS;
+    for (int k = 0; k < 3; ++k)
+      require(field[k] >= 0 && field[k] <= EQUIPOT_L_MAX, name + " has l = " + text(field[k]) + "; expected 0 to 4");
+    const int64_t size = n_monomials(static_cast<int>(field[1])) * (2 * field[2] + 1) * (2 * field[0] + 1);
+    require(read + size <= given.n_coupling, "the coupling coefficients end before " + name);
+    paths.push_back(decode(field, given.coupling + read, given, name));
+    read += size;
+    const Path &path = paths.back();
+    for (int m = 0; m < 2 * path.l_out + 1; ++m)
+      for (int64_t c = 0; c < path.mul; ++c) {
+        char &column = written[path.out_start + m * path.out_stride + c];
+        require(column == 0, name + " writes a column that another one writes");
+        column = 1;
+      }
+    l_max = path.l_edge > l_max ? path.l_edge : l_max;
+    widest = path.mul > widest ? path.mul : widest;
+  }
+  for (char column : written) require(column != 0, "a column of the output belongs to no path");
+}
+
+}    // namespace equipot

@@ -1,0 +1,127 @@
+"""The torch operator equipot::linear: a matrix for each block of a feature's columns and, if wanted, each species.
+
+    equipot::linear(x, weight, species, blocks, dim_out) -> out
+    out[i, out_start + m · mul_out + d] = sum over c: x[i, x_start + m · mul_in + c] · W_s(i)[c, d]
+
+    x (n, dim_in), out (n, dim_out), weight (n_species, n_weights), blocks (n_blocks, 6) int64: x_start, number of m,
+    mul_in, out_start, mul_out, weight_start. species (n,) int64 is read only where n_species > 1. Columns of out
+    that no block writes are zero.
+
+One operator instead of a product, copies and a concatenation per block: in the layout (atom, m, channel) the rows of
+a block are not one matrix in memory, and the kernels need not make them one. Differentiable any number of times.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from equipot.ops import engine
+
+
+class _Linear(torch.autograd.Function):
+    """x to out; transposed: from (n, dim_out) to (n, dim_in) with the transposed matrices."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        species: Tensor,
+        blocks: Tensor,
+        dims: tuple[int, int],
+        transposed: bool,
+    ) -> Tensor:
+        # x is needed for the gradient of the weights alone: in inference it need not be kept.
+        ctx.save_for_backward(x if weight.requires_grad else None, weight, species, blocks)
+        ctx.dims, ctx.transposed = dims, transposed
+        return _map(x, weight.shape, species, blocks, dims).apply(x, weight, transposed)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, *rest = ctx.saved_tensors
+        dx = dweight = None
+        if ctx.needs_input_grad[0]:
+            dx = _Linear.apply(grad, weight, *rest, ctx.dims, not ctx.transposed)
+        if ctx.needs_input_grad[1] and _asked(ctx, 1):
+            pair = (grad, x) if ctx.transposed else (x, grad)
+            dweight = _Weights.apply(*pair, *rest, weight.shape)
+        return dx, dweight, None, None, None, None
+
+
+class _Weights(torch.autograd.Function):
+    """Gradient of the weights from x and the gradient of out."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, grad: Tensor, species: Tensor, blocks: Tensor, shape: torch.Size
+    ) -> Tensor:
+        ctx.save_for_backward(x, grad, species, blocks)
+        return _map(x, shape, species, blocks, (x.shape[1], grad.shape[1])).weights(x, grad)
+
+    @staticmethod
+    def backward(ctx: Any, change: Tensor) -> tuple[Tensor | None, ...]:
+        x, grad, *rest = ctx.saved_tensors
+        dims = (x.shape[1], grad.shape[1])
+        dx = _Linear.apply(grad, change, *rest, dims, True) if ctx.needs_input_grad[0] else None
+        dgrad = _Linear.apply(x, change, *rest, dims, False) if ctx.needs_input_grad[1] else None
+        return dx, dgrad, None, None, None
+
+
+def _map(
+    x: Tensor, shape: torch.Size, species: Tensor, blocks: Tensor, dims: tuple[int, int]
+) -> engine.LinearMap:
+    return engine.LinearMap(x.dtype, x.shape[0], dims, shape, species, blocks)
+
+
+def _asked(ctx: Any, k: int) -> bool:
+    """Whether this backward pass wants the k-th input's gradient: weights get none when forces are computed."""
+    node = ctx.next_functions[k][0]
+    return node is not None and torch._C._will_engine_execute_node(node)
+
+
+def _forward(x: Tensor, weight: Tensor, species: Tensor, blocks: Tensor, dim_out: int) -> Tensor:
+    if engine.available():
+        return _map(x, weight.shape, species, blocks, (x.shape[1], dim_out)).apply(x, weight, False)
+    return by_reference(x, weight, species, blocks, dim_out)
+
+
+def _differentiable(x: Tensor, weight: Tensor, species: Tensor, blocks: Tensor, dim_out: int) -> Tensor:
+    if engine.available():
+        if weight.requires_grad and weight.is_leaf:
+            weight = weight.view_as(weight)  # torch can be asked about inner nodes only, see `_asked`
+        return _Linear.apply(x, weight, species, blocks, (x.shape[1], dim_out), False)
+    return by_reference(x, weight, species, blocks, dim_out)
+
+
+def by_reference(x: Tensor, weight: Tensor, species: Tensor, blocks: Tensor, dim_out: int) -> Tensor:
+    """The operator in plain torch, for other devices and as an oracle."""
+    parts, end = [], 0
+    for start, dim, mul_in, out_start, mul_out, first in sorted(blocks.tolist(), key=lambda block: block[3]):
+        parts.append(x.new_zeros(x.shape[0], out_start - end))
+        block = x[:, start : start + dim * mul_in].reshape(-1, dim, mul_in)
+        matrices = weight[:, first : first + mul_in * mul_out].view(-1, mul_in, mul_out)
+        if matrices.shape[0] == 1:
+            product = block @ matrices[0]
+        else:
+            product = x.new_zeros(x.shape[0], dim, mul_out)
+            for s, matrix in enumerate(matrices):
+                mine = torch.nonzero(species == s).squeeze(1)
+                product = product.index_add(0, mine, block.index_select(0, mine) @ matrix)
+        parts.append(product.flatten(1))
+        end = out_start + dim * mul_out
+    parts.append(x.new_zeros(x.shape[0], dim_out - end))
+    return torch.cat(parts, dim=1)
+
+
+def _register() -> torch.library.Library:
+    library = torch.library.Library("equipot", "FRAGMENT")
+    library.define("linear(Tensor x, Tensor weight, Tensor species, Tensor blocks, int dim_out) -> Tensor")
+    library.impl("linear", by_reference, "CompositeImplicitAutograd")
+    library.impl("linear", _forward, "CPU")
+    library.impl("linear", _differentiable, "AutogradCPU")
+    return library
+
+
+# Kept as long as the module: the registration ends with the object.
+_library = _register()
