@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    print("compiling the plugin unless it is there (half a minute) ...", file=sys.stderr)
+    print("compiling the plugin unless it is there (about two minutes) ...", file=sys.stderr)
     plugin = build_plugin(force=args.rebuild, include=args.include, mpi_include=args.mpi_include)
     print(f"the plugin is {plugin}", file=sys.stderr)
     print(input_snippet(args.model, plugin), end="")

@@ -15,6 +15,7 @@ COMMANDS = {
     "evaluate": "errors of a model on labelled structures, with tables and parity plots",
     "export": "turn a training checkpoint into a model file",
     "info": "print what a model file holds",
+    "benchmark": "time the steps of a model on this machine, part by part",
     "lammps": "build the LAMMPS plugin and print how to use it",
 }
 

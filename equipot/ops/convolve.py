@@ -4,8 +4,8 @@
                       transpose_edges, paths, coupling) -> out
 
     x (n_in, dim_in), edge_vectors (n_edges, 3), table (n_knots, order, n_weights), inverse_cutoff (1,) or
-    (n_edges,): of one dtype, float32 or float64. The graph (see `Topology`) and paths: int64. paths, coupling: see
-    `ConvolutionPaths.plan`. out (n_centres, dim_out).
+    (n_edges,): of one dtype, float32 or float64. The graph (see `Topology`) and paths: int64. paths, coupling (of
+    either precision): see `ConvolutionPaths.plan`. out (n_centres, dim_out).
 
 On the CPU the compiled kernels serve it, differentiable twice with respect to x, edge_vectors and table; on other
 devices, and without the kernels, the reference does.
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from equipot.ops import engine
 from equipot.ops.reference import reference_of
+from equipot.ops.registration import register
 from equipot.ops.topology import Topology
 
 _SCHEMA = (
@@ -137,18 +138,4 @@ def _by_reference(x: Tensor, vectors: Tensor, table: Tensor, cutoff: Tensor, *re
     return reference_of(rest[5], x.dtype, x.device)(x, vectors, table, cutoff, graph)
 
 
-def _shape_only(x: Tensor, vectors: Tensor, table: Tensor, cutoff: Tensor, *rest: Tensor) -> Tensor:
-    return x.new_empty(rest[2].shape[0] - 1, engine.output_columns(rest[5]))
-
-
-def _register() -> torch.library.Library:
-    library = torch.library.Library("equipot", "FRAGMENT")
-    library.define(_SCHEMA)
-    library.impl("convolve", _by_reference, "CompositeImplicitAutograd")
-    library.impl("convolve", _forward, "CPU")
-    library.impl("convolve", _differentiable, "AutogradCPU")
-    return library
-
-
-# Kept as long as the module: the registration ends with the object.
-_library = _register()
+register(_SCHEMA, _by_reference, _forward, _differentiable)

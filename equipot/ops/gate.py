@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from equipot.ops import engine
+from equipot.ops.registration import register
 
 
 class _Gate(torch.autograd.Function):
@@ -98,14 +99,9 @@ def by_reference(x: Tensor, blocks: Tensor, dim_out: int, silu: float, tanh: flo
     return torch.cat(out, dim=1)
 
 
-def _register() -> torch.library.Library:
-    library = torch.library.Library("equipot", "FRAGMENT")
-    library.define("gate(Tensor x, Tensor blocks, int dim_out, float silu, float tanh) -> Tensor")
-    library.impl("gate", by_reference, "CompositeImplicitAutograd")
-    library.impl("gate", _forward, "CPU")
-    library.impl("gate", _differentiable, "AutogradCPU")
-    return library
-
-
-# Kept as long as the module: the registration ends with the object.
-_library = _register()
+register(
+    "gate(Tensor x, Tensor blocks, int dim_out, float silu, float tanh) -> Tensor",
+    by_reference,
+    _forward,
+    _differentiable,
+)

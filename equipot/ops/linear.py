@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from equipot.ops import engine
+from equipot.ops.registration import register
 
 
 class _Linear(torch.autograd.Function):
@@ -114,14 +115,9 @@ def by_reference(x: Tensor, weight: Tensor, species: Tensor, blocks: Tensor, dim
     return torch.cat(parts, dim=1)
 
 
-def _register() -> torch.library.Library:
-    library = torch.library.Library("equipot", "FRAGMENT")
-    library.define("linear(Tensor x, Tensor weight, Tensor species, Tensor blocks, int dim_out) -> Tensor")
-    library.impl("linear", by_reference, "CompositeImplicitAutograd")
-    library.impl("linear", _forward, "CPU")
-    library.impl("linear", _differentiable, "AutogradCPU")
-    return library
-
-
-# Kept as long as the module: the registration ends with the object.
-_library = _register()
+register(
+    "linear(Tensor x, Tensor weight, Tensor species, Tensor blocks, int dim_out) -> Tensor",
+    by_reference,
+    _forward,
+    _differentiable,
+)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from equipot.ops import engine
+from equipot.ops.registration import register
 
 
 class Topology(NamedTuple):
@@ -59,13 +60,8 @@ def _on_cpu(edge_index: Tensor, n_centres: int, n_atoms: int) -> tuple[Tensor, T
     return by_reference(edge_index, n_centres, n_atoms)
 
 
-def _register() -> torch.library.Library:
-    library = torch.library.Library("equipot", "FRAGMENT")
-    library.define("topology(Tensor edge_index, int n_centres, int n_atoms) -> (Tensor, Tensor, Tensor)")
-    library.impl("topology", by_reference, "CompositeImplicitAutograd")
-    library.impl("topology", _on_cpu, "CPU")
-    return library
-
-
-# Kept as long as the module: the registration ends with the object.
-_library = _register()
+register(
+    "topology(Tensor edge_index, int n_centres, int n_atoms) -> (Tensor, Tensor, Tensor)",
+    by_reference,
+    _on_cpu,
+)

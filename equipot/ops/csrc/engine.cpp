@@ -63,9 +63,13 @@ void check(const equipot_linear &map)
   };
   require(map.dtype == EQUIPOT_FLOAT32 || map.dtype == EQUIPOT_FLOAT64, "dtype is neither 4 nor 8 bytes");
   require(map.threads >= 1 && map.n >= 0 && map.n_species >= 1, "a size is negative or zero");
+  // So small that no product of two overflows.
+  require(map.dim_in <= INT32_MAX && map.dim_out <= INT32_MAX && map.n_weights <= INT32_MAX, "there are too many columns");
   for (int64_t b = 0; b < map.n_blocks; ++b) {
     const int64_t *f = map.blocks + b * EQUIPOT_BLOCK_FIELDS;
-    require(f[1] > 0 && f[2] > 0 && f[4] > 0 && f[0] >= 0 && f[3] >= 0 && f[5] >= 0, "a block has no size");
+    for (int k = 0; k < EQUIPOT_BLOCK_FIELDS; ++k)
+      require(f[k] >= 0 && f[k] <= INT32_MAX, "a block holds a number that is negative or too large");
+    require(f[1] > 0 && f[2] > 0 && f[4] > 0, "a block has no size");
     require(f[0] + f[1] * f[2] <= map.dim_in, "a block reads beyond the columns of the input");
     require(f[3] + f[1] * f[4] <= map.dim_out, "a block writes beyond the columns of the output");
     require(f[5] + f[2] * f[4] <= map.n_weights, "a block reads beyond the weights");
@@ -81,11 +85,14 @@ void check(const equipot_gating &gate)
     if (!good) throw std::invalid_argument(sentence);
   };
   require(gate.dtype == EQUIPOT_FLOAT32 || gate.dtype == EQUIPOT_FLOAT64, "dtype is neither 4 nor 8 bytes");
-  require(gate.threads >= 1 && gate.n >= 0, "a size is negative or zero");
+  require(gate.threads >= 1 && gate.n >= 0 && gate.dim_in >= 0 && gate.dim_out >= 0, "a size is negative or zero");
+  require(gate.dim_in <= INT32_MAX && gate.dim_out <= INT32_MAX, "there are too many columns");
   std::vector<int> read(gate.dim_in, 0), written(gate.dim_out, 0);
   for (int64_t b = 0; b < gate.n_blocks; ++b) {
     const int64_t *f = gate.blocks + b * EQUIPOT_GATE_FIELDS;
-    require(f[1] > 0 && f[2] > 0 && f[0] >= 0 && f[3] >= 0, "a block has no size");
+    for (int k = 0; k < EQUIPOT_GATE_FIELDS; ++k)
+      require(f[k] >= (k == 4 ? -1 : 0) && f[k] <= INT32_MAX, "a block holds a number that is negative or too large");
+    require(f[1] > 0 && f[2] > 0, "a block has no size");
     require(f[4] >= 0 || f[1] == 1, "a block of higher order has no gate");
     const int64_t size = f[1] * f[2];
     require(f[0] + size <= gate.dim_in && f[3] + size <= gate.dim_out && f[4] + f[2] <= gate.dim_in,

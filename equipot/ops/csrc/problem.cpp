@@ -17,9 +17,9 @@ std::string text(int64_t number) { return std::to_string(number); }
 
 Path decode(const int64_t *field, const double *coupling, const equipot_convolution &given, const std::string &name)
 {
-  for (int k = 0; k < 3; ++k)
-    require(field[k] >= 0 && field[k] <= EQUIPOT_L_MAX,
-            name + " has l = " + text(field[k]) + "; the engine knows 0 to " + text(EQUIPOT_L_MAX));
+  // So small that no product of two overflows.
+  for (int k = 0; k < EQUIPOT_PATH_FIELDS; ++k)
+    require(field[k] >= 0 && field[k] <= INT32_MAX, name + " holds the number " + text(field[k]));
   Path path{};
   path.l_in = static_cast<int>(field[0]);
   path.l_edge = static_cast<int>(field[1]);
@@ -77,6 +77,8 @@ Problem::Problem(const equipot_convolution &problem) : given(problem)
 {
   require(given.dtype == EQUIPOT_FLOAT32 || given.dtype == EQUIPOT_FLOAT64,
           "dtype is " + text(given.dtype) + " bytes; expected 4 or 8");
+  require(given.dim_in >= 0 && given.dim_in <= INT32_MAX && given.dim_out >= 0 && given.dim_out <= INT32_MAX,
+          "the features have " + text(given.dim_in) + " and " + text(given.dim_out) + " columns; expected less");
   require(given.threads >= 1, "threads is " + text(given.threads) + "; expected 1 or more");
   require(given.order == 2 || given.order == 3,
           "the radial table has " + text(given.order) + " numbers per knot; expected 2 (cubic) or 3 (quintic)");

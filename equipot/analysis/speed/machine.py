@@ -1,0 +1,24 @@
+"""Processor and versions: what figures of speed mean nothing without."""
+
+import os
+import platform
+from pathlib import Path
+
+import torch
+
+import equipot
+
+
+def processor() -> str:
+    """Name of the processor and the number of cores this process may use."""
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = (line.partition(":") for line in cpuinfo.read_text().splitlines())
+        name = next((value.strip() for key, _, value in lines if key.strip() == "model name"), name)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{name}, {cores} cores"
+
+
+def versions() -> dict[str, str]:
+    return {"equipot": equipot.__version__, "torch": torch.__version__, "python": platform.python_version()}

@@ -1,0 +1,85 @@
+"""`equipot benchmark`: how fast a model is on this machine, and where the time goes."""
+
+import argparse
+import json
+from pathlib import Path
+
+from rich.console import Console
+
+from equipot.errors import ConfigError
+
+DESCRIPTION = """Time the steps of a model, part by part, and say how much of the processor they use.
+
+Without STRUCTURE a crystal of the model's elements is built and slightly rattled; speed depends on the number of
+atoms and of neighbours, hardly on where they are, so give your own structure when its density differs.
+"""
+
+EXAMPLES = """examples:
+  equipot benchmark runs/silicon/model.pt
+  equipot benchmark model.pt water.extxyz --atoms 5000 --threads 4
+  equipot benchmark model.pt --atoms 10000 --seconds 30 --json speed.json
+
+Threads need cores of their own: on a machine that others use, times grow with more of them and the measured peak is
+too small. OMP_NUM_THREADS sets the default; EQUIPOT_ENGINE=off times the model without the compiled kernels.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = DESCRIPTION
+    parser.epilog = EXAMPLES
+    parser.add_argument("model", metavar="MODEL", help="model file")
+    parser.add_argument(
+        "structure", metavar="STRUCTURE", nargs="?", help="anything ase.io reads; its last frame is taken"
+    )
+    parser.add_argument(
+        "--atoms",
+        type=int,
+        metavar="N",
+        help="repeat the structure to at least N atoms (default: 1000 without STRUCTURE, else as it is)",
+    )
+    parser.add_argument("--threads", type=int, metavar="N", help="of the processor (default: torch's)")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=6.0,
+        help="length of the timing; longer gives a steadier median (default: %(default)g)",
+    )
+    parser.add_argument("--steps", type=int, metavar="N", help="time N steps instead")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+    parser.add_argument("--json", metavar="FILE", help="write all figures to this file too")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, print the tables, write the file."""
+    for name, unit in (("atoms", "number of atoms"), ("threads", "number"), ("steps", "number")):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise ConfigError(f"--{name} is {value}; expected a {unit} of 1 or more")
+    if not args.seconds > 0:
+        raise ConfigError(f"--seconds is {args.seconds:g}; expected a positive time")
+    if args.json and Path(args.json).is_dir():
+        raise ConfigError(f"--json: {args.json} is a folder; expected the name of a file")
+    if args.json and not Path(args.json).absolute().parent.is_dir():
+        raise ConfigError(f"--json: the folder of {args.json} does not exist; make it first")
+
+    import torch
+
+    from equipot.analysis.speed import crystal, measure, read_structure, repeat
+    from equipot.analysis.speed.tables import print_tables
+    from equipot.export import load_model
+
+    if args.threads is not None:
+        torch.set_num_threads(args.threads)
+    model = load_model(args.model, args.device)
+    if args.structure is None:
+        atoms = crystal(model.metadata.type_names, args.atoms or 1000)
+    else:
+        atoms = repeat(read_structure(args.structure), args.atoms or 1)
+    console = Console()
+    with console.status("measuring ..."):
+        found = measure(model, atoms, args.seconds, args.steps)
+    print_tables(console, found)
+    if args.json:
+        Path(args.json).write_text(json.dumps(found, indent=1) + "\n")
+        console.print(f"written to {args.json}", markup=False, highlight=False)
+    return 0
