@@ -182,7 +182,7 @@ def test_a_model_of_another_precision_agrees_to_rounding(tmp_path):
     torch.testing.assert_close(a.forces, b.forces, atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize(("version", "energy"), [(1, -12.157314666267483)])
+@pytest.mark.parametrize(("version", "energy"), [(1, -12.157314666267483), (2, -12.157314666267483)])
 def test_files_of_every_format_still_load(version, energy):
     """One file per format version, with the energy it gave when it was new."""
     model = load_model(Path(__file__).parent / "data" / f"model_v{version}.pt")

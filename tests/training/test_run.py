@@ -17,6 +17,7 @@ from equipot.calculators import EquipotCalculator
 from equipot.config import load_config
 from equipot.errors import ConfigError, DataError, ModelFileError, NumericsError
 from equipot.export import load_model, load_potential
+from equipot.ops import engine
 from equipot.training.checkpoints import potential_of, read_checkpoint
 from equipot.training.run import train
 
@@ -216,3 +217,20 @@ def test_a_checkpoint_that_wants_to_run_code_is_refused(tmp_path):
     with pytest.raises(ModelFileError):
         read_checkpoint(tmp_path / "evil.ckpt")
     assert not (tmp_path / "owned").exists()
+
+
+def test_the_compiled_kernels_and_the_reference_give_the_same_loss_curve(config_file, tmp_path):
+    """50 steps in double precision; every epoch's training loss and validation errors agree to 1e-8."""
+    if not engine.available():
+        pytest.skip("the compiled kernels are off or not installed")
+    options = ["training.max_epochs=10", "model.dtype=float64", "model.l_max=2", "model.features=[8, 4, 2]"]
+    curves = {}
+    for wish in ("", "off"):
+        output = tmp_path / f"run-{wish or 'on'}"
+        command = ["train", str(config_file), f"output={output}", *options]
+        subprocess.run(equipot(*command), check=True, env={**os.environ, "EQUIPOT_ENGINE": wish})
+        curves[wish] = [{k: float(v) for k, v in row.items() if v and k != "seconds"} for row in rows(output)]
+    assert int(curves[""][-1]["step"]) == 50
+    assert curves[""][-1]["train_loss"] < 0.9 * curves[""][0]["train_loss"]
+    for compiled, plain in zip(curves[""], curves["off"], strict=True):
+        assert compiled == pytest.approx(plain, rel=1e-8)
