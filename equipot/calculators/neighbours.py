@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from equipot.data.neighbours import neighbour_list
+from equipot.ops import engine
 
 
 class VerletList:
@@ -75,7 +76,10 @@ class VerletList:
             # Atoms wrapped across the boundary since the search: the stored shifts belong to where they were.
             positions = positions - jumps @ cell
         x = torch.from_numpy(positions).to(self.device)
-        shift_vectors = self._shifts @ torch.from_numpy(cell).to(self.device)
+        h = torch.from_numpy(cell).to(self.device)
+        if self.device.type == "cpu" and engine.available():
+            return engine.near(x, self._edges, self._shifts, h, self._limit_squared)
+        shift_vectors = self._shifts @ h
         vectors = x.index_select(0, self._edges[1]) - x.index_select(0, self._edges[0]) + shift_vectors
         near = torch.nonzero(vectors.square().sum(1) < self._limit_squared).squeeze(1)
         return self._edges.index_select(1, near), vectors.index_select(0, near)
@@ -115,7 +119,7 @@ class VerletList:
         )
         self._edges = torch.from_numpy(edge_index).to(self.device)
         self._shifts = torch.from_numpy(shifts.astype(np.float64)).to(self.device)
-        limit: float | Tensor = self.cutoff
+        limit = torch.full((1,), self.cutoff, dtype=torch.float64, device=self.device)
         if self.pair_cutoffs is not None:
             pairs = self.pair_cutoffs[species[edge_index[0]], species[edge_index[1]]]
             limit = torch.from_numpy(np.minimum(self.cutoff, pairs)).to(self.device)

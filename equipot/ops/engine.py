@@ -103,6 +103,8 @@ def library() -> ctypes.CDLL | None:
     n = ctypes.c_int64
     found.equipot_topology.argtypes = [n, n, n, p, p, p, p, p, *text]
     found.equipot_collect.argtypes = [n, n, n, p, p, p, p, p, p, p, *text]
+    found.equipot_near.argtypes = [n, n, p, p, p, p, p, p, n, p, p, p, *text]
+    found.equipot_near.restype = n
     found.equipot_isa.restype = ctypes.c_char_p
     found.equipot_peak_gfma.restype = ctypes.c_double
     found.equipot_peak_gfma.argtypes = [ctypes.c_int64, ctypes.c_int64]
@@ -343,6 +345,36 @@ def topology(edge_index: Tensor, n_centres: int, n_atoms: int) -> tuple[Tensor, 
     if _loaded().equipot_topology(n_edges, n_centres, n_atoms, *pointers, message, 256) != 0:
         raise RuntimeError(message.value.decode())
     return found  # type: ignore[return-value]
+
+
+def near(
+    positions: Tensor, edge_index: Tensor, shifts: Tensor, cell: Tensor, limit_squared: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The edges with |r_ij|² < limit_squared, and r_ij = r_j - r_i + shifts · cell.
+
+    positions (n_atoms, 3), shifts (n_edges, 3), cell (3, 3), limit_squared (1,) or (n_edges,): float64.
+    """
+    kept = [t.contiguous() for t in (edge_index, positions, shifts, cell, limit_squared)]
+    n_edges, n_atoms = edge_index.shape[1], positions.shape[0]
+    _expect(kept[0].dtype == torch.int64, f"edge_index is {kept[0].dtype}; expected int64")
+    _expect(
+        all(t.dtype == torch.float64 for t in kept[1:]), "positions, shifts, cell or limits are not float64"
+    )
+    shapes = [tuple(t.shape) for t in kept[1:4]]
+    _expect(
+        shapes == [(n_atoms, 3), (n_edges, 3), (3, 3)], f"positions, shifts and cell have shapes {shapes}"
+    )
+    _expect(kept[4].numel() in (1, n_edges), "limits are neither one number nor one per edge")
+    centre, neighbour = torch.empty(2, n_edges, dtype=torch.int64)
+    vectors = torch.empty(n_edges, 3, dtype=torch.float64)
+    edges, *reals = (t.data_ptr() for t in kept)
+    arguments = (reals[0], edges, edges + 8 * n_edges, *reals[1:], int(kept[4].numel() != 1))
+    message = ctypes.create_string_buffer(256)
+    out = (centre.data_ptr(), neighbour.data_ptr(), vectors.data_ptr())
+    found = _loaded().equipot_near(n_edges, n_atoms, *arguments, *out, message, 256)
+    if found < 0:
+        raise ValueError(message.value.decode())
+    return torch.stack([centre[:found], neighbour[:found]]), vectors[:found]
 
 
 def collect(

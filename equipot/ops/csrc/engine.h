@@ -137,6 +137,14 @@ EQUIPOT_PUBLIC int equipot_topology(int64_t n_edges, int64_t n_out, int64_t n_in
                                     const int64_t *neighbour, int64_t *rowptr, int64_t *transpose_rowptr,
                                     int64_t *transpose_edges, char *error, size_t error_size);
 
+/* Of a list of pairs that reaches further than the cutoff, those within it: r_ij = r_j - r_i + shifts · cell with
+   |r_ij|² < limit_squared (one number, or one per edge). Returns how many there are, written to the arrays of size
+   n_edges, or -1. shifts (n_edges, 3) in cell vectors, the rows of cell. Double precision. */
+EQUIPOT_PUBLIC int64_t equipot_near(int64_t n_edges, int64_t n_atoms, const double *positions, const int64_t *centre,
+                                    const int64_t *neighbour, const double *shifts, const double *cell,
+                                    const double *limit_squared, int64_t limit_per_edge, int64_t *near_centre,
+                                    int64_t *near_neighbour, double *near_vectors, char *error, size_t error_size);
+
 /* From g = dE/dr_ij (n_edges, 3), in double precision: forces (n_atoms, 3), f_i += g and f_j -= g, and virials
    (n_graphs, 3, 3), -sum of r ⊗ g, symmetrised. graph_of_atom may be null: one graph. */
 EQUIPOT_PUBLIC int equipot_collect(int64_t n_edges, int64_t n_atoms, int64_t n_graphs, const int64_t *centre,

@@ -1,4 +1,4 @@
-// Sorted views of an edge list, and sums of edge gradients. Both take a small share of the time and run on one thread.
+// Choosing and sorting edges, and sums of edge gradients. They take a small share of the time and run on one thread.
 #include "engine.h"
 
 #include <cstdio>
@@ -44,6 +44,31 @@ int equipot_topology(int64_t n_edges, int64_t n_out, int64_t n_in, const int64_t
     return fail(error, error_size, "out of memory");
   }
   return 0;
+}
+
+int64_t equipot_near(int64_t n_edges, int64_t n_atoms, const double *positions, const int64_t *centre,
+                     const int64_t *neighbour, const double *shifts, const double *cell, const double *limit_squared,
+                     int64_t limit_per_edge, int64_t *near_centre, int64_t *near_neighbour, double *near_vectors,
+                     char *error, size_t error_size)
+{
+  int64_t found = 0;
+  for (int64_t e = 0; e < n_edges; ++e) {
+    const int64_t i = centre[e], j = neighbour[e];
+    if (i < 0 || i >= n_atoms || j < 0 || j >= n_atoms)
+      return fail(error, error_size, "an edge names an atom outside the graph");
+    const double *s = shifts + 3 * e;
+    double r[3], squared = 0;
+    for (int a = 0; a < 3; ++a) {
+      r[a] = positions[3 * j + a] - positions[3 * i + a] + s[0] * cell[a] + s[1] * cell[3 + a] + s[2] * cell[6 + a];
+      squared += r[a] * r[a];
+    }
+    if (!(squared < limit_squared[limit_per_edge ? e : 0])) continue;
+    near_centre[found] = i;
+    near_neighbour[found] = j;
+    for (int a = 0; a < 3; ++a) near_vectors[3 * found + a] = r[a];
+    ++found;
+  }
+  return found;
 }
 
 int equipot_collect(int64_t n_edges, int64_t n_atoms, int64_t n_graphs, const int64_t *centre,
