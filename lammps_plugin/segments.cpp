@@ -1,5 +1,6 @@
 #include "segments.h"
 
+#include "engine.h"
 #include "engine_operators.h"
 #include "operations.h"
 
@@ -66,6 +67,7 @@ Tensor leaf(const Tensor &values) { return values.detach().requires_grad_(true);
 Model::Model(const std::string &bytes)
 {
   register_operators();
+  equipot_keep_memory();
   std::string foreign;
   try {
     foreign = foreign_operation(bytes);

@@ -12,6 +12,7 @@ from equipot.export.metadata import ModelMetadata
 from equipot.export.module import TOLERANCE
 from equipot.export.operations import refuse_foreign_operations
 from equipot.export.weights import upgrade_weights
+from equipot.ops import engine
 from equipot.potential import Potential
 from equipot.spec import PotentialSpec
 
@@ -59,6 +60,8 @@ def read_metadata(path: str | Path) -> ModelMetadata:
 def load_model(path: str | Path, device: str | torch.device = "cpu") -> LoadedModel:
     """Load a model file and run its self-test.
 
+    On the CPU the process from then on keeps the memory it frees, see `ops.engine.keep_memory`.
+
     Raises:
         ModelFileError: not a model file, damaged, of a newer format, or one whose self-test fails.
     """
@@ -72,6 +75,8 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> LoadedMo
         raise ModelFileError(
             f"{path}: device '{device}' was asked for, but torch sees no CUDA device; use 'cpu'"
         )
+    if where.type == "cpu":
+        engine.keep_memory()
     try:
         module = torch.jit.load(str(path), map_location=where).eval()
     except RuntimeError as error:

@@ -127,6 +127,17 @@ def peak_gfma(dtype: torch.dtype, threads: int) -> float:
     return float(_loaded().equipot_peak_gfma(dtype.itemsize, threads))
 
 
+@lru_cache(maxsize=1)
+def keep_memory() -> None:
+    """Let the process keep the memory it frees, for the next step of the same size.
+
+    Given back after every step, its pages would be cleared and mapped anew each time, which doubles the time of
+    a step of a large system. A setting of glibc's malloc; EQUIPOT_KEEP_MEMORY=off leaves it alone.
+    """
+    if available() and os.environ.get("EQUIPOT_KEEP_MEMORY") != "off":
+        _loaded().equipot_keep_memory()
+
+
 class Convolution:
     """One call's arguments, checked and laid out as the kernels want them; see `ops.convolve` for their shapes.
 

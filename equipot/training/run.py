@@ -17,6 +17,7 @@ from equipot.config import Config
 from equipot.data.datamodule import GraphDataModule
 from equipot.data.loading import DataSets, load_sets
 from equipot.errors import ConfigError
+from equipot.ops import engine
 from equipot.potential import Potential
 from equipot.spec import PotentialSpec
 from equipot.training.checkpoints import Checkpoints, read_checkpoint
@@ -49,6 +50,7 @@ def train(
     config = _with_limits(config)
     output = Path(config.output)
     checkpoint = _claim(output, config, resume, overwrite)
+    engine.keep_memory()
     if config.training.threads:
         torch.set_num_threads(config.training.threads)
 

@@ -161,6 +161,11 @@ EQUIPOT_PUBLIC double equipot_peak_gfma(int64_t dtype, int64_t threads);
 
 EQUIPOT_PUBLIC int equipot_engine_version(void);
 
+/* From now on the process keeps the memory it frees. An evaluation frees gigabytes for large systems and asks for the
+   same again in the next step; given back in between, every page would be cleared and mapped anew each time, which
+   doubles the time of a step. A setting of the C library's malloc, where that is glibc; elsewhere nothing happens. */
+EQUIPOT_PUBLIC void equipot_keep_memory(void);
+
 #ifdef __cplusplus
 }
 #endif
