@@ -37,6 +37,7 @@ class PairEquipot : public Pair {
   void allocate();
   std::string read_model(const char *filename);
   void fail_together(const std::string &problem);
+  void stop_all(const std::string &sentence);
   void refuse_missing_neighbours();
   void number_atoms();
   void build_edges();

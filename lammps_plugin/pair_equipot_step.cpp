@@ -10,8 +10,11 @@
 #include "neighbor.h"
 #include "update.h"
 
+#include <chrono>
 #include <cmath>
+#include <cstdio>
 #include <cstring>
+#include <thread>
 
 using namespace LAMMPS_NS;
 
@@ -42,7 +45,19 @@ void PairEquipot::refuse_missing_neighbours()
                               "pair_style equipot, but their pair was given to another style; use hybrid/overlay");
 }
 
-// After a failure on one process the others wait in an exchange: error->one stops them all.
+// After a failure on one process the others wait in an exchange: this stops them all. MPI_Abort follows, which ends
+// mpiexec at once; what was printed last would be lost on a busy machine if it were not given time to get through.
+void PairEquipot::stop_all(const std::string &sentence)
+{
+  try {
+    error->one(FLERR, sentence);
+  } catch (...) {
+    std::fflush(nullptr);
+    if (comm->nprocs > 1) std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    throw;
+  }
+}
+
 void PairEquipot::compute(int eflag, int vflag)
 {
   ev_init(eflag, vflag);
@@ -67,7 +82,7 @@ void PairEquipot::compute(int eflag, int vflag)
   try {
     scatter(model->evaluate(graph, exchange));
   } catch (const equipot::ModelError &failure) {
-    error->one(FLERR, "pair_style equipot failed at step " + std::to_string(update->ntimestep) + ": " + failure.what());
+    stop_all("pair_style equipot failed at step " + std::to_string(update->ntimestep) + ": " + failure.what());
   }
 }
 
@@ -112,7 +127,7 @@ void PairEquipot::build_edges()
       double cut = cutoffs[species[other]];
       if (!(rsq < cut * cut)) {
         if (std::isnan(rsq))
-          error->one(FLERR, "an atom's position is not a number at step " + std::to_string(update->ntimestep));
+          stop_all("an atom's position is not a number at step " + std::to_string(update->ntimestep));
         continue;
       }
       centres.push_back(row);
@@ -165,8 +180,8 @@ void PairEquipot::scatter(const equipot::Prediction &prediction)
     }
   }
   if (!std::isfinite(check))
-    error->one(FLERR, "pair_style equipot: energy or forces are not finite at step " +
-                          std::to_string(update->ntimestep) + "; atoms may have come too close");
+    stop_all("pair_style equipot: energy or forces are not finite at step " +
+             std::to_string(update->ntimestep) + "; atoms may have come too close");
 }
 
 void PairEquipot::announce_rows(char *data, size_t columns, bool single_precision)

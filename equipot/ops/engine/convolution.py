@@ -1,0 +1,139 @@
+"""The convolution and its derivatives on the compiled kernels."""
+
+import ctypes
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from equipot.ops.engine.library import call, expect, function
+
+_INDICES = ("centre", "neighbour", "rowptr", "transpose_rowptr", "transpose_edges", "paths")
+
+
+class Problem(ctypes.Structure):
+    """`equipot_convolution` of engine.h."""
+
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("dtype", "threads", "n_in", "n_out", "n_edges")),
+        *((name, ctypes.c_void_p) for name in _INDICES[:5]),
+        ("n_paths", ctypes.c_int64),
+        ("n_coupling", ctypes.c_int64),
+        ("paths", ctypes.c_void_p),
+        ("coupling", ctypes.c_void_p),
+        *((name, ctypes.c_int64) for name in ("dim_in", "dim_out", "n_knots", "order", "n_weights")),
+        ("table", ctypes.c_void_p),
+        ("inverse_cutoff", ctypes.c_void_p),
+        ("cutoff_per_edge", ctypes.c_int64),
+        ("x", ctypes.c_void_p),
+        ("edge_vectors", ctypes.c_void_p),
+    ]
+
+
+_POINTER = ctypes.POINTER(Problem)
+
+
+class Convolution:
+    """One call's arguments, checked and laid out as the kernels want them; see `ops.convolve` for their shapes.
+
+    Raises ValueError where shapes, types or indices do not fit together.
+    """
+
+    def __init__(
+        self, x: Tensor, vectors: Tensor, table: Tensor, inverse_cutoff: Tensor, rest: Sequence[Tensor]
+    ) -> None:
+        dtype = x.dtype
+        if dtype not in (torch.float32, torch.float64):
+            raise ValueError(f"the features are {dtype}; expected float32 or float64")
+        reals = [t.contiguous() for t in (x, vectors, table, inverse_cutoff)]
+        integers = [t.contiguous() for t in rest[:6]]
+        coupling = rest[6].to(torch.float64).contiguous()
+        centre, neighbour, rowptr, transpose_rowptr, transpose_edges, paths = integers
+        n_edges = vectors.shape[0]
+        self.kept = (*reals, *integers, coupling)
+        for name, tensor in zip(("edge_vectors", "table", "inverse_cutoff"), reals[1:]):
+            expect(tensor.dtype == dtype, f"{name} is {tensor.dtype}; expected {dtype} like the features")
+        for name, tensor in zip(_INDICES, integers):
+            expect(tensor.dtype == torch.int64, f"{name} is {tensor.dtype}; expected int64")
+        expect(all(t.device.type == "cpu" for t in self.kept), "a tensor is not on the CPU")
+        expect(x.dim() == 2, f"the features have shape {tuple(x.shape)}; expected (n_atoms, columns)")
+        expect(vectors.dim() == 2 and vectors.shape[1] == 3, "edge_vectors are not (n_edges, 3)")
+        expect(
+            table.dim() == 3, f"the radial table has shape {tuple(table.shape)}; expected three dimensions"
+        )
+        expect(paths.dim() == 2 and paths.shape[1] == 8, "paths are not (n_paths, 8)")
+        expect(
+            inverse_cutoff.numel() in (1, n_edges), "inverse_cutoff is neither one number nor one per edge"
+        )
+        for name, tensor in zip(_INDICES, (centre, neighbour, transpose_edges)):
+            expect(tensor.numel() == n_edges, f"{name} and edge_vectors differ in length")
+        expect(transpose_rowptr.numel() == x.shape[0] + 1, "transpose_rowptr does not fit the features")
+        expect(rowptr.numel() > 0, "rowptr is empty")
+        self.n_out = rowptr.numel() - 1
+        self.dim_out = output_columns(paths)
+        self.x, self.vectors, self.table = reals[0], reals[1], reals[2]
+        self.problem = Problem(
+            dtype.itemsize,
+            torch.get_num_threads(),
+            x.shape[0],
+            self.n_out,
+            n_edges,
+            *(t.data_ptr() for t in integers[:5]),
+            paths.shape[0],
+            coupling.numel(),
+            paths.data_ptr(),
+            coupling.data_ptr(),
+            x.shape[1],
+            self.dim_out,
+            *table.shape,
+            reals[2].data_ptr(),
+            reals[3].data_ptr(),
+            int(inverse_cutoff.numel() != 1),
+            reals[0].data_ptr(),
+            reals[1].data_ptr(),
+        )
+
+    def forward(self) -> Tensor:
+        out = self.x.new_empty(self.n_out, self.dim_out)
+        self._call("forward", out)
+        return out
+
+    def backward(self, grad: Tensor, wanted: Sequence[bool]) -> list[Tensor | None]:
+        """dS/dx, dS/dvectors, dS/dtable from grad = dS/dout; None where not wanted."""
+        grad = self._like(grad, (self.n_out, self.dim_out))
+        found = [
+            torch.empty_like(t) if w else None for t, w in zip((self.x, self.vectors, self.table), wanted)
+        ]
+        if any(wanted):
+            self._call("backward", grad, *found)
+        return found
+
+    def second(
+        self, grad: Tensor, ax: Tensor | None, av: Tensor | None, wanted: Sequence[bool]
+    ) -> list[Tensor | None]:
+        """Derivatives of <ax, dS/dx> + <av, dS/dvectors> by grad, x, vectors, table; None where not wanted."""
+        grad = self._like(grad, (self.n_out, self.dim_out))
+        ax = None if ax is None else self._like(ax, self.x.shape)
+        av = None if av is None else self._like(av, self.vectors.shape)
+        of = (grad, self.x, self.vectors, self.table)
+        found = [torch.empty_like(t) if w else None for t, w in zip(of, wanted)]
+        if any(wanted):
+            self._call("second", grad, ax, av, *found)
+        return found
+
+    def _like(self, tensor: Tensor, shape: Sequence[int]) -> Tensor:
+        expect(
+            tensor.dtype == self.x.dtype and tuple(tensor.shape) == tuple(shape),
+            f"a gradient is {tensor.dtype} {tuple(tensor.shape)}; expected {self.x.dtype} {tuple(shape)}",
+        )
+        return tensor.contiguous()
+
+    def _call(self, name: str, *tensors: Tensor | None) -> None:
+        kernel = function(name, (_POINTER, *[ctypes.c_void_p] * len(tensors)))
+        pointers = [None if t is None else t.data_ptr() for t in tensors]
+        call("convolution", kernel, ctypes.byref(self.problem), *pointers)
+
+
+def output_columns(paths: Tensor) -> int:
+    """Columns that the paths (n_paths, 8) write."""
+    return int((paths[:, 3] * (2 * paths[:, 2] + 1)).sum())
