@@ -77,7 +77,7 @@ def test_convolutions_are_the_sum_of_their_layers(measured):
 def test_without_the_kernels_one_sentence_stands_for_the_fractions(path, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("EQUIPOT_ENGINE", "off")  # of the process that measures memory
-    monkeypatch.setattr(engine, "library", lambda: None)
+    monkeypatch.setattr(engine.library, "library", lambda: None)
     file = tmp_path / "two.extxyz"
     # The last frame counts.
     ase.io.write(file, [Atoms("U", positions=[[0, 0, 0]]), ase.build.bulk("Si", cubic=True)])

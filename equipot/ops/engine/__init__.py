@@ -2,7 +2,7 @@
 
 from equipot.ops.engine.convolution import Convolution, output_columns
 from equipot.ops.engine.graph import collect, near, topology
-from equipot.ops.engine.library import available, isa, keep_memory, library, peak_gfma
+from equipot.ops.engine.library import available, isa, keep_memory, peak_gfma
 from equipot.ops.engine.nodes import Gating, LinearMap
 
 __all__ = [
@@ -13,7 +13,6 @@ __all__ = [
     "collect",
     "isa",
     "keep_memory",
-    "library",
     "near",
     "output_columns",
     "peak_gfma",
