@@ -2,7 +2,8 @@
 
     atomic_energies = potential(species, edge_index, edge_vectors)
 
-Its segments `embed`, `layer(k)` and `readout` are what LAMMPS calls, exchanging ghost features in between.
+Its segments `embed`, `outgoing(k)`, `interact(k)` and `readout` are what LAMMPS calls; in between it fills in what ghosts
+sent.
 """
 
 import torch
@@ -110,6 +111,23 @@ class Potential(nn.Module):
     @torch.jit.export
     def layer(self, k: int, x: Tensor, species: Tensor, edge_vectors: Tensor, graph: Topology) -> Tensor:
         """Layer k: features of all atoms, ghosts included, to those of the centres."""
+        n_centres = graph.rowptr.shape[0] - 1
+        return self.interact(k, x[:n_centres], self.outgoing(k, x), species, edge_vectors, graph)
+
+    @torch.jit.export
+    def outgoing(self, k: int, x: Tensor) -> Tensor:
+        """First half of layer k: what neighbours read of features x, atom by atom and of the same shape."""
+        out = x
+        for i, interaction in enumerate(self.layers):
+            if i == k:
+                out = interaction.outgoing(x)
+        return out
+
+    @torch.jit.export
+    def interact(
+        self, k: int, x: Tensor, sent: Tensor, species: Tensor, edge_vectors: Tensor, graph: Topology
+    ) -> Tensor:
+        """Second half: features of the centres and what all atoms sent, ghosts included, to new features."""
         vectors = edge_vectors.to(x.dtype)
         if self.one_cutoff:
             inverse_cutoff = self.inverse_cutoffs
@@ -120,7 +138,7 @@ class Potential(nn.Module):
         out = x
         for i, interaction in enumerate(self.layers):
             if i == k:
-                out = interaction(x, species, vectors, inverse_cutoff.to(x.dtype), graph)
+                out = interaction.interact(x, sent, species, vectors, inverse_cutoff.to(x.dtype), graph)
         return out
 
     @torch.jit.export

@@ -1,20 +1,22 @@
 // What the input says: settings, model and elements, and what this style asks of LAMMPS.
 #include "pair_equipot.h"
 
+#include "model_bytes.h"
 #include "segments.h"
 
 #include "atom.h"
 #include "comm.h"
+#include "compute.h"
 #include "error.h"
 #include "force.h"
 #include "memory.h"
+#include "modify.h"
 #include "neighbor.h"
 #include "update.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
-#include <fstream>
-#include <sstream>
 
 using namespace LAMMPS_NS;
 
@@ -22,6 +24,7 @@ namespace {
 
 // kcal/mol per eV, the value LAMMPS itself converts with.
 constexpr double kcal_per_mol = 23.060549;
+constexpr int most_threads = 1024;
 
 std::string joined(const std::vector<std::string> &names)
 {
@@ -39,8 +42,8 @@ PairEquipot::PairEquipot(LAMMPS *lmp) : Pair(lmp)
   one_coeff = 1;
   manybody_flag = 1;
   no_virial_fdotr_compute = 1;
-  // A heat flux from half-and-half shares of the virial would be wrong with message passing.
-  centroidstressflag = CENTROID_NOTAVAIL;
+  // The flux of energy needs another share of the virial than the stress does; see scatter_moments.
+  centroidstressflag = CENTROID_AVAIL;
 }
 
 PairEquipot::~PairEquipot()
@@ -60,22 +63,32 @@ void PairEquipot::allocate()
     for (int j = 1; j < n; ++j) setflag[i][j] = 0;
 }
 
-/* pair_style equipot [threads N] [debug_no_exchange] */
+/* pair_style equipot [threads N] [timing yes|no] [debug_no_exchange] */
 void PairEquipot::settings(int narg, char **arg)
 {
-  int threads = 1;
+  threads = 1;
+  report_times = false;
+  exchange_ghosts = true;
   for (int i = 0; i < narg; ++i) {
-    std::string keyword = arg[i];
-    if (keyword == "threads" && i + 1 < narg) {
-      threads = utils::inumeric(FLERR, arg[++i], false, lmp);
-      if (threads < 1) error->all(FLERR, "pair_style equipot: threads is " + std::to_string(threads) + ", expected 1 or more");
+    const std::string keyword = arg[i], value = i + 1 < narg ? arg[i + 1] : "";
+    if (keyword == "threads" && !value.empty()) {
+      threads = utils::is_integer(value) ? std::atoi(value.c_str()) : 0;
+      if (threads < 1 || threads > most_threads)
+        error->all(FLERR, "pair_style equipot: threads is '" + value + "', expected a number from 1 to " +
+                              std::to_string(most_threads));
+      ++i;
+    } else if (keyword == "timing" && !value.empty()) {
+      if (value != "yes" && value != "no")
+        error->all(FLERR, "pair_style equipot: timing is '" + value + "', expected yes or no");
+      report_times = value == "yes";
+      ++i;
     } else if (keyword == "debug_no_exchange") {
       exchange_ghosts = false;
     } else {
-      error->all(FLERR, "pair_style equipot: unknown or incomplete setting '" + keyword + "', expected threads N");
+      error->all(FLERR, "pair_style equipot: unknown or incomplete setting '" + keyword +
+                            "', expected threads N or timing yes");
     }
   }
-  equipot::set_threads(threads);
 }
 
 /* pair_coeff * * model.pt name-of-type-1 ... */
@@ -84,6 +97,9 @@ void PairEquipot::coeff(int narg, char **arg)
   int ntypes = atom->ntypes;
   if (narg < 3 || std::strcmp(arg[0], "*") != 0 || std::strcmp(arg[1], "*") != 0)
     error->all(FLERR, "pair_coeff of pair_style equipot: expected * * <model file> <element of each atom type>");
+  if (std::strcmp(arg[2], "equipot") == 0 && force->pair == this)
+    error->all(FLERR, "pair_coeff of pair_style equipot: the name of the style belongs there with pair_style hybrid "
+                      "only; expected * * <model file> <element of each atom type>");
   if (narg - 3 != ntypes)
     error->all(FLERR,
                "pair_coeff of pair_style equipot names " + std::to_string(narg - 3) + " elements, but there are " +
@@ -96,7 +112,7 @@ void PairEquipot::coeff(int narg, char **arg)
   } catch (const equipot::ModelError &failure) {
     problem = std::string(arg[2]) + " " + failure.what();
   } catch (const std::exception &failure) {
-    problem = std::string(arg[2]) + ": " + failure.what();
+    problem = std::string(arg[2]) + " is no usable model (" + equipot::sentence(failure) + ")";
   }
   fail_together(problem);
 
@@ -131,12 +147,11 @@ std::string PairEquipot::read_model(const char *filename)
 {
   std::string bytes, problem;
   if (comm->me == 0) {
-    std::ifstream file(filename, std::ios::binary);
-    std::ostringstream content;
-    if (file && file.peek() != std::ifstream::traits_type::eof()) content << file.rdbuf();
-    if (!file || content.str().empty())
-      problem = std::string("model file ") + filename + " does not exist, cannot be read, or is empty";
-    bytes = content.str();
+    try {
+      bytes = equipot::model_bytes(filename);
+    } catch (const equipot::ModelError &failure) {
+      problem = std::string("model file ") + filename + " " + failure.what();
+    }
   }
   fail_together(problem);
   bigint size = static_cast<bigint>(bytes.size());
@@ -173,13 +188,26 @@ void PairEquipot::init_style()
     energy_unit = kcal_per_mol;
   else
     error->all(FLERR, std::string("pair_style equipot works in units metal or real, not ") + update->unit_style);
+  // Protected, because only Comm sets it; here it is read.
+  struct Group : Comm {
+    static int of(const Comm *comm) { return comm->*(&Group::bordergroup); }
+  };
+  if (Group::of(comm))
+    error->all(FLERR, "comm_modify group leaves out ghost atoms that pair_style equipot needs; use comm_modify group all");
   if (atom->nbonds > 0)
     for (int k = 1; k <= 3; ++k)
       if (force->special_lj[k] == 0.0 && force->special_coul[k] == 0.0)
         error->all(FLERR, "special_bonds removes bonded neighbours, which pair_style equipot needs; "
                           "use special_bonds lj/coul 1.0 1.0 1.0");
 
-  comm_forward = comm_reverse = buffer_words(model->widest_row());
+  refuse_unavailable_computes();
+
+  squared_cutoffs = model->pair_cutoffs;
+  for (auto &of_species : squared_cutoffs)
+    for (double &cutoff : of_species) cutoff *= cutoff;
+  images_of = -1;
+  // A row and its part of the bits before the rows; or two words, which tell where a ghost comes from.
+  comm_forward = comm_reverse = std::max(2, buffer_words(model->widest_row()) + 1);
   // pair_style hybrid copied these when this style did not know them yet, and buffers get the wrapper's size.
   force->pair->comm_forward = std::max(force->pair->comm_forward, comm_forward);
   force->pair->comm_reverse = std::max(force->pair->comm_reverse, comm_reverse);
@@ -194,9 +222,15 @@ double PairEquipot::init_one(int i, int j)
   return std::max(model->pair_cutoffs[a][b], model->pair_cutoffs[b][a]);
 }
 
-double PairEquipot::memory_usage()
+// Computes that LAMMPS lets any pair style feed, with wrong numbers for this one.
+void PairEquipot::refuse_unavailable_computes()
 {
-  return Pair::memory_usage() + sizeof(double) * edge_vectors.capacity() +
-      sizeof(std::int64_t) * (centres.capacity() + neighbours.capacity() + edge_index.capacity() + species.capacity()) +
-      sizeof(int) * (row_of_atom.capacity() + atom_of_row.capacity());
+  if (modify->get_compute_by_style("^heat/flux$").empty()) return;
+  // Which of them the flux reads is its own secret.
+  if (modify->get_compute_by_style("^centroid/stress/atom$").empty())
+    error->all(FLERR, "compute heat/flux takes its stress from compute centroid/stress/atom with pair_style equipot: "
+                      "compute stress/atom is the share for pressures, which gives a wrong flux of energy");
+  if (!modify->get_compute_by_style("^stress/atom$").empty() && comm->me == 0)
+    error->warning(FLERR, "there is a compute stress/atom and a compute heat/flux: with pair_style equipot the flux has "
+                          "to take its stress from compute centroid/stress/atom");
 }

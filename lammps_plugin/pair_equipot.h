@@ -7,10 +7,16 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
+
+#include "clock.h"
+#include "edges.h"
+#include "rows.h"
 
 namespace equipot {
 class Model;
+struct Graph;
 struct Prediction;
 }
 
@@ -21,13 +27,20 @@ class PairEquipot : public Pair {
   explicit PairEquipot(class LAMMPS *);
   ~PairEquipot() override;
 
+  // pair_equipot.cpp: what the input says
   void settings(int, char **) override;
   void coeff(int, char **) override;
   void init_style() override;
   double init_one(int, int) override;
+
+  // pair_equipot_step.cpp: a step
   void compute(int, int) override;
+
+  // pair_equipot_report.cpp: time and memory
+  void finish() override;
   double memory_usage() override;
 
+  // pair_equipot_exchange.cpp: rows between processes
   int pack_forward_comm(int, int *, double *, int, int *) override;
   void unpack_forward_comm(int, int, double *) override;
   int pack_reverse_comm(int, int, double *) override;
@@ -37,32 +50,54 @@ class PairEquipot : public Pair {
   void allocate();
   std::string read_model(const char *filename);
   void fail_together(const std::string &problem);
-  void stop_all(const std::string &sentence);
+  void refuse_unavailable_computes();
+
   void refuse_missing_neighbours();
-  void number_atoms();
-  void build_edges();
+  void step();
+  int absent_groups();
+  void number_rows(bool share);
+  void evaluate(bool moments);
   void scatter(const equipot::Prediction &);
+  void scatter_moments(const equipot::Prediction &);
+  void stop_all(const std::string &sentence);
+  static double resident_bytes();
+
+  void find_images();
+  void to_owners(char *data, std::size_t bytes, bool single_precision);
+  void to_ghosts(char *data, std::size_t bytes);
+  template <class RowOf> int pack(int n, double *buffer, RowOf &&row_of);
+  template <class Communicate> void exchange_rows(char *data, std::size_t bytes, Communicate &&communicate);
   static int buffer_words(std::size_t bytes) { return static_cast<int>((bytes + sizeof(double) - 1) / sizeof(double)); }
-  void announce_rows(char *data, std::size_t columns, bool single_precision);
 
   std::unique_ptr<equipot::Model> model;
   std::vector<int> species_of_type;    // -1: NULL, not of this model
-  double energy_unit = 1.0;            // LAMMPS's energy unit per eV
-  bool exchange_ghosts = true;
+  std::vector<std::vector<double>> squared_cutoffs;
+  double energy_unit = 1.0;    // LAMMPS's energy unit per eV
+  int threads = 1;
+  bool exchange_ghosts = true, report_times = false;
 
-  // Atoms of the model in the model's numbering: owned ones first. Rebuilt each step, capacity kept.
-  std::vector<int> row_of_atom;    // (nlocal + nghost), -1: not of this model
-  std::vector<int> atom_of_row;
-  std::int64_t n_centres = 0;
-  std::vector<std::int64_t> species;
-  std::vector<int> list_entry;    // (nlocal) place in the neighbour list, -1: none
-  std::vector<std::int64_t> centres, neighbours, edge_index;
-  std::vector<double> edge_vectors;
+  // Of one step; capacity is kept.
+  equipot::Rows rows;
+  equipot::Edges edges;
+  std::vector<std::int64_t> species_of_atom;
+  std::vector<double> positions;    // (n_rows, 3), for moments
 
-  // The rows under exchange
-  char *rows = nullptr;
+  // Of one choice of ghosts
+  bigint images_of = -1;    // time step of the neighbour list
+  bool any_remote = true;
+  std::vector<std::int64_t> origin_process, origin_index;
+
+  std::unordered_map<const int *, std::vector<char>> wanted;    // by LAMMPS's list of what to send: which are needed
+
+  // What is under exchange: the rows, or where ghosts come from, or which of them a process needs
+  enum class Sending { rows, origins, wishes } sending = Sending::rows;
+  char *row_data = nullptr;
   std::size_t row_bytes = 0;
   bool rows_single = false;
+
+  equipot::Clock clock;
+  double bytes_received = 0.0;
+  double resident_before = -1.0, resident_most = 0.0;
 };
 
 }    // namespace LAMMPS_NS

@@ -1,4 +1,4 @@
-// What happens at every step: edges from LAMMPS's neighbours, the model, the exchange of ghosts, forces and virials.
+// What happens at every step: rows and edges from LAMMPS's atoms and neighbours, the model, forces and virials.
 #include "pair_equipot.h"
 
 #include "segments.h"
@@ -10,40 +10,15 @@
 #include "neighbor.h"
 #include "update.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <cstring>
+#include <new>
 #include <thread>
 
 using namespace LAMMPS_NS;
-
-namespace {
-
-template <typename T> void add_row(char *row, const double *received, size_t bytes)
-{
-  T *target = reinterpret_cast<T *>(row);
-  const T *source = reinterpret_cast<const T *>(received);
-  for (size_t i = 0; i < bytes / sizeof(T); ++i) target[i] += source[i];
-}
-
-}    // namespace
-
-// Neighbours that LAMMPS leaves out of its list would change the energy without a word. Known only after init_style:
-// fixes exclude atoms by themselves, and the skipped pairs of pair_style hybrid are entered last.
-void PairEquipot::refuse_missing_neighbours()
-{
-  if (neighbor->exclude)
-    error->all(FLERR, "neigh_modify exclude (or a fix that uses it) hides neighbours that pair_style equipot needs");
-  if (neighbor->includegroup)
-    error->all(FLERR, "neigh_modify include hides atoms that pair_style equipot needs");
-  if (!list->ijskip) return;
-  for (int i = 1; i <= atom->ntypes; ++i)
-    for (int j = i; j <= atom->ntypes; ++j)
-      if (species_of_type[i] >= 0 && species_of_type[j] >= 0 && list->ijskip[i][j])
-        error->all(FLERR, "atom types " + std::to_string(i) + " and " + std::to_string(j) + " both belong to " +
-                              "pair_style equipot, but their pair was given to another style; use hybrid/overlay");
-}
+using equipot::Part;
 
 // After a failure on one process the others wait in an exchange: this stops them all. MPI_Abort follows, which ends
 // mpiexec at once; what was printed last would be lost on a busy machine if it were not given time to get through.
@@ -58,85 +33,118 @@ void PairEquipot::stop_all(const std::string &sentence)
   }
 }
 
+// Neighbours that LAMMPS leaves out of its list would change the energy without a word. Known only after init_style:
+// fixes exclude atoms by themselves, and the skipped pairs of pair_style hybrid are entered last.
+void PairEquipot::refuse_missing_neighbours()
+{
+  if (neighbor->includegroup)
+    error->all(FLERR, "neigh_modify include hides atoms that pair_style equipot needs");
+  if (num_tally_compute > 0)
+    error->all(FLERR, "computes of style */tally add up forces between two atoms at a time, which pair_style equipot "
+                      "does not have; use compute stress/atom, centroid/stress/atom or pe/atom");
+  if (!list->ijskip) return;
+  for (int i = 1; i <= atom->ntypes; ++i)
+    for (int j = i; j <= atom->ntypes; ++j)
+      if (species_of_type[i] >= 0 && species_of_type[j] >= 0 && list->ijskip[i][j])
+        error->all(FLERR, "atom types " + std::to_string(i) + " and " + std::to_string(j) + " both belong to " +
+                              "pair_style equipot, but their pair was given to another style; use hybrid/overlay");
+}
+
+// `neigh_modify exclude group A all` takes the atoms of A out of the world, and then their reference energies must go
+// as well (fix gcmc asks so for the energy without an atom). Other exclusions hide some neighbours of an atom that
+// stays. Returns the bits of those groups.
+int PairEquipot::absent_groups()
+{
+  if (!neighbor->exclude) return 0;
+  constexpr int all = 0;    // LAMMPS's first group
+  int bits = 0;
+  bool whole = neighbor->nex_type == 0 && neighbor->nex_mol == 0;
+  for (int k = 0; k < neighbor->nex_group; ++k) {
+    if (neighbor->ex2_group[k] == all)
+      bits |= neighbor->ex1_bit[k];
+    else if (neighbor->ex1_group[k] == all)
+      bits |= neighbor->ex2_bit[k];
+    else
+      whole = false;
+  }
+  if (!whole)
+    error->all(FLERR, "neigh_modify exclude (or a fix that uses it) hides neighbours that pair_style equipot needs; "
+                      "only `exclude group A all` is possible, which takes the atoms of A out altogether");
+  return bits;
+}
+
 void PairEquipot::compute(int eflag, int vflag)
 {
   ev_init(eflag, vflag);
   refuse_missing_neighbours();
-  number_atoms();
-  build_edges();
-  equipot::Graph graph{n_centres, static_cast<std::int64_t>(atom_of_row.size()),
-                       static_cast<std::int64_t>(centres.size()), species.data(), edge_index.data(),
-                       edge_vectors.data()};
+  try {
+    step();
+  } catch (const std::bad_alloc &) {
+    stop_all("pair_style equipot: not enough memory at step " + std::to_string(update->ntimestep) + " for " +
+             std::to_string(atom->nlocal) + " atoms and " + std::to_string(atom->nghost) +
+             " ghosts of a process; use more processes or fewer atoms");
+  }
+}
+
+void PairEquipot::step()
+{
+  equipot::set_threads(threads);    // of this style: another one may have set its own
+  if (resident_before < 0) resident_before = resident_bytes();
+  clock.enter(Part::edges);
+  const bool moments = cvflag_atom != 0;
+  find_images();
+  number_rows(!moments);
+  if (!edges.build(*list, atom->x, rows, squared_cutoffs))
+    stop_all("pair_style equipot: an atom's position is not a number at step " + std::to_string(update->ntimestep) +
+             "; the time step may be too long");
+  evaluate(moments);
+  clock.stop();
+  ++clock.steps;
+  if (neighbor->ago == 0) resident_most = std::max(resident_most, resident_bytes() - resident_before);
+}
+
+void PairEquipot::number_rows(bool share)
+{
+  const int absent = absent_groups();
+  const int nall = atom->nlocal + atom->nghost;
+  species_of_atom.resize(nall);
+  for (int i = 0; i < nall; ++i)
+    species_of_atom[i] = atom->mask[i] & absent ? -1 : species_of_type[atom->type[i]];
+  rows.number(species_of_atom, share);
+}
+
+void PairEquipot::evaluate(bool moments)
+{
+  equipot::Graph graph{rows.n_centres, static_cast<std::int64_t>(rows.atom_of.size()), edges.size(),
+                       rows.species.data(), edges.index.data(), edges.vectors.data()};
+  if (moments) {
+    // From the middle of this process's atoms: single precision then loses less.
+    double middle[3] = {0.0, 0.0, 0.0};
+    for (int i = 0; i < atom->nlocal; ++i)
+      for (int d = 0; d < 3; ++d) middle[d] += atom->x[i][d] / atom->nlocal;
+    positions.clear();
+    for (int i : rows.atom_of)
+      for (int d = 0; d < 3; ++d) positions.push_back(atom->x[i][d] - middle[d]);
+    graph.positions = positions.data();
+  }
+  auto bytes = [](const torch::Tensor &tensor) { return tensor.size(1) * tensor.element_size(); };
   equipot::Exchange exchange;
-  auto announce = [this](torch::Tensor &tensor) {
-    announce_rows(static_cast<char *>(tensor.data_ptr()), tensor.size(1), tensor.scalar_type() == torch::kFloat32);
-  };
   exchange.fill_ghosts = [&](torch::Tensor &features) {
-    announce(features);
-    if (exchange_ghosts) comm->forward_comm(this, buffer_words(row_bytes));
+    to_ghosts(static_cast<char *>(features.data_ptr()), bytes(features));
   };
   exchange.collect_ghosts = [&](torch::Tensor &gradient) {
-    announce(gradient);
-    if (exchange_ghosts) comm->reverse_comm(this, buffer_words(row_bytes));
+    to_owners(static_cast<char *>(gradient.data_ptr()), bytes(gradient), gradient.scalar_type() == torch::kFloat32);
   };
+  clock.enter(Part::network);
+  equipot::Prediction prediction;
   try {
-    scatter(model->evaluate(graph, exchange));
+    prediction = model->evaluate(graph, exchange);
   } catch (const equipot::ModelError &failure) {
     stop_all("pair_style equipot failed at step " + std::to_string(update->ntimestep) + ": " + failure.what());
   }
-}
-
-// Rows of the model: owned atoms, then ghosts, without those of NULL types.
-void PairEquipot::number_atoms()
-{
-  int nall = atom->nlocal + atom->nghost;
-  row_of_atom.assign(nall, -1);
-  atom_of_row.clear();
-  species.clear();
-  for (int i = 0; i < nall; ++i) {
-    if (i == atom->nlocal) n_centres = static_cast<std::int64_t>(atom_of_row.size());
-    int s = species_of_type[atom->type[i]];
-    if (s < 0) continue;
-    row_of_atom[i] = static_cast<int>(atom_of_row.size());
-    atom_of_row.push_back(i);
-    species.push_back(s);
-  }
-  if (atom->nghost == 0) n_centres = static_cast<std::int64_t>(atom_of_row.size());
-}
-
-void PairEquipot::build_edges()
-{
-  centres.clear();
-  neighbours.clear();
-  edge_vectors.clear();
-  list_entry.assign(atom->nlocal, -1);
-  for (int ii = 0; ii < list->inum; ++ii) list_entry[list->ilist[ii]] = ii;
-
-  double **x = atom->x;
-  for (std::int64_t row = 0; row < n_centres; ++row) {
-    int i = atom_of_row[row];
-    if (list_entry[i] < 0) continue;    // has no neighbours in a list of pair_style hybrid
-    const auto &cutoffs = model->pair_cutoffs[species[row]];
-    const int *first = list->firstneigh[i];
-    for (int jj = 0; jj < list->numneigh[i]; ++jj) {
-      int j = first[jj] & NEIGHMASK;
-      int other = row_of_atom[j];
-      if (other < 0) continue;
-      double r[3] = {x[j][0] - x[i][0], x[j][1] - x[i][1], x[j][2] - x[i][2]};
-      double rsq = r[0] * r[0] + r[1] * r[1] + r[2] * r[2];
-      double cut = cutoffs[species[other]];
-      if (!(rsq < cut * cut)) {
-        if (std::isnan(rsq))
-          stop_all("an atom's position is not a number at step " + std::to_string(update->ntimestep));
-        continue;
-      }
-      centres.push_back(row);
-      neighbours.push_back(other);
-      edge_vectors.insert(edge_vectors.end(), r, r + 3);
-    }
-  }
-  edge_index.assign(centres.begin(), centres.end());
-  edge_index.insert(edge_index.end(), neighbours.begin(), neighbours.end());
+  clock.enter(Part::forces);
+  scatter(prediction);
+  if (moments) scatter_moments(prediction);
 }
 
 // g = dE/dr_ij: f_i += g, f_j -= g, virial -r ⊗ g (xx, yy, zz, xy, xz, yz), half of it to either atom.
@@ -147,15 +155,16 @@ void PairEquipot::scatter(const equipot::Prediction &prediction)
   const double *energies = prediction.atomic_energies.data_ptr<double>();
   double check = 0.0;    // not finite as soon as anything is not
 
-  for (std::int64_t row = 0; row < n_centres; ++row) {
+  for (std::int64_t row = 0; row < rows.n_centres; ++row) {
     double energy = energy_unit * energies[row];
     check += std::fabs(energy);
     if (eflag_global) eng_vdwl += energy;
-    if (eflag_atom) eatom[atom_of_row[row]] += energy;
+    if (eflag_atom) eatom[rows.atom_of[row]] += energy;
   }
-  for (size_t e = 0; e < centres.size(); ++e) {
-    int i = atom_of_row[centres[e]], j = atom_of_row[neighbours[e]];
-    const double *r = &edge_vectors[3 * e];
+  const std::int64_t *centres = edges.centres(), *neighbours = edges.neighbours();
+  for (std::int64_t e = 0; e < edges.size(); ++e) {
+    int i = rows.atom_of[centres[e]], j = rows.atom_of[neighbours[e]];
+    const double *r = &edges.vectors[3 * e];
     const double g[3] = {energy_unit * gradient[3 * e], energy_unit * gradient[3 * e + 1],
                          energy_unit * gradient[3 * e + 2]};
     check += std::fabs(g[0]) + std::fabs(g[1]) + std::fabs(g[2]);
@@ -184,48 +193,23 @@ void PairEquipot::scatter(const equipot::Prediction &prediction)
              std::to_string(update->ntimestep) + "; atoms may have come too close");
 }
 
-void PairEquipot::announce_rows(char *data, size_t columns, bool single_precision)
+// Of the flux of energy, J = sum_j (e_j v_j + W_j v_j): W_j = sum_k (r_k - r_j) ⊗ dE_k/dr_j, in LAMMPS's order xx, yy,
+// zz, xy, xz, yz, yx, zx, zy with the position first. See docs/lammps.md.
+void PairEquipot::scatter_moments(const equipot::Prediction &prediction)
 {
-  rows = data;
-  rows_single = single_precision;
-  row_bytes = columns * (single_precision ? sizeof(float) : sizeof(double));
-}
-
-// Rows travel as they are in memory, two floats in a double. Atoms of NULL types travel along as zeros.
-int PairEquipot::pack_forward_comm(int n, int *indices, double *buffer, int, int *)
-{
-  const int width = buffer_words(row_bytes);
-  std::memset(buffer, 0, sizeof(double) * n * width);
-  for (int i = 0; i < n; ++i, buffer += width)
-    if (int row = row_of_atom[indices[i]]; row >= 0) std::memcpy(buffer, rows + row * row_bytes, row_bytes);
-  return n * width;
-}
-
-void PairEquipot::unpack_forward_comm(int n, int first, double *buffer)
-{
-  const int width = buffer_words(row_bytes);
-  for (int i = first; i < first + n; ++i, buffer += width)
-    if (int row = row_of_atom[i]; row >= 0) std::memcpy(rows + row * row_bytes, buffer, row_bytes);
-}
-
-int PairEquipot::pack_reverse_comm(int n, int first, double *buffer)
-{
-  const int width = buffer_words(row_bytes);
-  std::memset(buffer, 0, sizeof(double) * n * width);
-  for (int i = first; i < first + n; ++i, buffer += width)
-    if (int row = row_of_atom[i]; row >= 0) std::memcpy(buffer, rows + row * row_bytes, row_bytes);
-  return n * width;
-}
-
-void PairEquipot::unpack_reverse_comm(int n, int *indices, double *buffer)
-{
-  const int width = buffer_words(row_bytes);
-  for (int i = 0; i < n; ++i, buffer += width) {
-    int row = row_of_atom[indices[i]];
-    if (row < 0) continue;
-    if (rows_single)
-      add_row<float>(rows + row * row_bytes, buffer, row_bytes);
-    else
-      add_row<double>(rows + row * row_bytes, buffer, row_bytes);
+  static const int first[9] = {0, 1, 2, 0, 0, 1, 1, 2, 2}, second[9] = {0, 1, 2, 1, 2, 2, 0, 0, 1};
+  const double *gradient = prediction.edge_gradient.data_ptr<double>();
+  const double *moments[3];
+  for (int d = 0; d < 3; ++d) moments[d] = prediction.edge_moments[d].data_ptr<double>();
+  const std::int64_t *centres = edges.centres(), *neighbours = edges.neighbours();
+  for (std::int64_t e = 0; e < edges.size(); ++e) {
+    int i = rows.atom_of[centres[e]], j = rows.atom_of[neighbours[e]];
+    const double *r = &edges.vectors[3 * e], *g = &gradient[3 * e];
+    for (int k = 0; k < 9; ++k) {
+      const double of_j = moments[first[k]][3 * e + second[k]];
+      const double of_i = of_j + r[first[k]] * g[second[k]];    // r_k - r_i = (r_k - r_j) + r_ij
+      cvatom[j][k] += energy_unit * of_j;
+      cvatom[i][k] -= energy_unit * of_i;
+    }
   }
 }

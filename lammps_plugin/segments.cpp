@@ -1,5 +1,6 @@
 #include "segments.h"
 
+#include "checksum.h"
 #include "engine.h"
 #include "engine_operators.h"
 #include "operations.h"
@@ -7,9 +8,6 @@
 #include <algorithm>
 #include <sstream>
 
-#include <ATen/Parallel.h>
-#include <torch/csrc/autograd/autograd.h>
-#include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/version.h>
 
 using torch::Tensor;
@@ -18,49 +16,6 @@ namespace equipot {
 namespace {
 
 constexpr int64_t newest_format = 2;
-
-// Errors of torch and of the model as one sentence. TorchScript puts the message itself last, below its traces.
-std::string sentence(const std::string &what)
-{
-  std::istringstream lines(what);
-  std::string line, last;
-  while (std::getline(lines, line))
-    if (line.find_first_not_of(" \t\r") != std::string::npos) last = line;
-  const std::string label = "RuntimeError: ";    // or builtins.RuntimeError, when the model itself raised it
-  size_t at = last.find(label);
-  return at == std::string::npos ? last : last.substr(at + label.size());
-}
-
-std::string sentence(const std::exception &error)
-{
-  if (auto torch_error = dynamic_cast<const c10::Error *>(&error)) {
-    std::string text = torch_error->what_without_backtrace();
-    // A TorchScript trace within: the message is below it. Else the first line, before hints for developers.
-    if (text.find("Traceback of TorchScript") != std::string::npos) return sentence(text);
-    return text.substr(0, text.find('\n'));
-  }
-  return sentence(std::string(error.what()));
-}
-
-// TorchScript's profiling executor compiles again whenever shapes change, which here is at every step.
-struct PlainExecution {
-  torch::jit::GraphOptimizerEnabledGuard executor{false};
-};
-
-// d(sum of outputs · output_gradient)/d(inputs), zeros where an output does not depend on an input.
-std::vector<Tensor> vector_jacobian(const Tensor &output, const Tensor &output_gradient,
-                                    const std::vector<Tensor> &inputs)
-{
-  std::vector<Tensor> gradients(inputs.size());
-  if (output.requires_grad())
-    gradients = torch::autograd::grad({output}, inputs, {output_gradient}, /*retain_graph=*/false,
-                                      /*create_graph=*/false, /*allow_unused=*/true);
-  for (size_t i = 0; i < inputs.size(); ++i)
-    if (!gradients[i].defined()) gradients[i] = torch::zeros_like(inputs[i]);
-  return gradients;
-}
-
-Tensor leaf(const Tensor &values) { return values.detach().requires_grad_(true); }
 
 }    // namespace
 
@@ -71,6 +26,10 @@ Model::Model(const std::string &bytes)
   std::string foreign;
   try {
     foreign = foreign_operation(bytes);
+    if (const std::string record = damaged_record(bytes); !record.empty())
+      throw ModelError("is damaged: its record '" + record + "' is not what was written; copy or export it again");
+  } catch (const ModelError &) {
+    throw;
   } catch (const std::exception &error) {
     throw ModelError("is damaged or no model file (" + sentence(error) + ")");
   }
@@ -80,21 +39,29 @@ Model::Model(const std::string &bytes)
     module = torch::jit::load(stream, torch::kCPU);
     module.eval();
   } catch (const std::exception &error) {
-    throw ModelError("is no model file that torch " TORCH_VERSION " can read (" + sentence(error) + ")");
+    const std::string why = sentence(error);
+    if (why.find("constants.pkl") != std::string::npos)
+      throw ModelError("is a checkpoint, not an exported model; write one with `equipot export`");
+    throw ModelError("is no model file that torch " TORCH_VERSION " can read (" + why + ")");
   }
-  if (!module.hasattr("format_version"))
-    throw ModelError("is a TorchScript file but no equipot model: it has no format_version");
-  int64_t version = module.attr("format_version").toInt();
-  if (version > newest_format)
-    throw ModelError("has format version " + std::to_string(version) + ", this plugin reads up to " +
-                     std::to_string(newest_format) + "; update equipot and run `equipot lammps --rebuild`");
+  for (const char *name : {"format_version", "type_names", "cutoff", "pair_cutoffs", "n_layers", "feature_dims",
+                           "dtype", "self_test", "self_test_tolerance"})
+    if (!module.hasattr(name))
+      throw ModelError("is TorchScript but no whole equipot model: it has no " + std::string(name) +
+                       "; export it again with `equipot export`");
   try {
+    const int64_t version = module.attr("format_version").toInt();
+    if (version > newest_format)
+      throw ModelError("has format version " + std::to_string(version) + ", this plugin reads up to " +
+                       std::to_string(newest_format) + "; update equipot and run `equipot lammps --rebuild`");
     read_attributes();
+    self_test();
+  } catch (const ModelError &) {
+    throw;
   } catch (const std::exception &error) {
-    throw ModelError("lacks part of an equipot model of format " + std::to_string(version) + " (" +
-                     sentence(error) + ")");
+    throw ModelError("is no usable model: what it holds is not of the expected kind (" + sentence(error) +
+                     "); export it again with `equipot export`");
   }
-  self_test();
 }
 
 void Model::read_attributes()
@@ -104,18 +71,26 @@ void Model::read_attributes()
   cutoff = module.attr("cutoff").toDouble();
   n_layers = module.attr("n_layers").toInt();
   feature_dims = module.attr("feature_dims").toIntVector();
+  in_halves = module.find_method("outgoing") && module.find_method("interact");
   std::string precision = module.attr("dtype").toStringRef();
   if (precision != "float32" && precision != "float64")
-    throw ModelError("dtype is " + precision + ", expected float32 or float64");
+    throw ModelError("has dtype " + precision + ", expected float32 or float64");
   dtype = precision == "float32" ? torch::kFloat32 : torch::kFloat64;
   Tensor cutoffs = module.attr("pair_cutoffs").toTensor().to(torch::kFloat64).contiguous();
   int64_t n_species = static_cast<int64_t>(type_names.size());
   if (cutoffs.sizes() != torch::IntArrayRef{n_species, n_species} ||
       static_cast<int64_t>(feature_dims.size()) != n_layers || n_layers < 1)
-    throw ModelError("its tables have the wrong sizes");
+    throw ModelError("holds tables whose sizes do not fit together; export it again with `equipot export`");
+  constexpr double longest = 100.0;    // Å; LAMMPS would search for ever
+  if (!(cutoff > 0 && cutoff < longest))
+    throw ModelError("has a cutoff of " + std::to_string(cutoff) + " Å, expected more than 0 and less than 100");
   for (int64_t i = 0; i < n_species; ++i) {
     const double *row = cutoffs.data_ptr<double>() + i * n_species;
     pair_cutoffs.emplace_back(row, row + n_species);
+    for (double value : pair_cutoffs.back())
+      if (!(value > 0 && value <= cutoff))
+        throw ModelError("has a cutoff of " + std::to_string(value) + " Å between two elements, expected more than 0 "
+                         "and at most " + std::to_string(cutoff));
   }
 }
 
@@ -126,74 +101,12 @@ size_t Model::widest_row() const
   return widest * torch::elementSize(dtype);
 }
 
-Prediction Model::evaluate(const Graph &graph, const Exchange &exchange)
-{
-  PlainExecution plain;
-  Tensor species = torch::from_blob(graph.species, {graph.n_atoms}, torch::kInt64);
-  Tensor edge_index = torch::from_blob(graph.edge_index, {2, graph.n_edges}, torch::kInt64);
-  Tensor vectors = leaf(torch::from_blob(graph.edge_vectors, {graph.n_edges, 3}, torch::kFloat64));
-
-  // What is needed again on the way back: inputs[k] -> outputs[k] is layer k, cut off from its neighbours.
-  std::vector<Tensor> inputs(n_layers), outputs(n_layers);
-  Tensor energies, last, gradient, edge_gradient = torch::zeros_like(vectors);
-  torch::jit::IValue topology;
-  // Exchanges stay outside: their errors are LAMMPS's and pass through.
-  auto guarded = [](auto &&work) {
-    try {
-      work();
-    } catch (const std::exception &error) {
-      throw ModelError(sentence(error));
-    }
-  };
-
-  guarded([&] {
-    torch::NoGradGuard no_grad;
-    topology = module.get_method("topology")({edge_index, graph.n_centres, graph.n_atoms});
-    inputs[0] = module.get_method("embed")({species}).toTensor();
-  });
-  for (int64_t k = 0; k < n_layers; ++k) {
-    if (k > 0) {
-      guarded([&] {
-        inputs[k] = torch::zeros({graph.n_atoms, feature_dims[k]}, dtype);
-        inputs[k].narrow(0, 0, graph.n_centres).copy_(outputs[k - 1].detach());
-      });
-      exchange.fill_ghosts(inputs[k]);
-      inputs[k].requires_grad_(true);
-    }
-    guarded([&] {
-      outputs[k] =
-          module.get_method("layer")({k, inputs[k], species, vectors, topology}).toTensor();
-    });
-  }
-  guarded([&] {
-    last = leaf(outputs.back());
-    energies = module.get_method("readout")({last, species, vectors, topology}).toTensor();
-    auto parts = vector_jacobian(energies, torch::ones_like(energies), {last, vectors});
-    gradient = parts[0];
-    edge_gradient += parts[1];
-  });
-  for (int64_t k = n_layers - 1; k >= 0; --k) {
-    guarded([&] {
-      std::vector<Tensor> wanted{vectors};
-      if (k > 0) wanted.push_back(inputs[k]);
-      auto parts = vector_jacobian(outputs[k], gradient, wanted);
-      edge_gradient += parts[0];
-      if (k > 0) gradient = parts[1].contiguous();
-    });
-    if (k > 0) {
-      exchange.collect_ghosts(gradient);
-      gradient = gradient.narrow(0, 0, graph.n_centres);
-    }
-  }
-  return {energies.detach().contiguous(), edge_gradient.contiguous()};
-}
-
 // Runs the structures that the exporter stored through the segments: a file that was exported by another version of
 // torch, or a plugin that puts the segments together wrongly, must not run.
 void Model::self_test()
 {
-  if (!module.hasattr("self_test") || !module.hasattr("self_test_tolerance"))
-    throw ModelError("has no self_test; export it again with `equipot export`");
+  if (module.attr("self_test").toListRef().empty())
+    throw ModelError("has no structures in its self_test; export it again with `equipot export`");
   const double tolerance = module.attr("self_test_tolerance").toDouble();
   auto differs = [tolerance](const Tensor &found, const Tensor &expected) {
     if (found.sizes() != expected.sizes()) return true;
@@ -220,7 +133,5 @@ void Model::self_test()
                        "export it again with `equipot export`");
   }
 }
-
-void set_threads(int threads) { at::set_num_threads(threads); }
 
 }    // namespace equipot

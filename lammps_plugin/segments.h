@@ -3,18 +3,14 @@
 
 #include <functional>
 #include <memory>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include <torch/script.h>
 
-namespace equipot {
+#include "failure.h"
 
-// A model file that cannot be used, or a calculation that failed; what() is one sentence.
-struct ModelError : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
+namespace equipot {
 
 // The atoms and edges of one process. Centres are the first n_centres atoms, the others are ghosts.
 // The memory stays the caller's and must outlive the calculation.
@@ -22,14 +18,18 @@ struct Graph {
   int64_t n_centres;
   int64_t n_atoms;
   int64_t n_edges;
-  int64_t *species;        // (n_atoms) index into the model's type names
-  int64_t *edge_index;     // (2, n_edges) centre, ascending; then neighbour
-  double *edge_vectors;    // (n_edges, 3) Å, r_ij = r_j - r_i
+  int64_t *species;               // (n_atoms) index into the model's type names
+  int64_t *edge_index;            // (2, n_edges) centre, ascending; then neighbour
+  double *edge_vectors;           // (n_edges, 3) Å, r_ij = r_j - r_i
+  double *positions = nullptr;    // (n_atoms, 3) Å, given where moments are wanted: r_ij is their difference
 };
 
 struct Prediction {
   torch::Tensor atomic_energies;    // (n_centres) eV, float64
   torch::Tensor edge_gradient;      // (n_edges, 3) dE/dr_ij in eV/Å, float64; E is the sum over all processes
+  // (n_edges, 3) each, for x, y and z: sum over atoms k of (r_k - r_j) dE_k/dr_ij in eV, float64. Empty, unless the
+  // graph has positions. E_k depends on the edge ij by way of messages, so k may lie several cutoffs away.
+  std::vector<torch::Tensor> edge_moments;
 };
 
 // The two exchanges between processes. Each gets a contiguous tensor of shape (n_atoms, columns).
@@ -56,7 +56,12 @@ class Model {
  private:
   void read_attributes();
   void self_test();
+  torch::Tensor outgoing(int64_t k, const torch::Tensor &features);
+  torch::Tensor interact(int64_t k, const torch::Tensor &features, const torch::Tensor &sent,
+                        const torch::Tensor &species, const torch::Tensor &vectors,
+                        const torch::jit::IValue &topology);
   torch::jit::Module module;
+  bool in_halves;
   int64_t n_layers;
   std::vector<int64_t> feature_dims;
   torch::Dtype dtype;

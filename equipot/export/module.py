@@ -63,5 +63,15 @@ class DeployedPotential(nn.Module):
         return self.potential.layer(k, features, species, edge_vectors, graph)
 
     @torch.jit.export
+    def outgoing(self, k: int, features: Tensor) -> Tensor:
+        return self.potential.outgoing(k, features)
+
+    @torch.jit.export
+    def interact(
+        self, k: int, features: Tensor, sent: Tensor, species: Tensor, edge_vectors: Tensor, graph: Topology
+    ) -> Tensor:
+        return self.potential.interact(k, features, sent, species, edge_vectors, graph)
+
+    @torch.jit.export
     def readout(self, features: Tensor, species: Tensor, edge_vectors: Tensor, graph: Topology) -> Tensor:
         return self.potential.readout(features, species, edge_vectors, graph)

@@ -64,11 +64,27 @@ class Interaction(nn.Module):
     ) -> Tensor:
         """x (n_atoms, irreps_in.dim) to (n_centres, irreps_out.dim); `edge_vectors` in x's dtype."""
         n_centres = graph.rowptr.shape[0] - 1
-        centres = species[:n_centres]
-        messages = self.convolution(self.linear_in(x), edge_vectors, self.radial(), inverse_cutoff, graph)
+        return self.interact(x[:n_centres], self.outgoing(x), species, edge_vectors, inverse_cutoff, graph)
+
+    def outgoing(self, x: Tensor) -> Tensor:
+        """What neighbours read of an atom's features, of the same shape: all that has to travel between processes."""
+        return self.linear_in(x)
+
+    def interact(
+        self,
+        x: Tensor,
+        sent: Tensor,
+        species: Tensor,
+        edge_vectors: Tensor,
+        inverse_cutoff: Tensor,
+        graph: Topology,
+    ) -> Tensor:
+        """x (n_centres, irreps_in.dim) and what all atoms sent, to (n_centres, irreps_out.dim)."""
+        centres = species[: x.shape[0]]
+        messages = self.convolution(sent, edge_vectors, self.radial(), inverse_cutoff, graph)
         norm = self.inverse_norm.index_select(0, centres).unsqueeze(1)
         if self.self_connection is not None:
-            out = torch.addcmul(self.self_connection(x[:n_centres], centres), self.linear_out(messages), norm)
+            out = torch.addcmul(self.self_connection(x, centres), self.linear_out(messages), norm)
         else:
             out = self.linear_out(messages) * norm
         return self.gate(out)

@@ -1,0 +1,36 @@
+// The edges of one step: of LAMMPS's neighbours, which reach further than the cutoff, those within it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "rows.h"
+
+namespace LAMMPS_NS {
+class NeighList;
+}
+
+namespace equipot {
+
+struct Edges {
+  // x: positions of LAMMPS's atoms; cutoffs: squares, (species, species). On torch's threads; the same edges in the
+  // same order for any number of them. Returns false when a distance is not a number.
+  bool build(const LAMMPS_NS::NeighList &list, const double *const *x, const Rows &rows,
+             const std::vector<std::vector<double>> &squared_cutoffs);
+
+  std::int64_t size() const { return starts.empty() ? 0 : starts.back(); }
+  const std::int64_t *centres() const { return index.data(); }    // rows, ascending
+  const std::int64_t *neighbours() const { return index.data() + size(); }
+  std::size_t bytes() const;
+
+  // Kept from step to step, so that nothing is allocated once the largest number of edges was seen.
+  std::vector<std::int64_t> index;    // (2, n_edges) rows: centres, then neighbours
+  std::vector<double> vectors;        // (n_edges, 3) Å, r_j - r_i
+
+ private:
+  std::vector<int> entry_of_atom;      // place of an owned atom in the list, -1: none
+  std::vector<std::int64_t> starts;    // (n_centres + 1) first edge of each centre
+};
+
+}    // namespace equipot

@@ -1,0 +1,177 @@
+// Rows of features and of gradients between processes, and where ghosts come from.
+#include "pair_equipot.h"
+
+#include "segments.h"
+
+#include "atom.h"
+#include "comm.h"
+#include "neighbor.h"
+
+#include <algorithm>
+#include <cstring>
+
+using namespace LAMMPS_NS;
+using equipot::Part;
+
+// A message holds as many of the rows LAMMPS asks for as are needed: first a bit for each, 64 in a word, then the rows
+// whose bit is set. One more word per row in the buffers has room for the bits.
+namespace {
+
+constexpr int word_bits = 64;
+
+std::int64_t words_of_bits(int n) { return (n + word_bits - 1) / word_bits; }
+
+void set_bit(double *bits, int i)
+{
+  std::uint64_t word;
+  std::memcpy(&word, bits + i / word_bits, sizeof word);
+  word |= std::uint64_t(1) << i % word_bits;
+  std::memcpy(bits + i / word_bits, &word, sizeof word);
+}
+
+bool has_bit(const double *bits, int i)
+{
+  std::uint64_t word;
+  std::memcpy(&word, bits + i / word_bits, sizeof word);
+  return word >> i % word_bits & 1;
+}
+
+template <typename T> void add_row(char *row, const double *received, size_t bytes)
+{
+  T *target = reinterpret_cast<T *>(row);
+  const T *source = reinterpret_cast<const T *>(received);
+  for (size_t i = 0; i < bytes / sizeof(T); ++i) target[i] += source[i];
+}
+
+}    // namespace
+
+// Once per neighbour list, for LAMMPS then has chosen its ghosts anew. Every process decides alike: this is collective.
+void PairEquipot::find_images()
+{
+  if (neighbor->ago != 0 && images_of == neighbor->lastcall) return;
+  images_of = neighbor->lastcall;
+  const int nall = atom->nlocal + atom->nghost;
+  origin_process.assign(nall, comm->me);
+  origin_index.resize(nall);
+  for (int i = 0; i < nall; ++i) origin_index[i] = i;
+  sending = Sending::origins;
+  comm->forward_comm(this, 2);
+  const int mine = rows.find_images(atom->nlocal, origin_process, origin_index, comm->me);
+  rows.sort(atom->x, 0.5 * model->cutoff);
+  int any = 0;
+  MPI_Allreduce(&mine, &any, 1, MPI_INT, MPI_MAX, world);
+  any_remote = any != 0;
+  wanted.clear();
+  sending = Sending::wishes;
+  comm->reverse_comm(this, 1);
+  sending = Sending::rows;
+}
+
+template <class Communicate> void PairEquipot::exchange_rows(char *data, size_t bytes, Communicate &&communicate)
+{
+  const bool nothing_to_do = !any_remote && rows.shared();
+  if (nothing_to_do || !exchange_ghosts) return;
+  row_data = data;
+  row_bytes = bytes;
+  if (report_times) {
+    // Else the time until the slowest process arrives would pass for the exchange's.
+    clock.enter(Part::waiting);
+    MPI_Barrier(world);
+  }
+  clock.enter(Part::exchange);
+  communicate();
+  clock.enter(Part::network);
+  bytes_received += static_cast<double>(rows.n_remote) * bytes;
+}
+
+void PairEquipot::to_ghosts(char *data, size_t bytes)
+{
+  exchange_rows(data, bytes, [&] { comm->forward_comm(this, buffer_words(bytes) + 1); });
+}
+
+void PairEquipot::to_owners(char *data, size_t bytes, bool single_precision)
+{
+  rows_single = single_precision;
+  exchange_rows(data, bytes, [&] { comm->reverse_comm(this, buffer_words(bytes) + 1); });
+}
+
+// Writes a message; row_of(i): the row to send for the i-th atom, or -1. Returns its length in words.
+template <class RowOf> int PairEquipot::pack(int n, double *buffer, RowOf &&row_of)
+{
+  const int width = buffer_words(row_bytes);
+  double *next = buffer + words_of_bits(n);
+  std::fill(buffer, next, 0.0);
+  for (int i = 0; i < n; ++i) {
+    const int row = row_of(i);
+    if (row < 0) continue;
+    set_bit(buffer, i);
+    next[width - 1] = 0.0;    // half used, where the number of floats is odd
+    std::memcpy(next, row_data + row * row_bytes, row_bytes);
+    next += width;
+  }
+  return static_cast<int>(next - buffer);
+}
+
+// Rows travel as they are in memory, two floats in a double.
+int PairEquipot::pack_forward_comm(int n, int *indices, double *buffer, int, int *)
+{
+  if (sending == Sending::origins) {
+    for (int i = 0; i < n; ++i) {
+      buffer[2 * i] = static_cast<double>(origin_process[indices[i]]);
+      buffer[2 * i + 1] = static_cast<double>(origin_index[indices[i]]);
+    }
+    return 2 * n;
+  }
+  const auto wishes = wanted.find(indices);
+  const bool known = rows.shared() && wishes != wanted.end();    // else all are sent
+  return pack(n, buffer, [&](int i) { return !known || wishes->second[i] ? rows.of_atom[indices[i]] : -1; });
+}
+
+void PairEquipot::unpack_forward_comm(int n, int first, double *buffer)
+{
+  if (sending == Sending::origins) {
+    for (int i = 0; i < n; ++i) {
+      origin_process[first + i] = static_cast<std::int64_t>(buffer[2 * i]);
+      origin_index[first + i] = static_cast<std::int64_t>(buffer[2 * i + 1]);
+    }
+    return;
+  }
+  const int width = buffer_words(row_bytes);
+  const double *next = buffer + words_of_bits(n);
+  for (int i = 0; i < n; ++i) {
+    if (!has_bit(buffer, i)) continue;
+    if (rows.carried_by(first + i)) std::memcpy(row_data + rows.of_atom[first + i] * row_bytes, next, row_bytes);
+    next += width;
+  }
+}
+
+// A row that several ghosts share goes back once, with the first of them: LAMMPS sends the first ghosts last, when
+// everything that other processes have for any of them has arrived.
+int PairEquipot::pack_reverse_comm(int n, int first, double *buffer)
+{
+  if (sending == Sending::wishes) {
+    for (int i = 0; i < n; ++i) buffer[i] = rows.is_first(first + i);
+    return n;
+  }
+  return pack(n, buffer, [&](int i) { return rows.carried_by(first + i) ? rows.of_atom[first + i] : -1; });
+}
+
+void PairEquipot::unpack_reverse_comm(int n, int *indices, double *buffer)
+{
+  if (sending == Sending::wishes) {
+    // LAMMPS names what it sends to a neighbour by one list in both directions.
+    wanted[indices].assign(buffer, buffer + n);
+    return;
+  }
+  const int width = buffer_words(row_bytes);
+  const double *next = buffer + words_of_bits(n);
+  for (int i = 0; i < n; ++i) {
+    if (!has_bit(buffer, i)) continue;
+    const int row = rows.of_atom[indices[i]];
+    if (row >= 0 && rows_single)
+      add_row<float>(row_data + row * row_bytes, next, row_bytes);
+    else if (row >= 0)
+      add_row<double>(row_data + row * row_bytes, next, row_bytes);
+    next += width;
+  }
+}

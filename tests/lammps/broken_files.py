@@ -1,0 +1,166 @@
+"""Model files that must not run: damaged ones, other files, and models that are not what they say."""
+
+import os
+import zipfile
+from collections.abc import Callable
+from fnmatch import fnmatch
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from equipot.export import write_model
+from equipot.export.module import DeployedPotential
+from equipot.ops import Topology
+from tests.lammps.conftest import potential
+
+# Writes the broken file, its first argument, given a good model file.
+Builder = Callable[[Path, Path], None]
+
+
+def no_file(broken: Path, good: Path) -> None:
+    pass
+
+
+def folder(broken: Path, good: Path) -> None:
+    broken.mkdir()
+
+
+def pipe(broken: Path, good: Path) -> None:
+    """Reading it waits for somebody to write."""
+    os.mkfifo(broken)
+
+
+def empty(broken: Path, good: Path) -> None:
+    broken.touch()
+
+
+def text(broken: Path, good: Path) -> None:
+    broken.write_text("not a model\n" * 100)
+
+
+def unreadable(broken: Path, good: Path) -> None:
+    broken.write_bytes(good.read_bytes())
+    broken.chmod(0)
+
+
+def shortened(share: float) -> Builder:
+    """Only the first part of the file arrived; 1: all but the last byte."""
+
+    def build(broken: Path, good: Path) -> None:
+        content = good.read_bytes()
+        broken.write_bytes(content[: min(int(share * len(content)), len(content) - 1)])
+
+    return build
+
+
+def flipped(pattern: str) -> Builder:
+    """One bit is wrong in the middle of the largest record of such a name: a bad disk or transfer."""
+
+    def build(broken: Path, good: Path) -> None:
+        content = bytearray(good.read_bytes())
+        with zipfile.ZipFile(good) as archive:
+            records = [record for record in archive.infolist() if fnmatch(record.filename, pattern)]
+        record = max(records, key=lambda r: r.compress_size)
+        header = (
+            record.header_offset
+        )  # of 30 bytes; the lengths of the name and of what follows it are its last
+        lengths = (content[header + k : header + k + 2] for k in (26, 28))
+        start = header + 30 + sum(int.from_bytes(length, "little") for length in lengths)
+        content[start + record.compress_size // 2] ^= 1
+        broken.write_bytes(content)
+
+    return build
+
+
+def checkpoint(broken: Path, good: Path) -> None:
+    torch.save({"weights": torch.zeros(3)}, broken)
+
+
+def archive(broken: Path, good: Path) -> None:
+    with zipfile.ZipFile(broken, "w") as file:
+        file.writestr("README", "no model in here")
+
+
+class Foreign(torch.nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+class Dangerous(torch.nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        torch.save(x, "written_by_a_model")
+        return x
+
+
+def other(module: type[torch.nn.Module]) -> Builder:
+    return lambda broken, good: torch.jit.script(module()).save(str(broken))
+
+
+def altered(**attributes: object) -> Builder:
+    """A model with other values of its attributes; a function gets the value that was there."""
+
+    def build(broken: Path, good: Path) -> None:
+        module = torch.jit.load(str(good))
+        for name, value in attributes.items():
+            setattr(module, name, value(getattr(module, name)) if callable(value) else value)
+        module.save(str(broken))
+
+    return build
+
+
+def self_test(entry: int, change: Callable[[Tensor], Tensor]) -> Builder:
+    """Entries: 0 species, 1 edge_index, 2 edge_vectors, 3 atomic energies, 4 edge gradient."""
+    return altered(self_test=lambda cases: [(*c[:entry], change(c[entry]), *c[entry + 1 :]) for c in cases])
+
+
+def not_finite(broken: Path, good: Path) -> None:
+    module = torch.jit.load(str(good))
+    module.potential.scales.fill_(float("nan"))
+    module.save(str(broken))
+
+
+def rebuilt(
+    remove: str = "", kind: type[DeployedPotential] = DeployedPotential, **attributes: object
+) -> Builder:
+    """A model written anew: with attributes of another type, or without one."""
+
+    def build(broken: Path, good: Path) -> None:
+        given = torch.jit.load(str(good))
+        module = kind(potential(), given.format_version)
+        module.self_test = given.self_test
+        for name, value in attributes.items():
+            setattr(module, name, value)
+        if remove:
+            delattr(module, remove)
+        torch.jit.script(module).save(str(broken))
+
+    return build
+
+
+def with_repulsion(broken: Path, good: Path) -> None:
+    """A good model; its energy of atoms at one place is infinite."""
+    write_model(broken, potential(zbl=True), verify=False)
+
+
+def refuse_close(edge_vectors: Tensor) -> None:
+    if edge_vectors.shape[0] > 0 and float(edge_vectors.square().sum(1).min()) < 1e-3:
+        raise RuntimeError("atoms coincide")
+
+
+class FailsWhenClose(DeployedPotential):
+    """Raises where the coinciding atoms are, whichever way a layer is called."""
+
+    @torch.jit.export
+    def layer(
+        self, k: int, features: Tensor, species: Tensor, edge_vectors: Tensor, graph: Topology
+    ) -> Tensor:
+        refuse_close(edge_vectors)
+        return self.potential.layer(k, features, species, edge_vectors, graph)
+
+    @torch.jit.export
+    def interact(
+        self, k: int, features: Tensor, sent: Tensor, species: Tensor, edge_vectors: Tensor, graph: Topology
+    ) -> Tensor:
+        refuse_close(edge_vectors)
+        return self.potential.interact(k, features, sent, species, edge_vectors, graph)
