@@ -2,8 +2,8 @@
 
     atomic_energies = potential(species, edge_index, edge_vectors)
 
-Its segments `embed`, `outgoing(k)`, `interact(k)` and `readout` are what LAMMPS calls; in between it fills in what ghosts
-sent.
+Its segments `embed`, `outgoing(k)`, `interact(k)` and `readout` are what LAMMPS calls; after `outgoing` it fills in
+what ghosts send.
 """
 
 import torch
@@ -120,7 +120,7 @@ class Potential(nn.Module):
         out = x
         for i, interaction in enumerate(self.layers):
             if i == k:
-                out = interaction.outgoing(x)
+                out = interaction.outgoing(x)  # type: ignore[operator]
         return out
 
     @torch.jit.export
@@ -138,7 +138,8 @@ class Potential(nn.Module):
         out = x
         for i, interaction in enumerate(self.layers):
             if i == k:
-                out = interaction.interact(x, sent, species, vectors, inverse_cutoff.to(x.dtype), graph)
+                inverse = inverse_cutoff.to(x.dtype)
+                out = interaction.interact(x, sent, species, vectors, inverse, graph)  # type: ignore[operator]
         return out
 
     @torch.jit.export

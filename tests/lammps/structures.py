@@ -6,6 +6,8 @@ import numpy as np
 from ase import Atoms
 from ase.build import bulk
 
+from equipot.data.neighbours import neighbour_list
+
 
 @dataclass
 class Case:
@@ -13,6 +15,7 @@ class Case:
     boundary: str = "p p p"
     before: str = ""  # commands before the box exists
     after: str = ""  # commands before the run
+    gaps_in_ids: bool = False
 
 
 def _jittered(cell: np.ndarray, repeat: tuple[int, int, int], seed: int) -> Atoms:
@@ -23,6 +26,15 @@ def _jittered(cell: np.ndarray, repeat: tuple[int, int, int], seed: int) -> Atom
     atoms.symbols = rng.choice(["Si", "O"], len(atoms))
     atoms.wrap()
     return atoms
+
+
+def _random(cell: np.ndarray, n: int) -> Atoms:
+    """No two atoms closer than 1.4 Å."""
+    rng = np.random.default_rng(n)
+    while True:
+        atoms = Atoms(rng.choice(["Si", "O"], n), scaled_positions=rng.random((n, 3)), cell=cell, pbc=True)
+        if len(neighbour_list(atoms.positions, np.asarray(atoms.cell), atoms.pbc, 1.4)[0][0]) == 0:
+            return atoms
 
 
 def cases() -> dict[str, Case]:
@@ -41,6 +53,9 @@ def cases() -> dict[str, Case]:
         pbc=False,
     )
     nothing = Atoms(cell=[10.0, 10.0, 10.0], pbc=True)
+    long = _jittered(np.diag([5.4, 10.8, 16.2]), (1, 2, 3), 5)
+    steep = np.array([[10.8, 0, 0], [9.7, 10.6, 0], [-9.2, 8.9, 11.0]])
+    thin = np.array([[3.1, 0, 0], [1.4, 16.0, 0], [-1.3, 6.1, 3.3]])  # one cutoff is longer than two edges
     return {
         "tilted": Case(_jittered(tilted, (2, 2, 2), 1)),
         "slab": Case(slab, boundary="p p f"),
@@ -54,4 +69,13 @@ def cases() -> dict[str, Case]:
             before="comm_style tiled",
             after="balance 1.0 rcb",
         ),
+        "tiled_steep": Case(
+            _jittered(steep, (2, 2, 2), 6), before="box tilt large\ncomm_style tiled", after="balance 1.0 rcb"
+        ),
+        "steep": Case(_jittered(steep, (2, 2, 2), 6), before="box tilt large"),
+        "thin": Case(_random(thin, 9), before="box tilt large\nprocessors * 1 1"),
+        "cut_in_z": Case(long, before="processors 1 1 *"),
+        "cut_in_y": Case(long, before="processors 1 * 1"),
+        "uneven": Case(long, before="processors 1 1 *", after="balance 1.0 shift z 10 1.01"),
+        "gaps_in_ids": Case(long, gaps_in_ids=True),
     }

@@ -33,6 +33,16 @@ def python(potential: Potential, atoms: Atoms) -> Prediction:
     return predict(potential, torch.tensor(species), torch.tensor(edge_index), torch.tensor(vectors))
 
 
+def spread_ids(path: Path) -> None:
+    """Ids 1, 2, 3 become 7, 14, 21; the lines come in another order."""
+    head, body = path.read_text().split("Atoms", 1)
+    title, *lines = body.strip().splitlines()
+    atoms = [line.split(maxsplit=1) for line in lines if line.strip()]
+    np.random.default_rng(0).shuffle(atoms)
+    body = "\n".join(f"{7 * int(number)} {rest}" for number, rest in atoms)
+    path.write_text(f"{head}Atoms {title}\n\n{body}\n")
+
+
 def run_cases(
     folder: Path, model: Path, ranks: int, names: list[str], options: str = ""
 ) -> dict[str, Measured]:
@@ -40,13 +50,15 @@ def run_cases(
     for name in names:
         case = CASES[name]
         write_data(folder / f"{name}.data", case.atoms, list(SPECIES))
+        if case.gaps_in_ids:
+            spread_ids(folder / f"{name}.data")
         script += setup(name, model, case.boundary, options=options, before=case.before)
         script += case.after + "\n" + measure(name)
     output = good(lmp(script, folder, ranks))
     return {name: measured(output, folder, name) for name in names}
 
 
-@pytest.fixture(scope="module", params=[1, 2, 4], ids=lambda n: f"{n}ranks")
+@pytest.fixture(scope="module", params=[1, 2, 3, 4], ids=lambda n: f"{n}ranks")
 def results(request, tmp_path_factory, double_file) -> dict[str, Measured]:
     return run_cases(tmp_path_factory.mktemp("cases"), double_file, request.param, list(CASES))
 
@@ -81,7 +93,16 @@ def test_single_precision_agrees_within_its_rounding(tmp_path, single_file, doub
     np.testing.assert_allclose(found.forces, expected.forces.numpy(), atol=1e-3)
 
 
-@pytest.mark.parametrize("ranks", [1, 2])
+def test_one_rank_has_nothing_to_exchange(tmp_path, double_file, double):
+    # Periodic images of an atom are one atom to the network.
+    names = ["tilted", "tiny", "thin"]
+    for name, found in run_cases(tmp_path, double_file, 1, names, options="debug_no_exchange").items():
+        expected = python(double, CASES[name].atoms)
+        np.testing.assert_allclose(found.energy, expected.energy.item(), **EXACT)
+        np.testing.assert_allclose(found.forces, expected.forces.numpy(), **EXACT)
+
+
+@pytest.mark.parametrize("ranks", [2, 3, 4])
 def test_without_the_exchange_of_ghost_features_the_result_is_wrong(tmp_path, double_file, double, ranks):
     # The negative control: it shows that the agreement above is the exchange's doing.
     found = run_cases(tmp_path, double_file, ranks, ["tilted"], options="debug_no_exchange")["tilted"]
@@ -89,6 +110,19 @@ def test_without_the_exchange_of_ghost_features_the_result_is_wrong(tmp_path, do
     # Random weights give weak messages; still a million times the tolerance of the agreement.
     assert abs(found.energy - expected.energy.item()) > 1e-4
     assert np.abs(found.forces - expected.forces.numpy()).max() > 1e-4
+
+
+@pytest.mark.parametrize("ranks", [1, 3])
+def test_copies_of_a_cell_have_its_energies_and_forces(tmp_path, double_file, double, ranks):
+    atoms, copies = CASES["tiny"].atoms, 12
+    write_data(tmp_path / "tiny.data", atoms, list(SPECIES))
+    script = setup("tiny", double_file) + "replicate 3 2 2\n" + measure("tiny")
+    found = measured(good(lmp(script, tmp_path, ranks)), tmp_path, "tiny")
+    expected = python(double, atoms)
+    np.testing.assert_allclose(found.energy, copies * expected.energy.item(), **EXACT)
+    per_copy = found.atomic_energies.reshape(copies, 2), found.forces.reshape(copies, 2, 3)
+    np.testing.assert_allclose(per_copy[0], np.tile(expected.atomic_energies, (copies, 1)), **EXACT)
+    np.testing.assert_allclose(per_copy[1], np.tile(expected.forces, (copies, 1, 1)), **EXACT)
 
 
 def test_forces_and_virial_are_derivatives_of_the_energy(tmp_path, double_file):

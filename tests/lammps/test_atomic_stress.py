@@ -17,7 +17,9 @@ TILTED = cases()["tilted"].atoms
 @pytest.mark.parametrize("ranks", [1, 3])
 def test_lammps_and_ase_share_the_stress_alike(tmp_path, double_file, ranks):
     write_data(tmp_path / "tilted.data", TILTED, list(SPECIES))
-    found = measured(good(lmp(setup("tilted", double_file) + measure("tilted"), tmp_path, ranks)), tmp_path, "tilted")
+    found = measured(
+        good(lmp(setup("tilted", double_file) + measure("tilted"), tmp_path, ranks)), tmp_path, "tilted"
+    )
     atoms = TILTED.copy()
     atoms.calc = EquipotCalculator(double_file)
     expected = atoms.get_stresses() * atoms.get_volume()  # xx, yy, zz, yz, xz, xy

