@@ -6,27 +6,47 @@ Its segments `embed`, `outgoing(k)`, `interact(k)` and `readout` are what LAMMPS
 what ghosts send.
 """
 
+from collections.abc import Callable
+
 import torch
 from e3nn.o3 import Irreps
 from torch import Tensor, nn
 
-from equipot.nn.basis import radial_basis
+from equipot.nn.basis import distance_powers, harmonic_frequencies, radial_basis
 from equipot.nn.embedding import TypeEmbedding
 from equipot.nn.interaction import Interaction
+from equipot.nn.radial import RadialNetwork
 from equipot.nn.readout import Readout
 from equipot.nn.zbl import ZBL
-from equipot.ops import Topology, topology
+from equipot.ops import ConvolutionPaths, Topology, topology
 from equipot.spec import PotentialSpec
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+def radial_networks(spec: PotentialSpec) -> Callable[[ConvolutionPaths], RadialNetwork]:
+    """What builds a layer's radial network."""
+    frequencies = spec.frequencies or harmonic_frequencies(spec.n_bessel)
+    basis = radial_basis(spec.n_knots, frequencies, spec.envelope, spec.envelope_p, spec.xplor_onset)
+
+    def build(paths: ConvolutionPaths) -> RadialNetwork:
+        factor = None
+        if spec.solid_harmonics:
+            orders = [p.l_edge for p in paths.paths for _ in range(p.mul)]
+            factor = distance_powers(spec.n_knots, spec.cutoff, orders)
+        return RadialNetwork(
+            basis, spec.radial_widths, paths.n_weights, spec.spline_order, spec.radial_activation, factor
+        )
+
+    return build
 
 
 class Potential(nn.Module):
     """A NequIP network with reference energies: E_i = E0[s_i] + scale[s_i] · network_i (+ ZBL).
 
     Network weights have the spec's dtype; edge vectors come in float64 and are cast; reference energies, pair
-    cutoffs, ZBL and the atomic energies are float64. An atom without neighbours has exactly E0, because no
-    layer has a bias and the first has no self-connection.
+    cutoffs, ZBL and the atomic energies are float64. An atom without neighbours has exactly E0, where no
+    layer has a bias and the first has no self-connection: what a config describes has neither.
 
     Args:
         spec: what to build.
@@ -48,37 +68,29 @@ class Potential(nn.Module):
         self.dtype = DTYPES[spec.dtype]
         pair_cutoffs = torch.tensor(spec.pair_cutoffs, dtype=torch.float64)
         self.one_cutoff = bool((pair_cutoffs == spec.cutoff).all())
-        hidden = Irreps(spec.hidden_irreps)
-        scalars = Irreps([(mul, ir) for mul, ir in hidden if ir.l == 0 and ir.p == 1])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.embedding = TypeEmbedding(self.n_species, spec.type_embedding)
-            basis = radial_basis(
-                spec.n_knots, spec.n_bessel, spec.envelope, spec.envelope_p, spec.xplor_onset
-            )
             layers, irreps = [], self.embedding.irreps_out
-            for k in range(spec.n_layers):
+            for wanted, kind in zip(spec.irreps_of_layers, spec.self_connections_of_layers, strict=True):
                 layer = Interaction(
                     irreps_in=irreps,
-                    # Only scalars are read out, so the last layer makes nothing else.
-                    irreps_wanted=hidden if k < spec.n_layers - 1 else scalars,
+                    irreps_wanted=Irreps(wanted),
                     l_max=spec.l_max,
                     even=spec.even,
-                    self_connection=k > 0,
+                    self_connection=kind,
                     neighbours=spec.neighbours,
-                    basis=basis,
-                    radial_width=spec.radial_width,
-                    radial_depth=spec.radial_depth,
-                    spline_order=spec.spline_order,
+                    radial=radial_networks(spec),
+                    biases=spec.biases,
                 )
                 layers.append(layer)
                 irreps = layer.irreps_out
             self.layers = nn.ModuleList(layers)
-            self.read = Readout(irreps.dim, spec.readout_hidden)
+            self.read = Readout(irreps.dim, spec.readout_hidden, spec.readout_activation)
         self.feature_dims = [int(layer.irreps_in.dim) for layer in layers]
         self.to(self.dtype)
         # Registered after the cast: these stay float64.
-        self.zbl = ZBL(self.type_names, pair_cutoffs) if spec.zbl else None
+        self.zbl = ZBL(self.type_names, pair_cutoffs, spec.zbl_range) if spec.zbl else None
         self.register_buffer("e0", torch.tensor(spec.e0, dtype=torch.float64))
         self.register_buffer("scales", torch.tensor(spec.scales, dtype=torch.float64))
         self.register_buffer("pair_cutoffs", pair_cutoffs)

@@ -1,6 +1,6 @@
 """What a network is, written out: everything that must be known to build it, apart from its weights."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, Literal
 
 import e3nn.o3
@@ -8,6 +8,8 @@ from ase.data import atomic_numbers
 
 from equipot.config import ModelConfig
 from equipot.errors import ConfigError, ModelFileError
+from equipot.nn.activation import Activation, RadialActivation
+from equipot.nn.interaction import SelfConnectionKind
 
 # Sizes of nequip's presets S, M and L (nequip 0.19); tiny is for tests.
 PRESETS: dict[str, dict[str, Any]] = {
@@ -50,12 +52,45 @@ class PotentialSpec:
     radial_width: int
     spline_order: int  # numbers per knot: 2 cubic, 3 quintic
     n_knots: int
-    readout_hidden: int | None
+    readout_hidden: int | list[int] | None
     zbl: bool
     dtype: Literal["float32", "float64"]
     e0: list[float]  # eV per species
     scales: list[float]  # eV per species
     neighbours: list[float]  # average number per species
+    # What networks of other packages need beyond that; files from before they existed mean the defaults.
+    layer_irreps: list[str] | None = None  # of every layer; None: hidden_irreps, of the last one its scalars
+    self_connections: list[SelfConnectionKind] | None = (
+        None  # of every layer; None: by species in all but the first
+    )
+    biases: bool = False  # of even scalars, in both linear maps of every layer
+    frequencies: list[float] | None = None  # of the Bessel functions sin(f u)/u; None: multiples of pi
+    solid_harmonics: bool = False  # edge harmonics of order l grow as r^l
+    radial_hidden: list[int] | None = None  # widths; None: radial_depth times radial_width
+    radial_activation: RadialActivation = "silu"
+    readout_activation: Activation = "silu"
+    zbl_range: Literal["covalent", "cutoff"] = "covalent"  # where the repulsion has faded out
+
+    @property
+    def irreps_of_layers(self) -> list[str]:
+        """Wanted of every layer."""
+        if self.layer_irreps is not None:
+            return self.layer_irreps
+        hidden = e3nn.o3.Irreps(self.hidden_irreps)
+        scalars = e3nn.o3.Irreps([(mul, ir) for mul, ir in hidden if ir.l == 0 and ir.p == 1])
+        # Only scalars are read out, so the last layer makes nothing else.
+        return [self.hidden_irreps] * (self.n_layers - 1) + [str(scalars)]
+
+    @property
+    def self_connections_of_layers(self) -> list[SelfConnectionKind]:
+        # Without one in the first layer, and without biases, an isolated atom's features are exactly zero.
+        if self.self_connections is not None:
+            return self.self_connections
+        return ["none" if k == 0 else "species" for k in range(self.n_layers)]
+
+    @property
+    def radial_widths(self) -> list[int]:
+        return [self.radial_width] * self.radial_depth if self.radial_hidden is None else self.radial_hidden
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -64,7 +99,8 @@ class PotentialSpec:
     def from_dict(cls, values: dict[str, Any]) -> "PotentialSpec":
         """Inverse of `to_dict`; raises ModelFileError when keys are missing or unknown."""
         known = {f.name for f in fields(cls)}
-        wrong = sorted(known ^ set(values))
+        needed = {f.name for f in fields(cls) if f.default is MISSING}
+        wrong = sorted((needed - set(values)) | (set(values) - known))
         if wrong:
             raise ModelFileError(f"the model's description lacks or does not know: {', '.join(wrong)}")
         return cls(**values)

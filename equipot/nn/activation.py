@@ -1,7 +1,47 @@
 """Activations scaled to unit second moment for standard normal input, as e3nn's `normalize2mom`."""
 
+import math
+from typing import Literal
+
 import torch
 from e3nn.math import normalize2mom
+from torch import Tensor
 
-SILU = float(normalize2mom(torch.nn.functional.silu).cst)
-TANH = float(normalize2mom(torch.tanh).cst)
+Activation = Literal["silu", "ssp", "tanh", "relu", "gelu", "mish"]
+RadialActivation = Literal["silu", "ssp", "tanh"]
+LN2 = math.log(2.0)
+
+
+def apply(name: str, x: Tensor) -> Tensor:
+    """The bare activation; ssp is the softplus shifted to pass through zero."""
+    if name == "silu":
+        return torch.nn.functional.silu(x)
+    if name == "ssp":
+        return torch.nn.functional.softplus(x) - 0.6931471805599453  # ln 2
+    if name == "tanh":
+        return torch.tanh(x)
+    if name == "relu":
+        return torch.relu(x)
+    if name == "gelu":
+        return torch.nn.functional.gelu(x)
+    return x * torch.tanh(torch.nn.functional.softplus(x))  # mish
+
+
+def norm(name: str) -> float:
+    """What makes the activation's second moment one."""
+    return float(normalize2mom(lambda x: apply(name, x)).cst)
+
+
+def jet(name: RadialActivation, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The bare activation, its slope and its curvature."""
+    if name == "tanh":
+        t = torch.tanh(v)
+        return t, 1 - t * t, -2 * t * (1 - t * t)
+    s = torch.sigmoid(v)
+    if name == "ssp":
+        return torch.nn.functional.softplus(v) - LN2, s, s * (1 - s)
+    return v * s, s * (1 + v * (1 - s)), s * (1 - s) * (2 + v * (1 - 2 * s))
+
+
+SILU = norm("silu")
+TANH = norm("tanh")

@@ -1,9 +1,10 @@
 """The radial basis at the spline knots, with its derivatives, in float64. u is distance over cutoff."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 # Of the input of the radial networks. Trainings on silicon: with 1 the loss jumps now and then by factors of 1000,
 # with 0.1 energies converge several times slower; 0.3 has neither.
@@ -12,9 +13,9 @@ SCALE = 0.3
 Jet = tuple[NDArray, NDArray, NDArray]  # value, first and second derivative with respect to u
 
 
-def bessel(u: NDArray, n: int) -> Jet:
-    """sin(kπu)/u for k = 1 … n (Gasteiger et al., DimeNet, eq. 7, without its constant); shapes (n_knots, n)."""
-    a = np.pi * np.arange(1, n + 1)
+def bessel(u: NDArray, frequencies: ArrayLike) -> Jet:
+    """sin(f u)/u (Gasteiger et al., DimeNet, eq. 7, without its constant); shapes (n_knots, n)."""
+    a = np.asarray(frequencies, dtype=np.float64)
     u = u[:, None]
     x = a * u
     # Below, the quotients lose all digits as u -> 0; the series' first neglected term is of order x^6.
@@ -57,14 +58,33 @@ def xplor_envelope(u: NDArray, onset: float) -> Jet:
     )
 
 
+def harmonic_frequencies(n: int) -> list[float]:
+    """kπ for k = 1 … n: Bessel functions that are zero at the cutoff."""
+    return [np.pi * k for k in range(1, n + 1)]
+
+
 def radial_basis(
-    n_knots: int, n: int, envelope: Literal["polynomial", "xplor"], p: int, onset: float
+    n_knots: int,
+    frequencies: Sequence[float],
+    envelope: Literal["polynomial", "xplor"],
+    p: int,
+    onset: float,
 ) -> NDArray:
-    """Bessel functions times the envelope at uniform knots on [0, 1]: (3, n_knots, n)."""
+    """Bessel functions times the envelope at uniform knots on [0, 1]: (3, n_knots, n_frequencies)."""
     u = np.linspace(0.0, 1.0, n_knots)
-    b0, b1, b2 = bessel(u, n)
+    b0, b1, b2 = bessel(u, frequencies)
     e = polynomial_envelope(u, p) if envelope == "polynomial" else xplor_envelope(u, onset)
     e0, e1, e2 = (x[:, None] for x in e)
     jet = SCALE * np.stack([b0 * e0, b1 * e0 + b0 * e1, b2 * e0 + 2 * b1 * e1 + b0 * e2])
     jet[:2, -1] = 0.0  # exactly zero at the cutoff, where sin(kπ) leaves rounding
     return jet
+
+
+def distance_powers(n_knots: int, cutoff: float, orders: Sequence[int]) -> NDArray:
+    """r^l at the knots for every l of `orders`, with derivatives with respect to u: (3, n_knots, len(orders))."""
+    u = np.linspace(0.0, 1.0, n_knots)[:, None]
+    l = np.array(orders)[None, :]
+    scale = float(cutoff) ** l
+    first = np.where(l > 0, l * u ** np.maximum(l - 1, 0), 0.0)
+    second = np.where(l > 1, l * (l - 1) * u ** np.maximum(l - 2, 0), 0.0)
+    return np.stack([scale * u**l, scale * first, scale * second])

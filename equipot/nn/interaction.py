@@ -1,15 +1,18 @@
 """One message-passing layer of NequIP (Batzner et al., Nat. Commun. 13, 2453 (2022), Fig. 1b and Methods)."""
 
-import numpy as np
+from collections.abc import Callable
+from typing import Literal
+
 import torch
 from e3nn.o3 import Irrep, Irreps
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from equipot.nn.gate import Gate
-from equipot.nn.linear import IrrepsLinear, SelfConnection
+from equipot.nn.linear import IrrepsLinear, ScalarBias, SelfConnection
 from equipot.nn.radial import RadialNetwork
 from equipot.ops import Convolution, ConvolutionPaths, Topology
+
+SelfConnectionKind = Literal["none", "species", "linear"]
 
 
 class Interaction(nn.Module):
@@ -20,8 +23,10 @@ class Interaction(nn.Module):
         irreps_wanted: of the features that leave; those the convolution cannot reach are left out of `irreps_out`.
         l_max: highest order of the spherical harmonics.
         even: edge harmonics without parity.
-        self_connection: off in the first layer, so that an isolated atom's features are exactly zero.
+        self_connection: a matrix per species, one for all, or none.
         neighbours: (n_species,) average number of neighbours; sums are divided by its square root.
+        radial: builds the radial network for these paths.
+        biases: constants of even scalars after either linear map.
     """
 
     inverse_norm: Tensor
@@ -32,12 +37,10 @@ class Interaction(nn.Module):
         irreps_wanted: Irreps,
         l_max: int,
         even: bool,
-        self_connection: bool,
+        self_connection: SelfConnectionKind,
         neighbours: list[float],
-        basis: NDArray[np.float64],
-        radial_width: int,
-        radial_depth: int,
-        spline_order: int,
+        radial: Callable[[ConvolutionPaths], RadialNetwork],
+        biases: bool = False,
     ) -> None:
         super().__init__()
         # First all that can be reached, then only what the gate asks for.
@@ -50,12 +53,15 @@ class Interaction(nn.Module):
         self.gate = Gate(self.irreps_out, 1 if Irrep("0e") in reachable else -1)
         self.paths = ConvolutionPaths(irreps_in, self.gate.irreps_in, l_max, even)
         self.linear_in = IrrepsLinear(irreps_in, irreps_in)
-        self.radial = RadialNetwork(basis, radial_width, radial_depth, self.paths.n_weights, spline_order)
+        self.radial = radial(self.paths)
         self.convolution = Convolution(self.paths)
         self.linear_out = IrrepsLinear(self.paths.irreps_out, self.gate.irreps_in)
+        n_matrices = {"none": 0, "linear": 1, "species": len(neighbours)}[self_connection]
         self.self_connection = (
-            SelfConnection(irreps_in, self.gate.irreps_in, len(neighbours)) if self_connection else None
+            SelfConnection(irreps_in, self.gate.irreps_in, n_matrices) if n_matrices else None
         )
+        self.bias_in = ScalarBias(irreps_in) if biases else None
+        self.bias_out = ScalarBias(self.gate.irreps_in) if biases else None
         norm = torch.tensor(neighbours, dtype=torch.float64).clamp(min=1.0).rsqrt()
         self.register_buffer("inverse_norm", norm)
 
@@ -68,7 +74,10 @@ class Interaction(nn.Module):
 
     def outgoing(self, x: Tensor) -> Tensor:
         """What neighbours read of an atom's features, of the same shape: all that has to travel between processes."""
-        return self.linear_in(x)
+        out = self.linear_in(x)
+        if self.bias_in is not None:
+            out = self.bias_in(out)
+        return out
 
     def interact(
         self,
@@ -87,4 +96,6 @@ class Interaction(nn.Module):
             out = torch.addcmul(self.self_connection(x, centres), self.linear_out(messages), norm)
         else:
             out = self.linear_out(messages) * norm
+        if self.bias_out is not None:
+            out = self.bias_out(out)
         return self.gate(out)

@@ -1,9 +1,9 @@
-"""Linear maps between irreps: one matrix per irrep, without bias (an isolated atom must stay zero)."""
+"""Linear maps between irreps: one matrix per irrep. Constants, for even scalars alone, are a layer of their own."""
 
 import math
 
 import torch
-from e3nn.o3 import Irreps
+from e3nn.o3 import Irrep, Irreps
 from torch import Tensor, nn
 
 import equipot.ops.linear  # noqa: F401  registers equipot::linear
@@ -35,6 +35,16 @@ class _BlockMap(nn.Module):
         self.weight = nn.Parameter(torch.cat(weights, dim=1))
         self.register_buffer("blocks", torch.tensor(rows, dtype=torch.int64).reshape(-1, 6), persistent=False)
 
+    @torch.jit.unused
+    def matrix(self, ir: Irrep) -> Tensor:
+        """View of the matrices of one irrep: (n_species, mul_in, mul_out); raises KeyError where there is none."""
+        target = {b.ir: b for b in blocks(self.irreps_out)}[ir]
+        for _, _, mul_in, out_start, mul_out, first in self.blocks.tolist():
+            if out_start == target.start:
+                part = self.weight.detach()[:, first : first + mul_in * mul_out]
+                return part.view(-1, mul_in, mul_out)
+        raise KeyError(ir)
+
 
 class IrrepsLinear(_BlockMap):
     """The general equivariant linear map from `irreps_in` to `irreps_out`, all of which the input must hold."""
@@ -50,11 +60,26 @@ class IrrepsLinear(_BlockMap):
         return torch.ops.equipot.linear(x, self.weight, self.blocks, self.blocks, self.dim_out)
 
 
+class ScalarBias(nn.Module):
+    """Adds a learnt constant to each even scalar of a feature."""
+
+    def __init__(self, irreps: Irreps) -> None:
+        super().__init__()
+        found = [b for b in blocks(irreps) if b.ir == Irrep("0e")]
+        self.before, mul = (found[0].start, found[0].mul) if found else (0, 0)
+        self.after = int(irreps.dim) - self.before - mul
+        self.bias = nn.Parameter(torch.zeros(mul, dtype=torch.float64))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (n_atoms, irreps.dim) to the same."""
+        return x + torch.cat([x.new_zeros(self.before), self.bias, x.new_zeros(self.after)])
+
+
 class SelfConnection(_BlockMap):
     """A linear map of every atom's own features that depends on its species (Batzner et al. 2022, Methods).
 
     NequIP writes it as a tensor product with the species embedding; contracted, that is one matrix per species.
-    Irreps that the input lacks come out as zero.
+    With n_species = 1 all share one. Irreps that the input lacks come out as zero.
     """
 
     def forward(self, x: Tensor, species: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """The radial network, evaluated at the spline knots: its cost does not depend on the number of edges."""
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -8,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from equipot.nn.activation import SILU
+from equipot.nn.activation import RadialActivation, norm
+from equipot.nn.activation import jet as activation_jet
 
 
 class RadialNetwork(nn.Module):
@@ -19,18 +21,29 @@ class RadialNetwork(nn.Module):
 
     Args:
         basis: (3, n_knots, n_basis) basis functions and derivatives at the knots.
+        hidden: widths of the hidden layers.
         order: numbers kept per knot and weight: 2 (cubic) or 3 (quintic).
+        factor: (3, n_knots, n_weights) what multiplies the network, with derivatives; None: 1.
     """
 
     basis: Tensor
+    factor: Tensor | None
 
     def __init__(
-        self, basis: NDArray[np.float64], width: int, depth: int, n_weights: int, order: int
+        self,
+        basis: NDArray[np.float64],
+        hidden: Sequence[int],
+        n_weights: int,
+        order: int,
+        activation: RadialActivation = "silu",
+        factor: NDArray[np.float64] | None = None,
     ) -> None:
         super().__init__()
-        self.order = order
+        self.order, self.activation, self.norm = order, activation, norm(activation)
         self.register_buffer("basis", torch.from_numpy(basis[:order].copy()), persistent=False)
-        sizes = [basis.shape[2]] + [width] * depth + [n_weights]
+        wide = None if factor is None else torch.from_numpy(factor[:order].copy())
+        self.register_buffer("factor", wide, persistent=False)
+        sizes = [basis.shape[2], *hidden, n_weights]
         self.layers = nn.ModuleList(_Layer(a, b) for a, b in pairwise(sizes))
 
     def forward(self) -> Tensor:
@@ -40,18 +53,25 @@ class RadialNetwork(nn.Module):
             if i > 0:
                 jet = self._activate(jet)
             jet = layer(jet)
+        if self.factor is not None:
+            jet = _product(jet, self.factor)
         return jet.transpose(0, 1).contiguous()
 
     def _activate(self, jet: Tensor) -> Tensor:
-        """SiLU of value, slope and curvature: f, f' v', f'' v'^2 + f' v''."""
-        v = jet[0]
-        s = torch.sigmoid(v)
-        slope = s * (1 + v * (1 - s))
-        out = [v * s, slope * jet[1]]
+        """f(v), f' v' and f'' v'^2 + f' v'' for the activation f."""
+        value, slope, curvature = activation_jet(self.activation, jet[0])
+        out = [value, slope * jet[1]]
         if self.order == 3:
-            curvature = s * (1 - s) * (2 + v * (1 - 2 * s))
             out.append(curvature * jet[1].square() + slope * jet[2])
-        return torch.stack(out) * SILU
+        return torch.stack(out) * self.norm
+
+
+def _product(a: Tensor, b: Tensor) -> Tensor:
+    """Value and derivatives of a product."""
+    out = [a[0] * b[0], a[0] * b[1] + a[1] * b[0]]
+    if a.shape[0] == 3:
+        out.append(a[0] * b[2] + 2 * a[1] * b[1] + a[2] * b[0])
+    return torch.stack(out)
 
 
 class _Layer(nn.Module):

@@ -1,22 +1,25 @@
 """From scalar features to one number per atom."""
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-from equipot.nn.activation import SILU
+from equipot.nn.activation import Activation, apply, norm
 
 
 class Readout(nn.Module):
-    """(n_atoms, mul) scalars to (n_atoms,): linear, or one hidden layer; without bias, zero stays zero."""
+    """(n_atoms, mul) scalars to (n_atoms,): linear, or with hidden layers; without bias, zero stays zero."""
 
-    def __init__(self, mul: int, hidden: int | None = None) -> None:
+    def __init__(
+        self, mul: int, hidden: int | Sequence[int] | None = None, activation: Activation = "silu"
+    ) -> None:
         super().__init__()
-        self.silu_norm = SILU
-        sizes = [mul, 1] if hidden is None else [mul, hidden, 1]
-        layers = [nn.Linear(a, b, bias=False, dtype=torch.float64) for a, b in pairwise(sizes)]
+        self.activation, self.norm = activation, norm(activation)
+        widths = [] if hidden is None else [hidden] if isinstance(hidden, int) else list(hidden)
+        layers = [nn.Linear(a, b, bias=False, dtype=torch.float64) for a, b in pairwise([mul, *widths, 1])]
         for layer in layers:
             nn.init.normal_(layer.weight, std=1 / math.sqrt(layer.in_features))
         self.layers = nn.ModuleList(layers)
@@ -24,6 +27,6 @@ class Readout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         for i, layer in enumerate(self.layers):
             if i > 0:
-                x = torch.nn.functional.silu(x) * self.silu_norm
+                x = apply(self.activation, x) * self.norm
             x = layer(x)
         return x.squeeze(1)

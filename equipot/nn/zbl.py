@@ -1,4 +1,7 @@
-"""Screened repulsion of nuclei (Ziegler, Biersack, Littmark 1985), faded out at the sum of the covalent radii."""
+"""Screened repulsion of nuclei (Ziegler, Biersack, Littmark 1985), faded out at the sum of the covalent radii, or
+at the cutoff."""
+
+from typing import Literal
 
 import torch
 from ase.data import atomic_numbers, covalent_radii
@@ -19,7 +22,12 @@ class ZBL(nn.Module):
     inverse_length: Tensor
     inverse_range: Tensor
 
-    def __init__(self, type_names: list[str], pair_cutoffs: Tensor) -> None:
+    def __init__(
+        self,
+        type_names: list[str],
+        pair_cutoffs: Tensor,
+        fades_at: Literal["covalent", "cutoff"] = "covalent",
+    ) -> None:
         super().__init__()
         z = torch.tensor([atomic_numbers[name] for name in type_names])
         radii = torch.tensor([covalent_radii[i] for i in z.tolist()], dtype=torch.float64)
@@ -28,7 +36,9 @@ class ZBL(nn.Module):
         self.screening = UNIVERSAL
         self.register_buffer("pair_charge", COULOMB * torch.outer(z.double(), z.double()).flatten())
         self.register_buffer("inverse_length", ((power[:, None] + power) / SCREENING_LENGTH).flatten())
-        fade = torch.minimum(radii[:, None] + radii, pair_cutoffs)
+        fade = pair_cutoffs
+        if fades_at == "covalent":
+            fade = torch.minimum(radii[:, None] + radii, pair_cutoffs)
         self.register_buffer("inverse_range", (1 / fade).flatten())
 
     def forward(self, species: Tensor, edge_vectors: Tensor, graph: Topology) -> Tensor:

@@ -5,7 +5,14 @@ import pytest
 import torch
 from e3nn.o3 import Irreps
 
-from equipot.nn.basis import bessel, polynomial_envelope, radial_basis, xplor_envelope
+from equipot.nn.basis import (
+    bessel,
+    distance_powers,
+    harmonic_frequencies,
+    polynomial_envelope,
+    radial_basis,
+    xplor_envelope,
+)
 from equipot.nn.linear import IrrepsLinear, SelfConnection
 from equipot.nn.radial import RadialNetwork
 from equipot.nn.zbl import ZBL
@@ -13,7 +20,7 @@ from equipot.ops import topology
 from tests.models import make_potential
 
 FUNCTIONS = {
-    "bessel": lambda u: bessel(u, 8),
+    "bessel": lambda u: bessel(u, harmonic_frequencies(8)),
     "polynomial": lambda u: polynomial_envelope(u, 6),
     "xplor": lambda u: xplor_envelope(u, 0.8),
 }
@@ -39,11 +46,14 @@ def test_the_envelope_is_one_at_zero_and_flat_zero_at_the_cutoff():
         np.testing.assert_allclose(e[1], [0, 0], atol=1e-12)
 
 
-def test_the_radial_table_holds_the_slopes_and_curvatures_of_its_network():
+@pytest.mark.parametrize("orders", [None, [0, 1, 2, 3, 1]])
+@pytest.mark.parametrize("activation", ["silu", "ssp", "tanh"])
+def test_the_radial_table_holds_the_slopes_and_curvatures_of_its_network(activation, orders):
     torch.manual_seed(0)
     n_knots = 4001
-    basis = radial_basis(n_knots, 4, "polynomial", 6, 0.8)
-    table = RadialNetwork(basis, 16, 2, 5, order=3)().detach().numpy()
+    factor = None if orders is None else distance_powers(n_knots, 4.5, orders)
+    basis = radial_basis(n_knots, harmonic_frequencies(4), "polynomial", 6, 0.8)
+    table = RadialNetwork(basis, [16, 16], 5, 3, activation, factor)().detach().numpy()
     h = 1 / (n_knots - 1)
     for order in (1, 2):
         numeric = (table[2:, order - 1] - table[:-2, order - 1]) / (2 * h)
@@ -53,8 +63,8 @@ def test_the_radial_table_holds_the_slopes_and_curvatures_of_its_network():
 
 
 def test_the_cost_of_the_radial_network_does_not_grow_with_edges():
-    basis = radial_basis(128, 8, "polynomial", 6, 0.8)
-    assert RadialNetwork(basis, 8, 1, 3, order=2)().shape == (128, 2, 3)
+    basis = radial_basis(128, harmonic_frequencies(8), "polynomial", 6, 0.8)
+    assert RadialNetwork(basis, [8], 3, order=2)().shape == (128, 2, 3)
 
 
 def test_the_self_connection_uses_the_matrix_of_each_atoms_species():
