@@ -71,7 +71,10 @@ class Potential(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.embedding = TypeEmbedding(self.n_species, spec.type_embedding)
-            layers, irreps = [], self.embedding.irreps_out
+            layers: list[Interaction] = []
+            irreps = self.embedding.irreps_out
+            by_sender = spec.neighbours_of == "neighbour"
+            sends = torch.tensor(spec.neighbours, dtype=torch.float64).clamp(min=1.0).rsqrt()
             for wanted, kind in zip(spec.irreps_of_layers, spec.self_connections_of_layers, strict=True):
                 layer = Interaction(
                     irreps_in=irreps,
@@ -79,9 +82,10 @@ class Potential(nn.Module):
                     l_max=spec.l_max,
                     even=spec.even,
                     self_connection=kind,
-                    neighbours=spec.neighbours,
+                    neighbours=[1.0] * self.n_species if by_sender else spec.neighbours,
                     radial=radial_networks(spec),
                     biases=spec.biases,
+                    sends=sends.clone() if by_sender and len(layers) < spec.n_layers - 1 else None,
                 )
                 layers.append(layer)
                 irreps = layer.irreps_out

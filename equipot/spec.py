@@ -64,6 +64,8 @@ class PotentialSpec:
         None  # of every layer; None: by species in all but the first
     )
     biases: bool = False  # of even scalars, in both linear maps of every layer
+    # Whose average number of neighbours a message is divided by the square root of: "neighbour" is who sends it.
+    neighbours_of: Literal["centre", "neighbour"] = "centre"
     frequencies: list[float] | None = None  # of the Bessel functions sin(f u)/u; None: multiples of pi
     solid_harmonics: bool = False  # edge harmonics of order l grow as r^l
     radial_hidden: list[int] | None = None  # widths; None: radial_depth times radial_width

@@ -1,5 +1,8 @@
 """Small random models and structures for the tests, and the plain way from a structure to the model's input."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import torch
 from ase import Atoms
@@ -28,12 +31,33 @@ KINDS = {
         "spline": "quintic",
         "radial_depth": 2,
     },
+    # What networks of other packages have beyond what a config can ask for.
+    "foreign": {
+        "l_max": 2,
+        "features": [4, 3, 2],
+        "parity": "even",
+        "envelope": "xplor",
+        "xplor_onset": 0.9,
+        "knots": 101,
+        "spec": {
+            "self_connections": ["linear", "species"],
+            "neighbours_of": "neighbour",
+            "biases": True,
+            "frequencies": [0.3, 2.9, 6.5],
+            "solid_harmonics": True,
+            "radial_hidden": [8, 6],
+            "radial_activation": "ssp",
+            "readout_hidden": [5, 4],
+            "readout_activation": "tanh",
+        },
+    },
 }
 
 
 def make_potential(seed: int = 0, species: tuple[str, ...] = ("Si", "O"), **model: object) -> Potential:
-    """A potential with random weights; `model` are keys of the model section of a config."""
+    """A potential with random weights; `model` are keys of a config's model section, `spec` of the PotentialSpec."""
     options = {"preset": "tiny", "cutoff": 4.0, "dtype": "float64", **model}
+    changes: Any = options.pop("spec", {})
     n = len(species)
     spec = PotentialSpec.from_config(
         ModelConfig.model_validate(options),
@@ -42,7 +66,12 @@ def make_potential(seed: int = 0, species: tuple[str, ...] = ("Si", "O"), **mode
         scales=[0.9 + 0.2 * s for s in range(n)],
         neighbours=[11.0 + s for s in range(n)],
     )
-    return Potential(spec, seed=seed)
+    potential = Potential(replace(spec, **changes), seed=seed)
+    rng = torch.Generator().manual_seed(seed)
+    for name, parameter in potential.named_parameters():
+        if name.endswith("bias"):  # they start at zero
+            parameter.data.copy_(torch.randn(parameter.shape, generator=rng, dtype=torch.float64))
+    return potential
 
 
 def random_atoms(

@@ -2,5 +2,6 @@
 
 from equipot.calculators.ase import EquipotCalculator
 from equipot.calculators.neighbours import VerletList
+from equipot.calculators.universal import universal
 
-__all__ = ["EquipotCalculator", "VerletList"]
+__all__ = ["EquipotCalculator", "VerletList", "universal"]

@@ -13,6 +13,7 @@ COMMANDS = {
     "check": "check labelled structures before a training: keys, units, signs, duplicates",
     "train": "fit a potential to labelled structures",
     "evaluate": "errors of a model on labelled structures, with tables and parity plots",
+    "convert": "turn a model of SevenNet or NequIP into a model file",
     "export": "turn a training checkpoint into a model file",
     "info": "print what a model file holds",
     "benchmark": "time the steps of a model on this machine, part by part",

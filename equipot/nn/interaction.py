@@ -27,6 +27,7 @@ class Interaction(nn.Module):
         neighbours: (n_species,) average number of neighbours; sums are divided by its square root.
         radial: builds the radial network for these paths.
         biases: constants of even scalars after either linear map.
+        sends: (n_species,) by which the features that leave are multiplied, according to their atom; None: 1.
     """
 
     inverse_norm: Tensor
@@ -41,6 +42,7 @@ class Interaction(nn.Module):
         neighbours: list[float],
         radial: Callable[[ConvolutionPaths], RadialNetwork],
         biases: bool = False,
+        sends: Tensor | None = None,
     ) -> None:
         super().__init__()
         # First all that can be reached, then only what the gate asks for.
@@ -64,6 +66,7 @@ class Interaction(nn.Module):
         self.bias_out = ScalarBias(self.gate.irreps_in) if biases else None
         norm = torch.tensor(neighbours, dtype=torch.float64).clamp(min=1.0).rsqrt()
         self.register_buffer("inverse_norm", norm)
+        self.sends = None if sends is None else SpeciesFactor(sends)
 
     def forward(
         self, x: Tensor, species: Tensor, edge_vectors: Tensor, inverse_cutoff: Tensor, graph: Topology
@@ -98,4 +101,20 @@ class Interaction(nn.Module):
             out = self.linear_out(messages) * norm
         if self.bias_out is not None:
             out = self.bias_out(out)
-        return self.gate(out)
+        out = self.gate(out)
+        if self.sends is not None:
+            out = self.sends(out, centres)
+        return out
+
+
+class SpeciesFactor(nn.Module):
+    """Multiplies every atom's features by a constant of its species."""
+
+    factors: Tensor
+
+    def __init__(self, factors: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("factors", factors)
+
+    def forward(self, x: Tensor, species: Tensor) -> Tensor:
+        return x * self.factors.index_select(0, species).unsqueeze(1)

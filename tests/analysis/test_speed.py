@@ -1,5 +1,7 @@
 """Arithmetic counted against loops that do it, structures, and what the parts of a step have to do with each other."""
 
+from itertools import pairwise
+
 import ase.build
 import numpy as np
 import pytest
@@ -142,11 +144,11 @@ def test_the_work_of_a_network_is_that_of_its_products(kind):
         passes = 2 if k > 0 else 1  # nothing is differentiated with respect to the first features
         expected += passes * products(layer.irreps_in, layer.irreps_in)
         expected += 2 * products(layer.paths.irreps_out, layer.gate.irreps_in)
-        if k > 0:
+        if layer.self_connection is not None:
             expected += passes * products(layer.irreps_in, layer.gate.irreps_in)
-    scalars = potential.layers[-1].irreps_out.dim
-    hidden = potential.spec.readout_hidden
-    expected += 2 * (scalars if hidden is None else scalars * hidden + hidden)
+    widths = {"extras": [5], "foreign": [5, 4]}.get(kind, [])
+    widths = [potential.layers[-1].irreps_out.dim, *widths, 1]
+    expected += 2 * sum(a * b for a, b in pairwise(widths))
     assert cost.per_atom(0.0) == expected
     per_edge = sum(
         convolution_cost(layer.paths, potential.spec.spline_order, k > 0).total

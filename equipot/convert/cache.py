@@ -1,0 +1,32 @@
+"""Converted models that are kept: a source is converted once for each user, and again when equipot changes how."""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Literal
+
+import equipot
+from equipot.convert.convert import convert
+from equipot.convert.sources import locate
+from equipot.export.metadata import FORMAT_VERSION
+
+
+def cached(
+    source: str | Path, modality: str | None = None, dtype: Literal["float32", "float64"] = "float32"
+) -> Path:
+    """The model file of a source, converted now if it is not there yet.
+
+    In ~/.cache/equipot/models (XDG_CACHE_HOME counts), under a name that says what it was made from.
+    Raises what `convert` raises.
+    """
+    path = locate(str(source))
+    made_from = [path.read_bytes(), equipot.__version__, FORMAT_VERSION]
+    key = hashlib.sha256()
+    for part in made_from:
+        key.update(part if isinstance(part, bytes) else f"\n{part}".encode())
+    name = "-".join(filter(None, [path.stem, modality, dtype, key.hexdigest()[:12]]))
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "equipot" / "models"
+    target = folder / f"{name}.pt"
+    if not target.exists():
+        convert(source, target, modality=modality, dtype=dtype)
+    return target

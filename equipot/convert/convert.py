@@ -1,0 +1,100 @@
+"""Converting a file: read it, choose the splines, write a model file."""
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from equipot.convert import sevennet
+from equipot.convert.pickles import read_checkpoint
+from equipot.convert.resolution import Resolution, choose_resolution
+from equipot.convert.sources import locate
+from equipot.errors import ModelFileError
+from equipot.export import write_model
+from equipot.potential import Potential
+
+TOLERANCE = 1e-5  # eV/Å
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What was written."""
+
+    path: Path
+    potential: Potential
+    resolution: Resolution
+    origin: dict[str, Any]
+
+
+def convert(
+    source: str | Path,
+    output: str | Path,
+    modality: str | None = None,
+    tolerance: float = TOLERANCE,
+    dtype: Literal["float32", "float64"] = "float32",
+    elements: Sequence[str] | None = None,
+) -> Conversion:
+    """Write another package's model as a model file of equipot.
+
+    Args:
+        source: `sevenn:NAME`, or the path of a SevenNet checkpoint, a NequIP checkpoint or a NequIP package.
+        output: of the model file; an existing one is replaced by a good one only.
+        modality: level of theory, of models that know several.
+        tolerance: eV/Å by which no force may move through reading radial functions from splines.
+        dtype: precision of the network written.
+        elements: those to keep; all by default.
+
+    Raises:
+        ModelFileError: the source is none of these, is damaged, asks for code to be run, or is a network that equipot
+            does not have; or what was written does not reproduce it.
+        OSError: the output cannot be written.
+    """
+    path = locate(str(source))
+    potential, origin = read_foreign(path, modality)
+    if elements is not None:
+        from equipot.elements import with_elements
+
+        potential = with_elements(potential, elements)
+    potential, resolution = choose_resolution(potential, tolerance)
+    origin = {
+        "source": str(source),
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        **origin,
+        "force_tolerance": tolerance,
+        "force_difference_of_splines": resolution.difference,
+    }
+    if dtype != potential.spec.dtype:
+        potential = in_precision(potential, dtype)
+    return Conversion(
+        write_model(output, potential, training={"converted": origin}), potential, resolution, origin
+    )
+
+
+def read_foreign(path: Path, modality: str | None = None) -> tuple[Potential, dict[str, Any]]:
+    """A float64 potential with the numbers in another package's file, and what to keep about its origin."""
+    try:
+        from equipot.convert import nequip
+    except ImportError:
+        nequip = None
+
+    if nequip and nequip.is_nequip(path):
+        if modality is not None:
+            raise ModelFileError(
+                f"modality '{modality}' was asked for, but NequIP models have none; leave --modality out"
+            )
+        return nequip.read_nequip(path), {"package": "nequip"}
+    checkpoint = read_checkpoint(path)
+    if sevennet.is_sevennet(checkpoint):
+        return sevennet.read_sevennet(checkpoint, modality)
+    raise ModelFileError(
+        f"{path}: neither a checkpoint of SevenNet nor one of NequIP; it holds {', '.join(map(str, checkpoint))[:120]}"
+    )
+
+
+def in_precision(potential: Potential, dtype: Literal["float32", "float64"]) -> Potential:
+    """The same potential with a network of another precision; what is always float64 stays so."""
+    changed = Potential(dataclasses.replace(potential.spec, dtype=dtype))
+    changed.load_state_dict(potential.state_dict())
+    return changed

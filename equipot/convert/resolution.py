@@ -1,0 +1,83 @@
+"""How finely radial splines must be knotted for a potential to be what its radial networks say."""
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import torch
+
+from equipot.derivatives import predict
+from equipot.errors import ModelFileError
+from equipot.export.selftest import graph_tensors, make_structures
+from equipot.potential import Potential
+
+# (order, intervals), by what a step of molecular dynamics costs with them: a quintic spline reads half as much again
+# for every edge, and a long table does not stay in the cache next to the processor.
+CANDIDATES = [(2, 128), (2, 256), (3, 128), (2, 512), (2, 768), (3, 256), (2, 1024), (3, 512), (2, 2048)]
+EXACT = 4096  # intervals that stand for the network itself
+SMALLEST_TOLERANCE = 1e-7  # eV/Å; below, `EXACT` is not exact enough
+# Lattices at these multiples of bonding distances: crowded to sparse.
+STRETCHES = (0.8, 1.0, 1.25)
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """A choice of splines, and the largest change of a force component (eV/Å) that it makes."""
+
+    spline_order: int
+    n_knots: int
+    difference: float
+
+
+def choose_resolution(potential: Potential, tolerance: float) -> tuple[Potential, Resolution]:
+    """The same potential with the cheapest splines that move no force by more than half the tolerance (eV/Å).
+
+    Compared with splines so fine that they stand for the network, in float64, on jittered lattices of all elements
+    at 0.8 to 1.25 times bonding distances; half, because other structures can be somewhat worse.
+
+    Raises ModelFileError when none of the candidates is fine enough, or the tolerance is below 1e-7 eV/Å.
+    """
+    if not tolerance >= SMALLEST_TOLERANCE:
+        raise ModelFileError(
+            f"a tolerance of {tolerance:g} eV/Å was given; expected {SMALLEST_TOLERANCE:g} or more"
+        )
+    reference = _forces(_resampled(potential, 2, EXACT))
+    worst = np.inf
+    for order, intervals in CANDIDATES:
+        candidate = _resampled(potential, order, intervals)
+        differences = [np.abs(a - b).max() for a, b in zip(_forces(candidate), reference)]
+        worst = float(np.max(differences))
+        if worst <= 0.5 * tolerance:
+            return candidate, Resolution(order, candidate.spec.n_knots, worst)
+    raise ModelFileError(
+        f"splines of {CANDIDATES[-1][1]} intervals still move forces by {worst:.1e} eV/Å; give a larger tolerance"
+    )
+
+
+def _resampled(potential: Potential, order: int, intervals: int) -> Potential:
+    """The same weights read at other knots.
+
+    Where the envelope's second derivative jumps, at the onset of xplor, there must be a knot: a cubic spline is then
+    as good as elsewhere. A quintic one would need two curvatures there, and converges slowly.
+    """
+    spec = potential.spec
+    if spec.envelope == "xplor":
+        step = Fraction(spec.xplor_onset).limit_denominator(1000).denominator
+        intervals = -(-intervals // step) * step
+    changed = Potential(dataclasses.replace(spec, spline_order=order, n_knots=intervals + 1))
+    changed.load_state_dict(potential.state_dict())
+    return changed
+
+
+def _forces(potential: Potential) -> list[np.ndarray]:
+    return [predict(potential, *tensors).forces.numpy() for tensors in _structures(potential)]
+
+
+def _structures(potential: Potential) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    for structure in make_structures(potential.type_names):
+        for stretch in STRETCHES:
+            positions = (stretch * np.array(structure["positions"])).tolist()
+            cell = (stretch * np.array(structure["cell"])).tolist()
+            yield graph_tensors({**structure, "positions": positions, "cell": cell}, potential.cutoff)
