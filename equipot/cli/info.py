@@ -60,6 +60,9 @@ def _origin(path: str, metadata: Any, difference: float) -> Table:
 
 
 def _network(spec: dict[str, Any], parameters: int, table_numbers: int) -> Table:
+    from equipot.spec import PotentialSpec
+
+    described = PotentialSpec.from_dict(spec)
     table = _pairs("Network")
     table.add_row("elements", ", ".join(spec["type_names"]))
     table.add_row("precision", f"{spec['dtype']} (geometry, E0 and sums float64)")
@@ -69,19 +72,26 @@ def _network(spec: dict[str, Any], parameters: int, table_numbers: int) -> Table
         table.add_row("pair cutoffs", ", ".join(f"{pair} {value:g} Å" for pair, value in shorter.items()))
     table.add_row("layers", str(spec["n_layers"]))
     table.add_row("hidden irreps", spec["hidden_irreps"])
+    table.add_row("self-connections", ", ".join(described.self_connections_of_layers))
+    if spec.get("biases"):
+        table.add_row("biases", "of even scalars, in every linear map")
     table.add_row("l_max", f"{spec['l_max']}{', all even parity' if spec['even'] else ''}")
     table.add_row("type embedding", str(spec["type_embedding"]))
     order = {2: "cubic", 3: "quintic"}[spec["spline_order"]]
     table.add_row(
         "radial network",
-        f"{spec['n_bessel']} Bessel functions, {_envelope(spec)}, {spec['radial_depth']} hidden layers of "
-        f"{spec['radial_width']}; {order} splines with {spec['n_knots']} knots",
+        f"{spec['n_bessel']} Bessel functions, {_envelope(spec)}, hidden layers of "
+        f"{_widths(described.radial_widths)}; {order} splines with {spec['n_knots']} knots",
     )
     hidden = spec["readout_hidden"]
-    table.add_row("readout", "linear" if hidden is None else f"one hidden layer of {hidden}")
+    table.add_row("readout", "linear" if hidden is None else f"hidden layers of {_widths(hidden)}")
     table.add_row("ZBL repulsion", "yes" if spec["zbl"] else "no")
     table.add_row("parameters", f"{parameters:,} and {table_numbers:,} numbers in radial tables")
     return table
+
+
+def _widths(hidden: int | list[int]) -> str:
+    return ", ".join(map(str, hidden)) if isinstance(hidden, list) else str(hidden)
 
 
 def _envelope(spec: dict[str, Any]) -> str:
@@ -124,9 +134,17 @@ def _training(metadata: Any) -> list[RenderableType]:
             if not isinstance(value, dict | list):
                 table.add_row(name.replace("_", " "), _plain(value))
         parts.append(table)
-    if metadata.training:
+    converted = (metadata.training or {}).get("converted")
+    if converted:
+        table = _pairs("Converted from another package (eV/Å)")
+        for name, value in converted.items():
+            table.add_row(escape(name.replace("_", " ")), escape(_plain(value)))
+        parts.append(table)
+    if set(metadata.training) - {"converted"}:
         table = _pairs("Training (errors in eV, Å)")
         for name, value in metadata.training.items():
+            if name == "converted":
+                continue
             table.add_row(escape(name.replace("_", " ")), escape(_plain(value)))
         parts.append(table)
     if not parts:

@@ -8,7 +8,7 @@ import pytest
 from equipot.export import write_model
 from equipot.lammps import build_plugin
 from equipot.potential import Potential
-from tests.models import make_potential
+from tests.models import KINDS, make_potential
 
 SPECIES = ("Si", "O")
 
@@ -45,3 +45,13 @@ def double_file(double: Potential, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture(scope="session")
 def single_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_model(tmp_path_factory.mktemp("models") / "single.pt", potential("float32"), verify=False)
+
+
+@pytest.fixture(scope="session")
+def foreign() -> Potential:
+    return make_potential(seed=5, species=SPECIES, **KINDS["foreign"])
+
+
+@pytest.fixture(scope="session")
+def foreign_file(foreign: Potential, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("models") / "foreign.pt", foreign)

@@ -146,3 +146,15 @@ def test_forces_and_virial_are_derivatives_of_the_energy(tmp_path, double_file):
     block = output.split("BEGIN\n")[1].split("Loop")[0].splitlines()
     pressures = np.array(block[-1].split(), dtype=float)
     np.testing.assert_allclose(pressures[::2], pressures[1::2], rtol=1e-5, atol=0.1)  # bar
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+def test_what_other_packages_networks_have_beyond_ours_gives_what_python_gives(
+    tmp_path, foreign, foreign_file, ranks
+):
+    names = ["tilted", "slab", "tiny", "alone", "nothing"]
+    for name, found in run_cases(tmp_path, foreign_file, ranks, names).items():
+        expected = python(foreign, CASES[name].atoms)
+        np.testing.assert_allclose(found.energy, expected.energy.item(), **EXACT)
+        np.testing.assert_allclose(found.forces, expected.forces.numpy(), **EXACT)
+        np.testing.assert_allclose(found.virial, expected.virial[0].numpy()[VOIGT], rtol=1e-6, atol=1e-9)

@@ -1,0 +1,160 @@
+"""What a NequIP network is, apart from its weights: from the options it was built with."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from e3nn.o3 import Irreps
+from torch import Tensor
+
+from equipot.errors import ModelFileError
+
+State = dict[str, Tensor]
+EMBEDDING = "type_embed.embed_module.weight"
+
+# nequip's builders; the last two made energies only, until 0.15.
+BUILDERS = ("NequIPGNNModel", "PresetNequIPGNNModel", "FullNequIPGNNModel", "NequIPGNNEnergyModel",
+            "FullNequIPGNNEnergyModel")  # fmt: skip
+_PRESETS: dict[str, dict[str, Any]] = {
+    "S": {"num_layers": 2, "l_max": 1, "num_features": [128, 64]},
+    "M": {"num_layers": 4, "l_max": 2, "num_features": [128, 64, 32]},
+    "L": {"num_layers": 6, "l_max": 3, "num_features": [128, 64, 32, 32]},
+    "XL": {"num_layers": 6, "l_max": 4, "num_features": [320, 96, 64, 32, 32]},
+}
+# Options of a builder that the weights tell as well, or that change no energy.
+_NOT_NEEDED = {"_target_", "seed", "model_dtype", "compile_mode", "preset", "type_embed_num_features", "radial_mlp_depth",
+               "radial_mlp_width", "num_bessels", "per_edge_type_cutoff", "readout_mlp_hidden_layers_depth",
+               "readout_mlp_hidden_layers_width", "do_derivatives", "convnet_sc", "learnable_shift",
+               "per_type_energy_scales", "per_type_energy_shifts"}  # fmt: skip
+_USED = {"r_max", "type_names", "num_layers", "l_max", "parity", "num_features", "feature_irreps_hidden", "irreps_edge_sh",
+         "bessel_trainable", "polynomial_cutoff_p", "avg_num_neighbors", "per_type_energy_scales_trainable",
+         "per_type_energy_shifts_trainable", "pair_potential", "readout_mlp_nonlinearity", "convnet_resnet",
+         "convnet_nonlinearity_type", "convnet_nonlinearity_scalars", "convnet_nonlinearity_gates",
+         "categorical_graph_field_embed"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Description:
+    """One network.
+
+    Attributes:
+        names: of its modules, in order; () where only the weights tell.
+        type_names: of its types of atoms.
+        r_max: Å, the longest cutoff.
+        edge_irreps: of the spherical harmonics.
+        layer_irreps: wanted of every layer, as given: not all can be reached.
+        cutoff_p, pair_cutoff_p: exponents of the polynomial cutoffs of the network and of the pair potential.
+        sent_norms: what multiplies features that an atom sends; of all types, or one for each.
+        readout_activation: of a readout with hidden layers; None: none, "None": none, but weights scaled as for one.
+        trained: which of bessel_weights, scales and shifts are parameters.
+    """
+
+    names: tuple[str, ...]
+    type_names: list[str]
+    r_max: float
+    edge_irreps: Irreps
+    layer_irreps: list[Irreps]
+    cutoff_p: float
+    pair_cutoff_p: float
+    sent_norms: list[float]
+    readout_activation: str | None
+    trained: frozenset[str]
+
+
+def only_model(state: Mapping[str, Any]) -> tuple[str, str]:
+    """The name of the only network in a state dict, and what its tensors' names begin with."""
+    prefixes = [name.removesuffix(EMBEDDING) for name in state if name.endswith(EMBEDDING)]
+    if len(prefixes) != 1:
+        found = f"{len(prefixes)} networks ({', '.join(prefixes)[:120]})" if prefixes else "none"
+        raise ModelFileError(
+            f"expected one network of NequIP (other architectures are not read), found {found}"
+        )
+    return prefixes[0].split(".model.")[0], prefixes[0]
+
+
+def from_options(options: Mapping[str, Any], version: tuple[int, ...]) -> Description:
+    """From the arguments of one of nequip's `BUILDERS`, the defaults being those of that version."""
+    builder = str(options.get("_target_", "")).split(".")[-1]
+    c = {**_PRESETS.get(str(options.get("preset")).upper(), {}), **options}
+    if builder == "PresetNequIPGNNModel":
+        c.setdefault("parity", False)
+    unknown = sorted(set(c) - _USED - _NOT_NEEDED)
+    if unknown:
+        raise ModelFileError(f"it was built with {', '.join(unknown)}, which equipot does not have")
+    _check(c)
+    full = builder.startswith("Full")
+    edge, layers = _given_irreps(c) if full else _simple_irreps(c, version)
+    pair = c.get("pair_potential")
+    p = float(c.get("polynomial_cutoff_p", 6))
+    trained = {
+        name
+        for name, option in (
+            ("bessel_weights", "bessel_trainable"),
+            ("scales", "per_type_energy_scales_trainable"),
+            ("shifts", "per_type_energy_shifts_trainable"),
+        )
+        if c.get(option)
+    }
+    return Description(
+        names=(),
+        type_names=list(c["type_names"]),
+        r_max=float(c["r_max"]),
+        edge_irreps=edge,
+        layer_irreps=layers,
+        cutoff_p=p,
+        # Until 0.16 pair potentials had no exponent of their own.
+        pair_cutoff_p=float(pair.get("polynomial_cutoff_p", 6.0 if version >= (0, 17) else p)) if pair else p,
+        sent_norms=_sent_norms(c.get("avg_num_neighbors"), c["type_names"]),
+        readout_activation=c.get("readout_mlp_nonlinearity", "silu"),
+        trained=frozenset(trained),
+    )
+
+
+def _check(c: Mapping[str, Any]) -> None:
+    gate = {"e": "silu", "o": "tanh"}
+    for option in ("convnet_nonlinearity_scalars", "convnet_nonlinearity_gates"):
+        if dict(c.get(option) or gate) != gate:
+            raise ModelFileError(f"{option} is {c[option]}; expected silu of even and tanh of odd scalars")
+    if c.get("convnet_nonlinearity_type", "gate") != "gate":
+        raise ModelFileError(f"convnet_nonlinearity_type is {c['convnet_nonlinearity_type']}; expected gate")
+    if c.get("convnet_resnet"):
+        raise ModelFileError(
+            "its layers add their input to their output (convnet_resnet), which equipot does not have"
+        )
+    if c.get("categorical_graph_field_embed"):
+        raise ModelFileError("it embeds fields of the whole structure (categorical_graph_field_embed)")
+    pair = c.get("pair_potential")
+    if pair and str(pair.get("_target_", "")).split(".")[-1] != "ZBL":
+        raise ModelFileError(f"its pair potential is {pair.get('_target_')}; expected ZBL or none")
+
+
+def _given_irreps(c: Mapping[str, Any]) -> tuple[Irreps, list[Irreps]]:
+    edge = c["irreps_edge_sh"]
+    edge = Irreps.spherical_harmonics(edge) if isinstance(edge, int) else Irreps(edge)
+    return edge, [Irreps(irreps) for irreps in c["feature_irreps_hidden"]]
+
+
+def _simple_irreps(c: Mapping[str, Any], version: tuple[int, ...]) -> tuple[Irreps, list[Irreps]]:
+    l_max, parity, n = int(c.get("l_max", 1)), bool(c.get("parity", True)), c.get("num_features", 32)
+    orders = range(l_max + 1)
+    if version >= (0, 16):
+        channels = [n] * (l_max + 1) if isinstance(n, int) else list(n)
+        edge = Irreps.spherical_harmonics(l_max)
+        hidden = [
+            (channels[l], (l, p)) for l in orders for p in ((1, -1) if parity else (1 if l % 2 == 0 else -1,))
+        ]
+    else:
+        # Without parity even the harmonics were even; with it, all even irreps came first.
+        channels = [int(n)] * (l_max + 1)
+        edge = Irreps.spherical_harmonics(l_max, p=-1 if parity else 1)
+        hidden = [(channels[l], (l, p)) for p in ((1, -1) if parity else (1,)) for l in orders]
+    layers = [Irreps(hidden)] * (int(c.get("num_layers", 4)) - 1)
+    return edge, [*layers, Irreps([(channels[0], (0, 1))])]
+
+
+def _sent_norms(number: Any, type_names: list[str]) -> list[float]:
+    if number is None:
+        return [1.0]
+    numbers = [number[name] for name in type_names] if isinstance(number, dict) else [number]
+    return [1 / math.sqrt(n) for n in numbers]

@@ -1,0 +1,296 @@
+"""From a NequIP network's description and weights to an equipot potential with the same energies.
+
+Formulas as in nequip 0.7 to 0.19 (`nequip.nn`), for an edge of length r, x = r / cutoff of its pair:
+
+- basis: (2π / r_max²) · sinc(w x) · w · envelope(x), r_max the longest cutoff whichever the pair, sinc(y) = sin(πy) / (πy).
+- perceptrons: matrices (n_in, n_out) times gain / √n_in, the gain √2 behind an activation and 1 in front; activations as
+  they are, where equipot normalises them.
+- layers: linear, divided by √(average number of neighbours) of what is sent, tensor product weighed by the perceptron,
+  sum, linear; plus, in all layers but the first, a tensor product with the type's embedding, which is one matrix for
+  each type; then the gate.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from ase.data import atomic_numbers
+from e3nn.o3 import Irrep, Irreps
+from torch import Tensor
+
+from equipot.convert import e3nn_weights
+from equipot.convert.nequip_description import EMBEDDING, Description, State
+from equipot.errors import ModelFileError
+from equipot.nn.activation import norm
+from equipot.nn.basis import SCALE
+from equipot.potential import Potential
+from equipot.spec import PotentialSpec
+
+# Knots until `resolution` chooses them.
+PROVISIONAL: dict[str, Any] = {"spline_order": 3, "n_knots": 257}
+_READ = {"type_embed", "spharm", "edge_norm", "bessel_encode", "factor", "per_atom_energy_readout",
+         "per_type_energy_scale_shift", "pair_potential", "total_energy_sum"}  # fmt: skip
+
+
+def potential(description: Description, state: State) -> Potential:
+    """A float64 potential; raises ModelFileError when equipot has no such network, or weights are missing."""
+    return _Reader(description, state).read()
+
+
+class _Reader:
+    def __init__(self, description: Description, state: State) -> None:
+        self.d = description
+        self.state = {name: t.to(torch.float64) for name, t in state.items()}
+        self.n_layers = len(description.layer_irreps)
+        known = _READ | {f"layer{k}_convnet" for k in range(self.n_layers)}
+        others = ({name.split(".")[0] for name in state} | set(description.names)) - known
+        if others:
+            raise ModelFileError(f"its network has {', '.join(sorted(others))}, which equipot does not have")
+        self._check()
+
+    def _check(self) -> None:
+        d = self.d
+        strange = [name for name in d.type_names if name not in atomic_numbers]
+        if strange:
+            raise ModelFileError(
+                f"its types of atoms are called {', '.join(strange)}; expected chemical symbols"
+            )
+        l_max = d.edge_irreps.lmax
+        if d.edge_irreps not in [Irreps.spherical_harmonics(l_max, p=p) for p in (-1, 1)] or l_max > 4:
+            raise ModelFileError(
+                f"its spherical harmonics are {d.edge_irreps}; expected all orders up to 4 at most"
+            )
+        for irreps in d.layer_irreps:
+            if len({ir for _, ir in irreps}) != len(irreps):
+                raise ModelFileError(f"a layer's irreps are {irreps}; expected every irrep once")
+        if d.cutoff_p != int(d.cutoff_p):
+            raise ModelFileError(f"its cutoff has the exponent {d.cutoff_p}; expected a whole number")
+        if len(set(d.sent_norms)) != 1:
+            raise ModelFileError(
+                "its avg_num_neighbors differ from type to type, which equipot does not have; expected one number"
+            )
+
+    def weights(self, name: str) -> Tensor:
+        if name not in self.state:
+            raise ModelFileError(f"it lacks the weights {name}; expected those of nequip 0.7 to 0.19")
+        return self.state[name]
+
+    def spec(self) -> PotentialSpec:
+        d = self.d
+        n = len(d.type_names)
+        embedding, pair_cutoffs = self.weights(EMBEDDING), self._pair_cutoffs()
+        roots = self.weights("bessel_encode.bessel_weights").flatten()
+        trained = not torch.equal(roots, torch.arange(1, len(roots) + 1, dtype=torch.float64))
+        hidden = [self._widths(f"layer{k}_convnet.conv.edge_mlp") for k in range(self.n_layers)]
+        if hidden != hidden[:1] * self.n_layers:
+            raise ModelFileError(
+                f"its layers have radial networks of different widths, {hidden}; expected the same in all"
+            )
+        p_names = {"layers": self.n_layers, "species": n, "weights of the embedding": embedding.shape[0]}
+        if n != embedding.shape[0]:
+            raise ModelFileError(f"it has {p_names}; expected as many embeddings as types")
+        layers = [_scalars_first(irreps) for irreps in d.layer_irreps]
+        return PotentialSpec(
+            type_names=d.type_names,
+            cutoff=max(max(row) for row in pair_cutoffs),
+            pair_cutoffs=pair_cutoffs,
+            hidden_irreps=str(layers[0]),
+            n_layers=self.n_layers,
+            l_max=d.edge_irreps.lmax,
+            even=d.edge_irreps.lmax > 0 and all(ir.p == 1 for _, ir in d.edge_irreps),
+            type_embedding=embedding.shape[1],
+            n_bessel=len(roots),
+            envelope="polynomial",
+            envelope_p=int(d.cutoff_p),
+            xplor_onset=0.8,
+            radial_depth=len(hidden[0]),
+            radial_width=max(hidden[0], default=1),
+            readout_hidden=self._readout_widths(),
+            zbl=self._zbl(),
+            dtype="float64",
+            e0=self._of_types("shifts", 0.0),
+            scales=self._of_types("scales", 1.0),
+            neighbours=[max(1.0, d.sent_norms[0] ** -2)] * n,
+            layer_irreps=[str(irreps) for irreps in layers],
+            self_connections=[
+                "species" if f"layer{k}_convnet.conv.sc.weight" in self.state else "none"
+                for k in range(self.n_layers)
+            ],
+            frequencies=(math.pi * roots).tolist() if trained else None,
+            radial_hidden=hidden[0],
+            readout_activation=self._readout_activation(),
+            zbl_range="cutoff",
+            **PROVISIONAL,
+        )
+
+    def _pair_cutoffs(self) -> list[list[float]]:
+        """Å; kept as reciprocals."""
+        n = len(self.d.type_names)
+        reciprocals = self.weights("edge_norm._rmax_recip").flatten().tolist()
+        lengths = [_length(x) for x in reciprocals] * (n * n if len(reciprocals) == 1 else 1)
+        if len(lengths) != n * n or not all(0 < x < math.inf for x in lengths):
+            raise ModelFileError(
+                f"it has {len(reciprocals)} pair cutoffs of {n} types; expected one for each pair"
+            )
+        table = [lengths[i * n : (i + 1) * n] for i in range(n)]
+        for i in range(n):
+            for j in range(i):
+                if table[i][j] != table[j][i]:
+                    a, b = self.d.type_names[i], self.d.type_names[j]
+                    raise ModelFileError(
+                        f"its cutoff is {table[i][j]:g} Å from {a} to {b} and {table[j][i]:g} Å from {b} to {a}; expected "
+                        "the same both ways"
+                    )
+        return table
+
+    def _matrices(self, name: str) -> list[Tensor]:
+        """Of a perceptron, (n_in, n_out), as stored."""
+        for pattern in ("mlp.{}.weight", "mlp.weights.{}"):
+            numbers = sorted(int(i) for i in range(64) if f"{name}.{pattern.format(i)}" in self.state)
+            if numbers:
+                return [self.weights(f"{name}.{pattern.format(i)}") for i in numbers]
+        raise ModelFileError(
+            f"it lacks the weights {name}.mlp.0.weight; expected those of nequip 0.7 to 0.19"
+        )
+
+    def _widths(self, name: str) -> list[int]:
+        return [int(w.shape[1]) for w in self._matrices(name)[:-1]]
+
+    def _readout_widths(self) -> list[int] | None:
+        widths = self._widths("per_atom_energy_readout.mlp_module")
+        return widths if widths and not self._readout_is_linear() else None
+
+    def _readout_is_linear(self) -> bool:
+        return self.d.readout_activation in (None, "None", "null")
+
+    def _readout_activation(self) -> Any:
+        name = self.d.readout_activation
+        if self._readout_widths() is None:
+            return "silu"
+        if name not in ("silu", "mish", "gelu", "ssp", "tanh"):
+            raise ModelFileError(
+                f"its readout has the activation {name}; expected silu, mish, gelu, ssp or tanh"
+            )
+        return name
+
+    def _of_types(self, name: str, default: float) -> list[float]:
+        values = self.state.get(f"per_type_energy_scale_shift.{name}", torch.empty(0)).flatten().tolist()
+        n = len(self.d.type_names)
+        if len(values) not in (0, 1, n):
+            raise ModelFileError(f"it has {len(values)} per-type energy {name} of {n} types")
+        return values if len(values) == n else (values or [default]) * n
+
+    def _zbl(self) -> bool:
+        if "pair_potential.atomic_numbers" not in self.state:
+            if any(name.startswith("pair_potential.") for name in self.state):
+                raise ModelFileError("it has a pair potential that is not ZBL")
+            return False
+        found = self.weights("pair_potential.atomic_numbers").tolist()
+        if found != [atomic_numbers[name] for name in self.d.type_names]:
+            raise ModelFileError(
+                f"its ZBL repulsion is of atomic numbers {found}, its types are {', '.join(self.d.type_names)}"
+            )
+        if self.d.pair_cutoff_p != 6:
+            raise ModelFileError(
+                f"its ZBL repulsion has a cutoff of exponent {self.d.pair_cutoff_p:g}; expected 6"
+            )
+        if not 7.0 < float(self.weights("pair_potential._qqr2exesquare")) < 7.5:
+            raise ModelFileError("its ZBL repulsion is not in eV and Å (units: metal); equipot has no others")
+        return True
+
+    def read(self) -> Potential:
+        made = Potential(self.spec())
+        with torch.no_grad():
+            _copy(made.embedding.weight, self.weights(EMBEDDING))
+            irreps = made.embedding.irreps_out
+            for k, layer in enumerate(made.layers):
+                self._layer(f"layer{k}_convnet.conv", layer, irreps)
+                irreps = layer.irreps_out
+            self._readout(made)
+            if made.zbl is not None:
+                z = self.weights("pair_potential.atomic_numbers")
+                # Half of a pair's energy is in nequip's constant.
+                made.zbl.pair_charge.copy_(
+                    2 * self.weights("pair_potential._qqr2exesquare") * torch.outer(z, z).flatten()
+                )
+        return made
+
+    def _layer(self, name: str, layer: Any, x: Irreps) -> None:
+        # e3nn's gate takes its scalars, gates and gated irreps sorted.
+        gates = Irreps([(mul, layer_gate(layer)) for mul, ir in layer.irreps_out if ir.l > 0])
+        scalars = Irreps([(mul, ir) for mul, ir in layer.irreps_out if ir.l == 0])
+        gated = Irreps([(mul, ir) for mul, ir in layer.irreps_out if ir.l > 0])
+        gate = (scalars.simplify() + gates.simplify() + gated).sort().irreps.simplify()
+        mid = layer.paths.irreps_out
+        _fill(layer.linear_in, e3nn_weights.linear(x, x, self.weights(f"{name}.linear_1.weight")))
+        _fill(layer.linear_out, e3nn_weights.linear(mid, gate, self.weights(f"{name}.linear_2.weight")))
+        layer.inverse_norm.fill_(self.d.sent_norms[0])
+        if layer.self_connection is not None:
+            embedding = self.weights(EMBEDDING)
+            flat = self.weights(f"{name}.sc.weight")
+            stacks = e3nn_weights.by_species(x, gate, flat, embedding.shape[1])
+            contracted = {ir: torch.einsum("sa,aio->sio", embedding, m) for ir, m in stacks.items()}
+            _fill(layer.self_connection, contracted)
+        matrices = _perceptron(self._matrices(f"{name}.edge_mlp"), "silu")
+        # nequip's basis is 2 / r_max² · sin(f u) / u; equipot's is SCALE · sin(f u) / u.
+        matrices[0] = matrices[0] * (2 / self.d.r_max**2 / SCALE)
+        # Columns of the last one belong to paths in the same order: by input, harmonics, output.
+        for own, theirs in zip(layer.radial.layers, matrices, strict=True):
+            _copy(own.weight, theirs)
+
+    def _readout(self, made: Potential) -> None:
+        stored = self._matrices("per_atom_energy_readout.mlp_module")
+        if made.spec.readout_hidden is None:
+            # Linear maps in a row are one; only those written "None" have the gain of an activation.
+            gain = 1.0 if self.d.readout_activation is None else math.sqrt(2)
+            whole = torch.eye(stored[0].shape[0], dtype=torch.float64)
+            for i, w in enumerate(stored):
+                whole = whole @ w * ((gain if i else 1.0) / math.sqrt(w.shape[0]))
+            _copy(made.read.layers[0].weight, whole.T)
+            return
+        for own, theirs in zip(
+            made.read.layers, _perceptron(stored, made.spec.readout_activation), strict=True
+        ):
+            _copy(own.weight, theirs.T)
+
+
+def layer_gate(layer: Any) -> Irrep:
+    """Of what parity a layer's gates are."""
+    scalars = {ir for _, ir in layer.gate.irreps_in if ir.l == 0}
+    even = Irrep("0e")
+    reachable = {ir for _, ir in layer.paths.irreps_out}
+    return even if even in scalars and even in reachable else Irrep("0o")
+
+
+def _scalars_first(irreps: Irreps) -> Irreps:
+    """The order in which a layer's features leave it."""
+    parts = [(mul, ir) for mul, ir in irreps if mul > 0]
+    return Irreps([p for p in parts if p[1].l == 0] + [p for p in parts if p[1].l > 0])
+
+
+def _length(reciprocal: float) -> float:
+    """The short decimal number that a reciprocal was made from, where there is one."""
+    length = 1 / reciprocal if reciprocal > 0 else math.inf
+    short = round(length, 9)
+    return short if short > 0 and 1 / short == reciprocal else length
+
+
+def _perceptron(stored: Sequence[Tensor], activation: str) -> list[Tensor]:
+    gain = math.sqrt(2) / norm(activation)
+    return [w * ((gain if i else 1.0) / math.sqrt(w.shape[0])) for i, w in enumerate(stored)]
+
+
+def _fill(linear: Any, matrices: Mapping[Irrep, Tensor]) -> None:
+    reached = {ir for _, ir in linear.irreps_in}
+    for _, ir in linear.irreps_out:
+        if ir in reached:
+            _copy(linear.matrix(ir), matrices[ir])
+
+
+def _copy(own: Tensor, theirs: Tensor) -> None:
+    if own.shape != theirs.shape:
+        raise ModelFileError(
+            f"weights of shape {tuple(theirs.shape)} were found where its options make {tuple(own.shape)}"
+        )
+    own.copy_(theirs)
