@@ -12,7 +12,7 @@ import torch
 from e3nn.o3 import Irreps
 from torch import Tensor, nn
 
-from equipot.nn.basis import distance_powers, harmonic_frequencies, radial_basis
+from equipot.nn.basis import distance_powers, harmonic_frequencies, knots, radial_basis
 from equipot.nn.embedding import TypeEmbedding
 from equipot.nn.interaction import Interaction
 from equipot.nn.radial import RadialNetwork
@@ -27,13 +27,14 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64}
 def radial_networks(spec: PotentialSpec) -> Callable[[ConvolutionPaths], RadialNetwork]:
     """What builds a layer's radial network."""
     frequencies = spec.frequencies or harmonic_frequencies(spec.n_bessel)
-    basis = radial_basis(spec.n_knots, frequencies, spec.envelope, spec.envelope_p, spec.xplor_onset)
+    u = knots(spec.n_knots, spec.doubled_knot)
+    basis = radial_basis(u, frequencies, spec.envelope, spec.envelope_p, spec.xplor_onset)
 
     def build(paths: ConvolutionPaths) -> RadialNetwork:
         factor = None
         if spec.solid_harmonics:
             orders = [p.l_edge for p in paths.paths for _ in range(p.mul)]
-            factor = distance_powers(spec.n_knots, spec.cutoff, orders)
+            factor = distance_powers(u, spec.cutoff, orders)
         return RadialNetwork(
             basis, spec.radial_widths, paths.n_weights, spec.spline_order, spec.radial_activation, factor
         )
@@ -85,6 +86,7 @@ class Potential(nn.Module):
                     neighbours=[1.0] * self.n_species if by_sender else spec.neighbours,
                     radial=radial_networks(spec),
                     biases=spec.biases,
+                    doubled_knot=spec.doubled_knot,
                     sends=sends.clone() if by_sender and len(layers) < spec.n_layers - 1 else None,
                 )
                 layers.append(layer)

@@ -91,6 +91,13 @@ class PotentialSpec:
         return ["none" if k == 0 else "species" for k in range(self.n_layers)]
 
     @property
+    def doubled_knot(self) -> int:
+        """The knot at the onset of xplor, where its curvature jumps, if there is one and curvatures are stored."""
+        place = self.xplor_onset * (self.n_knots - 1)
+        at_knot = self.envelope == "xplor" and abs(place - round(place)) < 1e-9
+        return round(place) if at_knot and self.spline_order == 3 else 0
+
+    @property
     def radial_widths(self) -> list[int]:
         return [self.radial_width] * self.radial_depth if self.radial_hidden is None else self.radial_hidden
 

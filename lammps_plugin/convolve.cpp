@@ -27,7 +27,7 @@ using Arguments = std::array<Tensor, n_arguments>;
 // One call's arguments, checked and laid out as the kernels want them.
 class Call {
  public:
-  explicit Call(const Arguments &given) : kept(given)
+  Call(const Arguments &given, int64_t doubled_knot) : kept(given)
   {
     // A model that was cast to single precision holds these in single precision, too.
     if (kept[coupling].scalar_type() == at::kFloat) kept[coupling] = kept[coupling].to(at::kDouble);
@@ -75,6 +75,7 @@ class Call {
       problem.dim_out += fields[3] * (2 * fields[2] + 1);
     }
     problem.n_knots = kept[table].size(0);
+    problem.doubled_knot = doubled_knot;
     problem.order = kept[table].size(1);
     problem.n_weights = kept[table].size(2);
     problem.table = kept[table].const_data_ptr();
@@ -121,10 +122,12 @@ class Call {
 };
 
 struct Convolve : torch::autograd::Function<Convolve> {
-  template <class... Tensors> static Tensor forward(AutogradContext *context, const Tensors &...tensors)
+  template <class... Tensors>
+  static Tensor forward(AutogradContext *context, int64_t doubled_knot, const Tensors &...tensors)
   {
     context->save_for_backward({tensors...});
-    return Call({tensors...}).forward();
+    context->saved_data["doubled_knot"] = doubled_knot;
+    return Call({tensors...}, doubled_knot).forward();
   }
 
   static variable_list backward(AutogradContext *context, const variable_list &gradients)
@@ -136,9 +139,10 @@ struct Convolve : torch::autograd::Function<Convolve> {
     // Asks about this backward pass: forces need no gradient of the radial table, though it could be had.
     std::array<bool, n_differentiable> wanted;
     for (int k = 0; k < n_differentiable; ++k) wanted[k] = context->needs_input_grad(k);
-    const auto found = Call(arguments).backward(gradients[0], wanted);
-    variable_list all(found.begin(), found.end());
-    all.resize(n_arguments);
+    const auto found = Call(arguments, context->saved_data["doubled_knot"].toInt()).backward(gradients[0], wanted);
+    variable_list all{Tensor()};    // of the doubled knot
+    all.insert(all.end(), found.begin(), found.end());
+    all.resize(1 + n_arguments);
     return all;
   }
 };
@@ -147,19 +151,20 @@ struct Convolve : torch::autograd::Function<Convolve> {
 
 Tensor convolve(const Tensor &x, const Tensor &edge_vectors, const Tensor &table, const Tensor &inverse_cutoff,
                 const Tensor &centre, const Tensor &neighbour, const Tensor &rowptr, const Tensor &transpose_rowptr,
-                const Tensor &transpose_edges, const Tensor &paths, const Tensor &coupling)
+                const Tensor &transpose_edges, const Tensor &paths, const Tensor &coupling, int64_t doubled_knot)
 {
   return Call({x, edge_vectors, table, inverse_cutoff, centre, neighbour, rowptr, transpose_rowptr, transpose_edges,
-               paths, coupling})
+               paths, coupling},
+              doubled_knot)
       .forward();
 }
 
 Tensor differentiable_convolve(const Tensor &x, const Tensor &edge_vectors, const Tensor &table,
                                const Tensor &inverse_cutoff, const Tensor &centre, const Tensor &neighbour,
                                const Tensor &rowptr, const Tensor &transpose_rowptr, const Tensor &transpose_edges,
-                               const Tensor &paths, const Tensor &coupling)
+                               const Tensor &paths, const Tensor &coupling, int64_t doubled_knot)
 {
-  return Convolve::apply(x, edge_vectors, table, inverse_cutoff, centre, neighbour, rowptr, transpose_rowptr,
+  return Convolve::apply(doubled_knot, x, edge_vectors, table, inverse_cutoff, centre, neighbour, rowptr, transpose_rowptr,
                          transpose_edges, paths, coupling);
 }
 

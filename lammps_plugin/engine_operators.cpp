@@ -13,7 +13,8 @@ namespace {
 // The same as in equipot/ops; a test compares them.
 const char *const convolve_schema =
     "convolve(Tensor x, Tensor edge_vectors, Tensor table, Tensor inverse_cutoff, Tensor centre, Tensor neighbour, "
-    "Tensor rowptr, Tensor transpose_rowptr, Tensor transpose_edges, Tensor paths, Tensor coupling) -> Tensor";
+    "Tensor rowptr, Tensor transpose_rowptr, Tensor transpose_edges, Tensor paths, Tensor coupling, "
+    "int doubled_knot=0) -> Tensor";
 const char *const linear_schema =
     "linear(Tensor x, Tensor weight, Tensor species, Tensor blocks, int dim_out) -> Tensor";
 const char *const gate_schema = "gate(Tensor x, Tensor blocks, int dim_out, float silu, float tanh) -> Tensor";

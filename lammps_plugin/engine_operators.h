@@ -16,12 +16,12 @@ void register_operators();
 at::Tensor convolve(const at::Tensor &x, const at::Tensor &edge_vectors, const at::Tensor &table,
                     const at::Tensor &inverse_cutoff, const at::Tensor &centre, const at::Tensor &neighbour,
                     const at::Tensor &rowptr, const at::Tensor &transpose_rowptr, const at::Tensor &transpose_edges,
-                    const at::Tensor &paths, const at::Tensor &coupling);
+                    const at::Tensor &paths, const at::Tensor &coupling, int64_t doubled_knot);
 at::Tensor differentiable_convolve(const at::Tensor &x, const at::Tensor &edge_vectors, const at::Tensor &table,
                                    const at::Tensor &inverse_cutoff, const at::Tensor &centre,
                                    const at::Tensor &neighbour, const at::Tensor &rowptr,
                                    const at::Tensor &transpose_rowptr, const at::Tensor &transpose_edges,
-                                   const at::Tensor &paths, const at::Tensor &coupling);
+                                   const at::Tensor &paths, const at::Tensor &coupling, int64_t doubled_knot);
 
 // Arguments as in equipot/ops/linear.py.
 at::Tensor linear(const at::Tensor &x, const at::Tensor &weight, const at::Tensor &species, const at::Tensor &blocks,

@@ -39,6 +39,7 @@ KINDS = {
         "envelope": "xplor",
         "xplor_onset": 0.9,
         "knots": 101,
+        "spline": "quintic",
         "spec": {
             "self_connections": ["linear", "species"],
             "neighbours_of": "neighbour",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from equipot.convert import sevennet
+from equipot.convert import nequip, sevennet
 from equipot.convert.pickles import read_checkpoint
 from equipot.convert.resolution import Resolution, choose_resolution
 from equipot.convert.sources import locate
@@ -74,12 +74,7 @@ def convert(
 
 def read_foreign(path: Path, modality: str | None = None) -> tuple[Potential, dict[str, Any]]:
     """A float64 potential with the numbers in another package's file, and what to keep about its origin."""
-    try:
-        from equipot.convert import nequip
-    except ImportError:
-        nequip = None
-
-    if nequip and nequip.is_nequip(path):
+    if nequip.is_nequip(path):
         if modality is not None:
             raise ModelFileError(
                 f"modality '{modality}' was asked for, but NequIP models have none; leave --modality out"

@@ -14,7 +14,7 @@ from equipot.potential import Potential
 
 def is_nequip(path: Path) -> bool:
     """Whether a file is a checkpoint or a package of nequip, by what it holds."""
-    if nequip_package.is_package(path):
+    if nequip_package.is_package(path) or nequip_package.is_compiled(path):
         return True
     try:
         return nequip_checkpoint.is_checkpoint(read_checkpoint(path))
@@ -28,8 +28,14 @@ def read_nequip(path: Path) -> Potential:
     Its radial splines are provisional. Energies eV, lengths Å, as the model was trained.
 
     Raises:
-        ModelFileError: the file is damaged, asks for code to be run, or is a network that equipot does not have.
+        ModelFileError: the file is damaged, asks for code to be run, or is of a network that equipot does
+            not have.
     """
+    if nequip_package.is_compiled(path):
+        raise ModelFileError(
+            f"{path}: a compiled model, which no longer says what it is made of; give the checkpoint or the "
+            "package that it was compiled from"
+        )
     package = nequip_package.is_package(path)
     found = {} if package else read_checkpoint(path)
     try:
@@ -42,7 +48,7 @@ def read_nequip(path: Path) -> Potential:
         return potential(description, state)
     except ModelFileError as error:
         raise ModelFileError(f"{path}: {error}") from None
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise ModelFileError(
             f"{path}: not as nequip 0.7 to 0.19 writes it ({type(error).__name__}: {str(error)[:100]})"
         ) from None

@@ -8,7 +8,13 @@ from typing import Any
 
 from torch import Tensor
 
-from equipot.convert.nequip_description import BUILDERS, Description, State, from_options, only_model
+from equipot.convert.nequip_description import (
+    BUILDERS,
+    Description,
+    State,
+    from_options,
+    prefix_of_only_network,
+)
 from equipot.convert.nequip_package import is_package, read_package
 from equipot.convert.pickles import read_checkpoint
 from equipot.errors import ModelFileError
@@ -28,7 +34,7 @@ def is_checkpoint(found: Mapping[str, Any]) -> bool:
 
 
 def read(found: Mapping[str, Any], seen: tuple[Path, ...] = ()) -> tuple[Description, State]:
-    """The network that nequip evaluates when it loads this checkpoint: the averaged weights, where there are any.
+    """The network that nequip evaluates when it loads this checkpoint: with averaged weights, if there are any.
 
     Args:
         found: as `pickles.read_checkpoint` gives it.
@@ -37,10 +43,10 @@ def read(found: Mapping[str, Any], seen: tuple[Path, ...] = ()) -> tuple[Descrip
     state = found["state_dict"]
     if "schedulefree_optimizer_state_dict" in found:
         raise ModelFileError(
-            "it was trained schedule-free, so its evaluated weights are in the optimizer; package it with nequip-package "
-            "build, and give the package"
+            "it was trained schedule-free, so its evaluated weights are in the optimizer; package it with "
+            "nequip-package build, and give the package"
         )
-    _, prefix = only_model({k: v for k, v in state.items() if isinstance(v, Tensor)})
+    prefix = prefix_of_only_network({k: v for k, v in state.items() if isinstance(v, Tensor)})
     description = _describe(found["hyper_parameters"]["model"], _version(found), seen)
     weights = {
         k: v
@@ -101,8 +107,8 @@ def _origin(path: Path, seen: tuple[Path, ...]) -> Description:
     """Of the network that training started from."""
     if not path.is_file():
         raise ModelFileError(
-            f"its training started from {path}, which describes the network and is not there; put it there, or package "
-            "the checkpoint with nequip-package build and give the package"
+            f"its training started from {path}, which describes the network and is not there; put it there, "
+            "or package the checkpoint with nequip-package build and give the package"
         )
     if path.resolve() in seen:
         raise ModelFileError(f"its training started from {path}, which started from itself")
@@ -117,7 +123,7 @@ def _origin(path: Path, seen: tuple[Path, ...]) -> Description:
 def _averaged(
     state: Mapping[str, Any], weights: State, description: Description, extra: Mapping[str, Any] | None
 ) -> State:
-    """The weights with their exponential moving averages in their places: stored as a list, in the network's order."""
+    """The weights with their moving averages in their places; these are a list in the network's order."""
     if extra is not None and not extra.get("is_holding_ema_weights", True):
         raise ModelFileError(
             "it was written while weights and averages were swapped, which nequip does not load either"
@@ -128,8 +134,8 @@ def _averaged(
     ]
     if [weights[n].shape for n in names] != [a.shape for a in averages]:
         raise ModelFileError(
-            f"it has averages of {len(averages)} weights, which do not fit the network's {len(names)}; package it with "
-            "nequip-package build, and give the package"
+            f"it has averages of {len(averages)} weights, which do not fit the network's {len(names)}; package "
+            "it with nequip-package build, and give the package"
         )
     return {**weights, **dict(zip(names, averages))}
 

@@ -23,14 +23,16 @@ _PRESETS: dict[str, dict[str, Any]] = {
     "XL": {"num_layers": 6, "l_max": 4, "num_features": [320, 96, 64, 32, 32]},
 }
 # Options of a builder that the weights tell as well, or that change no energy.
-_NOT_NEEDED = {"_target_", "seed", "model_dtype", "compile_mode", "preset", "type_embed_num_features", "radial_mlp_depth",
-               "radial_mlp_width", "num_bessels", "per_edge_type_cutoff", "readout_mlp_hidden_layers_depth",
-               "readout_mlp_hidden_layers_width", "do_derivatives", "convnet_sc", "learnable_shift",
-               "per_type_energy_scales", "per_type_energy_shifts"}  # fmt: skip
-_USED = {"r_max", "type_names", "num_layers", "l_max", "parity", "num_features", "feature_irreps_hidden", "irreps_edge_sh",
-         "bessel_trainable", "polynomial_cutoff_p", "avg_num_neighbors", "per_type_energy_scales_trainable",
-         "per_type_energy_shifts_trainable", "pair_potential", "readout_mlp_nonlinearity", "convnet_resnet",
-         "convnet_nonlinearity_type", "convnet_nonlinearity_scalars", "convnet_nonlinearity_gates",
+_NOT_NEEDED = {"_target_", "seed", "model_dtype", "compile_mode", "preset", "type_embed_num_features",
+               "radial_mlp_depth", "radial_mlp_width", "num_bessels", "per_edge_type_cutoff",
+               "readout_mlp_hidden_layers_depth", "readout_mlp_hidden_layers_width", "do_derivatives",
+               "convnet_sc", "learnable_shift", "per_type_energy_scales",
+               "per_type_energy_shifts"}  # fmt: skip
+_USED = {"r_max", "type_names", "num_layers", "l_max", "parity", "num_features", "feature_irreps_hidden",
+         "irreps_edge_sh", "bessel_trainable", "polynomial_cutoff_p", "avg_num_neighbors",
+         "per_type_energy_scales_trainable", "per_type_energy_shifts_trainable", "pair_potential",
+         "readout_mlp_nonlinearity", "convnet_resnet", "convnet_nonlinearity_type",
+         "convnet_nonlinearity_scalars", "convnet_nonlinearity_gates",
          "categorical_graph_field_embed"}  # fmt: skip
 
 
@@ -46,7 +48,8 @@ class Description:
         layer_irreps: wanted of every layer, as given: not all can be reached.
         cutoff_p, pair_cutoff_p: exponents of the polynomial cutoffs of the network and of the pair potential.
         sent_norms: what multiplies features that an atom sends; of all types, or one for each.
-        readout_activation: of a readout with hidden layers; None: none, "None": none, but weights scaled as for one.
+        readout_activation: of a readout with hidden layers; None: none, "None": none, but weights scaled as
+            for one.
         trained: which of bessel_weights, scales and shifts are parameters.
     """
 
@@ -62,15 +65,13 @@ class Description:
     trained: frozenset[str]
 
 
-def only_model(state: Mapping[str, Any]) -> tuple[str, str]:
-    """The name of the only network in a state dict, and what its tensors' names begin with."""
+def prefix_of_only_network(state: Mapping[str, Any]) -> str:
+    """What the names of a network's tensors begin with in a state dict that holds one network."""
     prefixes = [name.removesuffix(EMBEDDING) for name in state if name.endswith(EMBEDDING)]
     if len(prefixes) != 1:
-        found = f"{len(prefixes)} networks ({', '.join(prefixes)[:120]})" if prefixes else "none"
-        raise ModelFileError(
-            f"expected one network of NequIP (other architectures are not read), found {found}"
-        )
-    return prefixes[0].split(".model.")[0], prefixes[0]
+        found = f"{len(prefixes)} ({', '.join(prefixes)[:120]})" if prefixes else "none"
+        raise ModelFileError(f"expected one network of NequIP, and no other architecture; found {found}")
+    return prefixes[0]
 
 
 def from_options(options: Mapping[str, Any], version: tuple[int, ...]) -> Description:

@@ -1,19 +1,19 @@
 """Unpickling without running anything: every class and function becomes a record of what it was given.
 
-A pickle names classes and functions and asks for them to be called. Here a name gives an empty class of ours, a call
-gives an instance that keeps its arguments, and state is kept beside them, so a whole network can be read as a tree of
-plain values. Names outside the packages that networks are made of are refused, before anything is made of them.
+A pickle names classes and functions and asks for them to be called. Here a name gives an empty class of ours,
+a call gives an instance that keeps its arguments, and state is kept beside them, so a whole network can be read
+as a tree of plain values. Names outside the packages that networks are made of are refused.
 """
 
 import pickle
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from equipot.errors import ModelFileError
 
 # Beginnings of module names whose classes and functions may be named: none of their code is run.
-_RECORDED = ("torch", "nequip", "e3nn")
+_RECORDED = ("torch", "nequip", "e3nn", "numpy")
 _PLAIN: dict[tuple[str, str], type] = {
     ("collections", "OrderedDict"): OrderedDict,
     ("builtins", "set"): set,
@@ -44,20 +44,22 @@ class Record:
         self.state = state
 
 
-class _Reader(pickle.Unpickler):
-    def __init__(self, file: BinaryIO, storage: Callable[[Any], Any], extensions: tuple[str, ...]) -> None:
+# The one written in Python, because the other allocates as much memory as a damaged pickle says.
+class _Reader(pickle._Unpickler):
+    def __init__(self, file: IO[bytes], storage: Callable[[Any], Any], extensions: tuple[str, ...]) -> None:
         super().__init__(file)
         self.storage, self.recorded = storage, (*_RECORDED, *extensions)
         self.made: dict[str, type[Record]] = {}
 
     def find_class(self, module: str, name: str) -> Any:
+        module = "builtins" if module == "__builtin__" else module  # as old protocols call it
         if (module, name) in _PLAIN:
             return _PLAIN[module, name]
         full = f"{module}.{name}"
         if module.split(".")[0] not in self.recorded:
             raise ModelFileError(
-                f"refused, because it asks for {full} to be loaded; expected modules of torch, e3nn and nequip, tensors "
-                "and plain values"
+                f"refused, because it asks for {full} to be loaded; expected modules of torch, e3nn and nequip, "
+                "tensors and plain values"
             )
         if full not in self.made:
             self.made[full] = type("Record", (Record,), {"name": full, "__slots__": ()})
@@ -67,7 +69,7 @@ class _Reader(pickle.Unpickler):
         return self.storage(pid)
 
 
-def load(file: BinaryIO, storage: Callable[[Any], Any], extensions: tuple[str, ...] = ()) -> Any:
+def load(file: IO[bytes], storage: Callable[[Any], Any], extensions: tuple[str, ...] = ()) -> Any:
     """What a pickle holds, with a `Record` for every object that is not a plain value.
 
     Args:

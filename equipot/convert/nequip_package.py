@@ -1,4 +1,4 @@
-"""NequIP's packages, `*.nequip.zip` of `nequip-package build`: zip files with a pickled network and its source code.
+"""NequIP's packages, `*.nequip.zip` of `nequip-package build`: zip files with a pickled network and its code.
 
 `torch.package` would run the code. Here the pickle is read as records (see `nequip_inert`): modules are their
 tensors, children and settings.
@@ -6,7 +6,6 @@ tensors, children and settings.
 
 import math
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import torch
 from e3nn.o3 import Irreps
 from torch import Tensor
 
-from equipot.convert.nequip_description import Description, State, only_model
+from equipot.convert.nequip_description import Description, State, prefix_of_only_network
 from equipot.convert.nequip_inert import Record, load
 from equipot.errors import ModelFileError
 
@@ -36,6 +35,12 @@ def is_package(path: Path) -> bool:
     return _root(path) is not None
 
 
+def is_compiled(path: Path) -> bool:
+    """Whether a file is what `nequip-compile` makes of a model: code, without its options."""
+    names = _names(path)
+    return any("/code/__torch__/nequip/" in name or "/data/aotinductor/" in name for name in names)
+
+
 def read_package(path: Path) -> tuple[Description, State]:
     """Raises ModelFileError when the file is damaged, names foreign code, or holds no NequIP network."""
     root = _root(path)
@@ -50,7 +55,7 @@ def read_package(path: Path) -> tuple[Description, State]:
     state = {
         f"{name}.{key}": tensor for name, (_, tensors) in modules.items() for key, tensor in tensors.items()
     }
-    _, prefix = only_model(state)
+    prefix = prefix_of_only_network(state)
     inner = {n.removeprefix(prefix): m for n, m in names.items() if n.startswith(prefix)}
     try:
         description = _describe(inner, prefix, state)
@@ -61,13 +66,18 @@ def read_package(path: Path) -> tuple[Description, State]:
     return description, {n.removeprefix(prefix): t for n, t in state.items() if n.startswith(prefix)}
 
 
-def _root(path: Path) -> str | None:
-    """The archive's only folder, with a slash, when it holds a package's pickle."""
+def _names(path: Path) -> list[str]:
+    """Of a zip file's members; none of what is not a zip file."""
     try:
         with zipfile.ZipFile(path) as archive:
-            found = [name for name in archive.namelist() if name.endswith("/" + PICKLE)]
+            return archive.namelist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
-        return None
+        return []
+
+
+def _root(path: Path) -> str | None:
+    """The archive's only folder, with a slash, when it holds a package's pickle."""
+    found = [name for name in _names(path) if name.endswith("/" + PICKLE)]
     return found[0].removesuffix(PICKLE) if found else None
 
 
@@ -84,7 +94,9 @@ class _Modules:
             raise ModelFileError("it was written by a big-endian machine; expected little-endian numbers")
         with self.archive.open(self.root + PICKLE) as file:
             tree = load(file, self._storage, self._extensions())
-        return {name: (module, self._tensors(module)) for name, module in self._walk(tree, ())}
+        modules: dict[str, Record] = {}
+        self._walk(tree, "", modules)
+        return {name: (module, self._tensors(module)) for name, module in modules.items()}
 
     def _text(self, name: str, default: str) -> str:
         if self.root + name not in self.archive.namelist():
@@ -92,26 +104,29 @@ class _Modules:
         return self.archive.read(self.root + name).decode(errors="replace").strip()
 
     def _extensions(self) -> tuple[str, ...]:
-        """Packages whose source lies in the archive, such as nequip's extensions: records can be made of them."""
+        """Packages whose source is in the archive, such as nequip's extensions: they too are only recorded."""
         parts = {
             n.removeprefix(self.root).split("/")[0] for n in self.archive.namelist() if n.endswith(".py")
         }
         return tuple(sorted(parts))
 
-    def _walk(self, module: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Record]]:
-        if not isinstance(module, Record) or not isinstance(module.state, dict) or len(path) > 40:
-            raise ModelFileError(f"module '{'.'.join(path)}' is not a module of torch")
-        yield ".".join(path), module
-        for name, child in module.state.get("_modules", {}).items():
+    def _walk(self, module: Any, name: str, found: dict[str, Record]) -> None:
+        # The limits end trees that hold themselves.
+        if not isinstance(module, Record) or not isinstance(module.state, dict) or name.count(".") > 40:
+            raise ModelFileError(f"module '{name[:80]}' is not a module of torch")
+        if len(found) > 100_000:
+            raise ModelFileError("it has more than 100 000 modules")
+        found[name] = module
+        for child_name, child in module.state.get("_modules", {}).items():
             if child is not None:
-                yield from self._walk(child, (*path, name))
+                self._walk(child, f"{name}.{child_name}" if name else child_name, found)
 
     def _storage(self, pid: Any) -> Any:
         if not (isinstance(pid, tuple) and len(pid) >= 5 and pid[0] == "storage"):
             kind = pid[0] if isinstance(pid, tuple) and pid else pid
             raise ModelFileError(
-                f"it holds a part of kind '{str(kind)[:40]}', such as TorchScript, which cannot be read without running "
-                "it; expected tensors (package it again with a newer nequip)"
+                f"it holds a part of kind '{str(kind)[:40]}', such as TorchScript, which cannot be read without "
+                "running it; expected tensors (package it again with a newer nequip)"
             )
         return pid
 
@@ -135,8 +150,10 @@ class _Modules:
         if len(size) != len(stride) or not all(type(n) is int and n >= 0 for n in numbers):
             raise ModelFileError("the shape of a tensor in it makes no sense")
         last = offset + sum((n - 1) * s for n, s in zip(size, stride))
-        if math.prod(size) > 0 and last >= whole.numel():
-            raise ModelFileError(f"a tensor needs {last + 1} numbers, but storage {key} has {whole.numel()}")
+        if math.prod(size) > whole.numel() or (math.prod(size) > 0 and last >= whole.numel()):
+            raise ModelFileError(
+                f"a tensor of shape {tuple(size)} does not fit its storage {key} of {whole.numel()} numbers"
+            )
         return whole.as_strided(size, stride, offset).clone()
 
     def _numbers(self, key: str, dtype: torch.dtype) -> Tensor:
@@ -211,8 +228,8 @@ def _check_gates(modules: dict[str, Record], layers: list[str]) -> None:
                 )[-1]
                 if found != ("silu" if parity == 1 else "tanh"):
                     raise ModelFileError(
-                        f"{name} has the activation {found} of scalars of parity {parity}; expected silu of even and tanh "
-                        "of odd ones"
+                        f"{name} has the activation {found} of scalars of parity {parity}; expected silu of "
+                        "even and tanh of odd ones"
                     )
 
 

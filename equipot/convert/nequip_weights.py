@@ -2,12 +2,12 @@
 
 Formulas as in nequip 0.7 to 0.19 (`nequip.nn`), for an edge of length r, x = r / cutoff of its pair:
 
-- basis: (2π / r_max²) · sinc(w x) · w · envelope(x), r_max the longest cutoff whichever the pair, sinc(y) = sin(πy) / (πy).
-- perceptrons: matrices (n_in, n_out) times gain / √n_in, the gain √2 behind an activation and 1 in front; activations as
-  they are, where equipot normalises them.
-- layers: linear, divided by √(average number of neighbours) of what is sent, tensor product weighed by the perceptron,
-  sum, linear; plus, in all layers but the first, a tensor product with the type's embedding, which is one matrix for
-  each type; then the gate.
+- basis: (2π / r_max²) · sinc(w x) · w · envelope(x) with sinc(y) = sin(πy) / (πy), and the same r_max for all pairs.
+- perceptrons: matrices (n_in, n_out) times gain / √n_in, the gain √2 behind an activation and else 1; activations
+  as they are, where equipot normalises them.
+- layers: linear, divided by √(average number of neighbours), tensor product weighed by the perceptron, sum, linear;
+  plus, in all layers but the first, a tensor product with the type's embedding, which is one matrix for each type;
+  then the gate.
 """
 
 import math
@@ -68,7 +68,7 @@ class _Reader:
             raise ModelFileError(f"its cutoff has the exponent {d.cutoff_p}; expected a whole number")
         if len(set(d.sent_norms)) != 1:
             raise ModelFileError(
-                "its avg_num_neighbors differ from type to type, which equipot does not have; expected one number"
+                "its avg_num_neighbors differ from type to type, which equipot does not have; expected one"
             )
 
     def weights(self, name: str) -> Tensor:
@@ -87,9 +87,8 @@ class _Reader:
             raise ModelFileError(
                 f"its layers have radial networks of different widths, {hidden}; expected the same in all"
             )
-        p_names = {"layers": self.n_layers, "species": n, "weights of the embedding": embedding.shape[0]}
         if n != embedding.shape[0]:
-            raise ModelFileError(f"it has {p_names}; expected as many embeddings as types")
+            raise ModelFileError(f"it has embeddings of {embedding.shape[0]} types, and names of {n}")
         layers = [_scalars_first(irreps) for irreps in d.layer_irreps]
         return PotentialSpec(
             type_names=d.type_names,
@@ -133,16 +132,7 @@ class _Reader:
             raise ModelFileError(
                 f"it has {len(reciprocals)} pair cutoffs of {n} types; expected one for each pair"
             )
-        table = [lengths[i * n : (i + 1) * n] for i in range(n)]
-        for i in range(n):
-            for j in range(i):
-                if table[i][j] != table[j][i]:
-                    a, b = self.d.type_names[i], self.d.type_names[j]
-                    raise ModelFileError(
-                        f"its cutoff is {table[i][j]:g} Å from {a} to {b} and {table[j][i]:g} Å from {b} to {a}; expected "
-                        "the same both ways"
-                    )
-        return table
+        return [lengths[i * n : (i + 1) * n] for i in range(n)]
 
     def _matrices(self, name: str) -> list[Tensor]:
         """Of a perceptron, (n_in, n_out), as stored."""
@@ -189,14 +179,14 @@ class _Reader:
         found = self.weights("pair_potential.atomic_numbers").tolist()
         if found != [atomic_numbers[name] for name in self.d.type_names]:
             raise ModelFileError(
-                f"its ZBL repulsion is of atomic numbers {found}, its types are {', '.join(self.d.type_names)}"
+                f"its ZBL repulsion is of atomic numbers {found}, its types: {', '.join(self.d.type_names)}"
             )
         if self.d.pair_cutoff_p != 6:
             raise ModelFileError(
                 f"its ZBL repulsion has a cutoff of exponent {self.d.pair_cutoff_p:g}; expected 6"
             )
         if not 7.0 < float(self.weights("pair_potential._qqr2exesquare")) < 7.5:
-            raise ModelFileError("its ZBL repulsion is not in eV and Å (units: metal); equipot has no others")
+            raise ModelFileError("its ZBL repulsion is not in eV and Å (units: metal)")
         return True
 
     def read(self) -> Potential:
@@ -217,14 +207,13 @@ class _Reader:
         return made
 
     def _layer(self, name: str, layer: Any, x: Irreps) -> None:
-        # e3nn's gate takes its scalars, gates and gated irreps sorted.
-        gates = Irreps([(mul, layer_gate(layer)) for mul, ir in layer.irreps_out if ir.l > 0])
-        scalars = Irreps([(mul, ir) for mul, ir in layer.irreps_out if ir.l == 0])
-        gated = Irreps([(mul, ir) for mul, ir in layer.irreps_out if ir.l > 0])
-        gate = (scalars.simplify() + gates.simplify() + gated).sort().irreps.simplify()
+        # e3nn's gate takes scalars, gates and gated irreps sorted, equal ones side by side.
+        gate = layer.gate.irreps_in.sort().irreps
         mid = layer.paths.irreps_out
-        _fill(layer.linear_in, e3nn_weights.linear(x, x, self.weights(f"{name}.linear_1.weight")))
-        _fill(layer.linear_out, e3nn_weights.linear(mid, gate, self.weights(f"{name}.linear_2.weight")))
+        _fill(layer.linear_in, e3nn_weights.by_species(x, x, self.weights(f"{name}.linear_1.weight"), 1))
+        _fill(
+            layer.linear_out, e3nn_weights.by_species(mid, gate, self.weights(f"{name}.linear_2.weight"), 1)
+        )
         layer.inverse_norm.fill_(self.d.sent_norms[0])
         if layer.self_connection is not None:
             embedding = self.weights(EMBEDDING)
@@ -255,14 +244,6 @@ class _Reader:
             _copy(own.weight, theirs.T)
 
 
-def layer_gate(layer: Any) -> Irrep:
-    """Of what parity a layer's gates are."""
-    scalars = {ir for _, ir in layer.gate.irreps_in if ir.l == 0}
-    even = Irrep("0e")
-    reachable = {ir for _, ir in layer.paths.irreps_out}
-    return even if even in scalars and even in reachable else Irrep("0o")
-
-
 def _scalars_first(irreps: Irreps) -> Irreps:
     """The order in which a layer's features leave it."""
     parts = [(mul, ir) for mul, ir in irreps if mul > 0]
@@ -288,7 +269,7 @@ def _fill(linear: Any, matrices: Mapping[Irrep, Tensor]) -> None:
             _copy(linear.matrix(ir), matrices[ir])
 
 
-def _copy(own: Tensor, theirs: Tensor) -> None:
+def _copy(own: Any, theirs: Tensor) -> None:
     if own.shape != theirs.shape:
         raise ModelFileError(
             f"weights of shape {tuple(theirs.shape)} were found where its options make {tuple(own.shape)}"

@@ -40,7 +40,17 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise ModelFileError(f"{path} cannot be read; give yourself the right to read it") from None
     except pickle.UnpicklingError as error:
         raise ModelFileError(f"{path}: {_reason(str(error))}") from None
-    except (RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    # Of a file cut short torch says OSError too.
+    except (
+        OSError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        IndexError,
+    ) as error:
         raise ModelFileError(
             f"{path}: not a checkpoint, or a damaged one ({_first_line(error)}); copy it again"
         ) from None
@@ -50,11 +60,13 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def _reason(message: str) -> str:
-    name = re.search(r"GLOBAL (\S+)|[Tt]rying to (?:load|call|instantiate|set\w*) (?:the )?(\S+)", message)
+    name = re.search(r"GLOBAL (\S+)", message) or re.search(
+        r"[Tt]rying to (?:load|call|instantiate|set\w*) (?:the )?(\S+)", message
+    )
     if name is None:
         return f"not a checkpoint, or a damaged one ({message.splitlines()[0][:120]}); copy it again"
     return (
-        f"refused, because it asks for {name[1] or name[2]} to be loaded; expected tensors, arrays and plain values, "
+        f"refused, because it asks for {name[1]} to be loaded; expected tensors, arrays and plain values, "
         "which cannot run code"
     )
 

@@ -14,9 +14,10 @@ from equipot.export.selftest import graph_tensors, make_structures
 from equipot.potential import Potential
 
 # (order, intervals), by what a step of molecular dynamics costs with them: a quintic spline reads half as much again
-# for every edge, and a long table does not stay in the cache next to the processor.
-CANDIDATES = [(2, 128), (2, 256), (3, 128), (2, 512), (2, 768), (3, 256), (2, 1024), (3, 512), (2, 2048)]
-EXACT = 4096  # intervals that stand for the network itself
+# for every edge. Long tables do not stay in the cache next to the processor, and in float32 the slope between two
+# close knots has few digits: cubic splines of 1000 knots double the rounding error of forces.
+CANDIDATES = [(2, 128), (2, 256), (3, 128), (3, 256), (3, 512), (3, 1024)]
+EXACT = 2048  # intervals that stand for the network itself
 SMALLEST_TOLERANCE = 1e-7  # eV/Å; below, `EXACT` is not exact enough
 # Lattices at these multiples of bonding distances: crowded to sparse.
 STRETCHES = (0.8, 1.0, 1.25)
@@ -43,7 +44,7 @@ def choose_resolution(potential: Potential, tolerance: float) -> tuple[Potential
         raise ModelFileError(
             f"a tolerance of {tolerance:g} eV/Å was given; expected {SMALLEST_TOLERANCE:g} or more"
         )
-    reference = _forces(_resampled(potential, 2, EXACT))
+    reference = _forces(_resampled(potential, 3, EXACT))
     worst = np.inf
     for order, intervals in CANDIDATES:
         candidate = _resampled(potential, order, intervals)
@@ -59,8 +60,7 @@ def choose_resolution(potential: Potential, tolerance: float) -> tuple[Potential
 def _resampled(potential: Potential, order: int, intervals: int) -> Potential:
     """The same weights read at other knots.
 
-    Where the envelope's second derivative jumps, at the onset of xplor, there must be a knot: a cubic spline is then
-    as good as elsewhere. A quintic one would need two curvatures there, and converges slowly.
+    Where the envelope's second derivative jumps, at the onset of xplor, there must be a knot; see `doubled_knot`.
     """
     spec = potential.spec
     if spec.envelope == "xplor":

@@ -63,26 +63,39 @@ def harmonic_frequencies(n: int) -> list[float]:
     return [np.pi * k for k in range(1, n + 1)]
 
 
+def knots(n: int, doubled: int = 0) -> NDArray:
+    """n uniform knots on [0, 1]; unless 0, the one of this index comes twice."""
+    u = np.linspace(0.0, 1.0, n)
+    return np.insert(u, doubled, u[doubled]) if doubled else u
+
+
 def radial_basis(
-    n_knots: int,
+    u: NDArray,
     frequencies: Sequence[float],
     envelope: Literal["polynomial", "xplor"],
     p: int,
     onset: float,
 ) -> NDArray:
-    """Bessel functions times the envelope at uniform knots on [0, 1]: (3, n_knots, n_frequencies)."""
-    u = np.linspace(0.0, 1.0, n_knots)
+    """Bessel functions times the envelope at knots u: (3, n_knots, n_frequencies).
+
+    A knot that comes twice is the onset of xplor: derivatives are those to its left, and then to its right.
+    """
     b0, b1, b2 = bessel(u, frequencies)
     e = polynomial_envelope(u, p) if envelope == "polynomial" else xplor_envelope(u, onset)
+    (doubled,) = np.nonzero(np.diff(u) == 0)
+    for k in doubled:
+        sides = xplor_envelope(np.array([np.nextafter(onset, 0), onset]), onset)
+        for derivative, of_sides in zip(e, sides):
+            derivative[k : k + 2] = of_sides
     e0, e1, e2 = (x[:, None] for x in e)
     jet = SCALE * np.stack([b0 * e0, b1 * e0 + b0 * e1, b2 * e0 + 2 * b1 * e1 + b0 * e2])
     jet[:2, -1] = 0.0  # exactly zero at the cutoff, where sin(kπ) leaves rounding
     return jet
 
 
-def distance_powers(n_knots: int, cutoff: float, orders: Sequence[int]) -> NDArray:
-    """r^l at the knots for every l of `orders`, with derivatives with respect to u: (3, n_knots, len(orders))."""
-    u = np.linspace(0.0, 1.0, n_knots)[:, None]
+def distance_powers(u: NDArray, cutoff: float, orders: Sequence[int]) -> NDArray:
+    """r^l at knots u for every l of `orders`, with derivatives with respect to u: (3, n_knots, len(orders))."""
+    u = u[:, None]
     l = np.array(orders)[None, :]
     scale = float(cutoff) ** l
     first = np.where(l > 0, l * u ** np.maximum(l - 1, 0), 0.0)

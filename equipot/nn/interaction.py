@@ -28,6 +28,7 @@ class Interaction(nn.Module):
         radial: builds the radial network for these paths.
         biases: constants of even scalars after either linear map.
         sends: (n_species,) by which the features that leave are multiplied, according to their atom; None: 1.
+        doubled_knot: of the radial table, see `read_table`.
     """
 
     inverse_norm: Tensor
@@ -43,6 +44,7 @@ class Interaction(nn.Module):
         radial: Callable[[ConvolutionPaths], RadialNetwork],
         biases: bool = False,
         sends: Tensor | None = None,
+        doubled_knot: int = 0,
     ) -> None:
         super().__init__()
         # First all that can be reached, then only what the gate asks for.
@@ -56,7 +58,7 @@ class Interaction(nn.Module):
         self.paths = ConvolutionPaths(irreps_in, self.gate.irreps_in, l_max, even)
         self.linear_in = IrrepsLinear(irreps_in, irreps_in)
         self.radial = radial(self.paths)
-        self.convolution = Convolution(self.paths)
+        self.convolution = Convolution(self.paths, doubled_knot)
         self.linear_out = IrrepsLinear(self.paths.irreps_out, self.gate.irreps_in)
         n_matrices = {"none": 0, "linear": 1, "species": len(neighbours)}[self_connection]
         self.self_connection = (

@@ -22,8 +22,9 @@ class Convolution(nn.Module):
     paths: Tensor
     coupling: Tensor
 
-    def __init__(self, paths: ConvolutionPaths) -> None:
+    def __init__(self, paths: ConvolutionPaths, doubled_knot: int = 0) -> None:
         super().__init__()
+        self.doubled_knot = doubled_knot
         rows, coupling = paths.plan()
         self.register_buffer("paths", rows, persistent=False)
         self.register_buffer("coupling", coupling, persistent=False)
@@ -43,4 +44,5 @@ class Convolution(nn.Module):
             graph.transpose_edges,
             self.paths,
             self.coupling,
+            self.doubled_knot,
         )

@@ -1,11 +1,11 @@
 """The torch operator equipot::convolve, which eager models, model files and (registered in C++) LAMMPS call.
 
     equipot::convolve(x, edge_vectors, table, inverse_cutoff, centre, neighbour, rowptr, transpose_rowptr,
-                      transpose_edges, paths, coupling) -> out
+                      transpose_edges, paths, coupling, doubled_knot=0) -> out
 
     x (n_in, dim_in), edge_vectors (n_edges, 3), table (n_knots, order, n_weights), inverse_cutoff (1,) or
     (n_edges,): of one dtype, float32 or float64. The graph (see `Topology`) and paths: int64. paths, coupling (of
-    either precision): see `ConvolutionPaths.plan`. out (n_centres, dim_out).
+    either precision): see `ConvolutionPaths.plan`. doubled_knot: see `read_table`. out (n_centres, dim_out).
 
 On the CPU the compiled kernels serve it, differentiable twice with respect to x, edge_vectors and table; on other
 devices, and without the kernels, the reference does.
@@ -24,21 +24,23 @@ from equipot.ops.topology import Topology
 
 _SCHEMA = (
     "convolve(Tensor x, Tensor edge_vectors, Tensor table, Tensor inverse_cutoff, Tensor centre, Tensor neighbour, "
-    "Tensor rowptr, Tensor transpose_rowptr, Tensor transpose_edges, Tensor paths, Tensor coupling) -> Tensor"
+    "Tensor rowptr, Tensor transpose_rowptr, Tensor transpose_edges, Tensor paths, Tensor coupling, "
+    "int doubled_knot=0) -> Tensor"
 )
 
 
 class _Convolve(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, vectors: Tensor, table: Tensor, *rest: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, vectors: Tensor, table: Tensor, doubled: int, *rest: Tensor) -> Tensor:
         ctx.save_for_backward(x, vectors, table, *rest)
-        return engine.Convolution(x, vectors, table, rest[0], rest[1:]).forward()
+        ctx.doubled = doubled
+        return engine.Convolution(x, vectors, table, rest[0], rest[1:], doubled).forward()
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, vectors, table, *rest = ctx.saved_tensors
-        found = _Backward.apply(_inner(grad), x, vectors, table, _wanted(ctx, 3), *rest)
-        return (*found, *[None] * len(rest))
+        found = _Backward.apply(_inner(grad), x, vectors, table, _wanted(ctx, 3), ctx.doubled, *rest)
+        return (*found, None, *[None] * len(rest))
 
 
 class _Backward(torch.autograd.Function):
@@ -50,19 +52,22 @@ class _Backward(torch.autograd.Function):
         vectors: Tensor,
         table: Tensor,
         wanted: Sequence[bool],
+        doubled: int,
         *rest: Tensor,
     ) -> tuple[Tensor | None, ...]:
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(grad, x, vectors, table, *rest)
-        return tuple(engine.Convolution(x, vectors, table, rest[0], rest[1:]).backward(grad, wanted))
+        ctx.doubled = doubled
+        return tuple(engine.Convolution(x, vectors, table, rest[0], rest[1:], doubled).backward(grad, wanted))
 
     @staticmethod
     def backward(
         ctx: Any, ax: Tensor | None, av: Tensor | None, at: Tensor | None
     ) -> tuple[Tensor | None, ...]:
         grad, x, vectors, table, *rest = ctx.saved_tensors
-        found = _Second.apply(ax, av, at, grad, x, vectors, table, _wanted(ctx, 4), *rest)
-        return (*found, None, *[None] * len(rest))
+        wanted = _wanted(ctx, 4)
+        found = _Second.apply(ax, av, at, grad, x, vectors, table, wanted, ctx.doubled, *rest)
+        return (*found, None, None, *[None] * len(rest))
 
 
 class _Second(torch.autograd.Function):
@@ -79,15 +84,16 @@ class _Second(torch.autograd.Function):
         vectors: Tensor,
         table: Tensor,
         wanted: Sequence[bool],
+        doubled: int,
         *rest: Tensor,
     ) -> tuple[Tensor | None, ...]:
-        call = engine.Convolution(x, vectors, table, rest[0], rest[1:])
+        call = engine.Convolution(x, vectors, table, rest[0], rest[1:], doubled)
         found: list[Tensor | None] = [None] * 4
         if ax is not None or av is not None:
             found = call.second(grad, ax, av, wanted)
         if at is not None:
             # The convolution is linear in its table: a change of it acts like a table of its own.
-            changed = engine.Convolution(x, vectors, at, rest[0], rest[1:])
+            changed = engine.Convolution(x, vectors, at, rest[0], rest[1:], doubled)
             more = [
                 changed.forward() if wanted[0] else None,
                 *changed.backward(grad, [*wanted[1:3], False])[:2],
@@ -121,21 +127,23 @@ def _wanted(ctx: Any, n: int) -> list[bool]:
     return wanted
 
 
-def _forward(x: Tensor, vectors: Tensor, table: Tensor, cutoff: Tensor, *rest: Tensor) -> Tensor:
+# The arguments behind the first four: seven tensors and, where it is not 0, the doubled knot.
+def _forward(x: Tensor, vectors: Tensor, table: Tensor, cutoff: Tensor, *rest: Any) -> Tensor:
     if engine.available():
-        return engine.Convolution(x, vectors, table, cutoff, rest).forward()
+        return engine.Convolution(x, vectors, table, cutoff, rest[:7], *rest[7:]).forward()
     return _by_reference(x, vectors, table, cutoff, *rest)
 
 
-def _differentiable(x: Tensor, vectors: Tensor, table: Tensor, cutoff: Tensor, *rest: Tensor) -> Tensor:
+def _differentiable(x: Tensor, vectors: Tensor, table: Tensor, cutoff: Tensor, *rest: Any) -> Tensor:
     if engine.available():
-        return _Convolve.apply(_inner(x), _inner(vectors), _inner(table), cutoff, *rest)
+        doubled = rest[7] if len(rest) > 7 else 0
+        return _Convolve.apply(_inner(x), _inner(vectors), _inner(table), doubled, cutoff, *rest[:7])
     return _by_reference(x, vectors, table, cutoff, *rest)
 
 
-def _by_reference(x: Tensor, vectors: Tensor, table: Tensor, cutoff: Tensor, *rest: Tensor) -> Tensor:
+def _by_reference(x: Tensor, vectors: Tensor, table: Tensor, cutoff: Tensor, *rest: Any) -> Tensor:
     graph = Topology(*rest[:5])
-    return reference_of(rest[5], x.dtype, x.device)(x, vectors, table, cutoff, graph)
+    return reference_of(rest[5], x.dtype, x.device)(x, vectors, table, cutoff, graph, *rest[7:])
 
 
 register(_SCHEMA, _by_reference, _forward, _differentiable)

@@ -106,11 +106,17 @@ class ReferenceConvolution(nn.Module):
             self.gather[-1].append(place[path])
 
     def forward(
-        self, x: Tensor, edge_vectors: Tensor, table: Tensor, inverse_cutoff: Tensor, graph: Topology
+        self,
+        x: Tensor,
+        edge_vectors: Tensor,
+        table: Tensor,
+        inverse_cutoff: Tensor,
+        graph: Topology,
+        doubled_knot: int = 0,
     ) -> Tensor:
         r = edge_vectors.square().sum(1).sqrt()
         harmonics = self.harmonics(edge_vectors / r.unsqueeze(1))
-        weights = read_table(table, r * inverse_cutoff)
+        weights = read_table(table, r * inverse_cutoff, doubled_knot)
         sums = [block(x, harmonics, weights, graph) for block in self.blocks]
         out = [x.new_zeros(graph.rowptr.shape[0] - 1, 0)]
         for places in self.gather:

@@ -4,18 +4,20 @@ import torch
 from torch import Tensor
 
 
-def read_table(table: Tensor, u: Tensor) -> Tensor:
+def read_table(table: Tensor, u: Tensor, doubled_knot: int = 0) -> Tensor:
     """Radial weights of every edge.
 
     Args:
         table: (n_knots, order, n_weights): value, first and (order 3) second derivative with respect to u at
             the uniform knots on [0, 1].
         u: (n_edges,) distance over cutoff; beyond 1 the value at 1 (zero) is read.
+        doubled_knot: unless 0, this knot's row comes twice: what holds to its left, and then to its right. So
+            functions whose curvature jumps there are interpolated as well as others.
 
     Returns:
         (n_edges, n_weights): cubic (order 2) or quintic (order 3) Hermite interpolation, C1 or C2.
     """
-    n_knots, order = table.shape[0], table.shape[1]
+    n_knots, order = table.shape[0] - int(doubled_knot > 0), table.shape[1]
     position = u.clamp(max=1.0) * (n_knots - 1)
     left = position.detach().floor().clamp(max=float(n_knots - 2))
     t = position - left
@@ -37,5 +39,7 @@ def read_table(table: Tensor, u: Tensor) -> Tensor:
             [rise, (7 * t4 - 4 * t3 - 3 * t5) * h, (t3 - 2 * t4 + t5) * (0.5 * h * h)], dim=1
         )
     index = left.to(torch.int64)
+    if doubled_knot > 0:
+        index = index + (index >= doubled_knot).to(torch.int64)
     rows = torch.cat([table.index_select(0, index), table.index_select(0, index + 1)], dim=1)
     return torch.bmm(torch.cat([at_left, at_right], dim=1).unsqueeze(1), rows).squeeze(1)

@@ -9,6 +9,7 @@ from equipot.nn.basis import (
     bessel,
     distance_powers,
     harmonic_frequencies,
+    knots,
     polynomial_envelope,
     radial_basis,
     xplor_envelope,
@@ -51,8 +52,8 @@ def test_the_envelope_is_one_at_zero_and_flat_zero_at_the_cutoff():
 def test_the_radial_table_holds_the_slopes_and_curvatures_of_its_network(activation, orders):
     torch.manual_seed(0)
     n_knots = 4001
-    factor = None if orders is None else distance_powers(n_knots, 4.5, orders)
-    basis = radial_basis(n_knots, harmonic_frequencies(4), "polynomial", 6, 0.8)
+    factor = None if orders is None else distance_powers(knots(n_knots), 4.5, orders)
+    basis = radial_basis(knots(n_knots), harmonic_frequencies(4), "polynomial", 6, 0.8)
     table = RadialNetwork(basis, [16, 16], 5, 3, activation, factor)().detach().numpy()
     h = 1 / (n_knots - 1)
     for order in (1, 2):
@@ -63,7 +64,7 @@ def test_the_radial_table_holds_the_slopes_and_curvatures_of_its_network(activat
 
 
 def test_the_cost_of_the_radial_network_does_not_grow_with_edges():
-    basis = radial_basis(128, harmonic_frequencies(8), "polynomial", 6, 0.8)
+    basis = radial_basis(knots(128), harmonic_frequencies(8), "polynomial", 6, 0.8)
     assert RadialNetwork(basis, [8], 3, order=2)().shape == (128, 2, 3)
 
 
@@ -123,3 +124,15 @@ def test_an_interaction_hands_every_centre_its_own_species():
     weight = layer.self_connection.weight
     weight.data = weight.data.flip(0)
     torch.testing.assert_close(layer(x, torch.tensor([1, 0]), vectors, inverse, none), straight)
+
+
+def test_the_onset_of_xplor_has_the_derivatives_of_both_sides():
+    n = 11
+    basis = radial_basis(knots(n, 9), harmonic_frequencies(3), "xplor", 6, 0.9)
+    inside = radial_basis(np.array([0.9 - 1e-9]), harmonic_frequencies(3), "xplor", 6, 0.9)
+    outside = radial_basis(np.array([0.9 + 1e-9]), harmonic_frequencies(3), "xplor", 6, 0.9)
+    assert basis.shape[1] == n + 1
+    # `radial_basis` sets what it is given last to zero, as that is the cutoff: compare curvatures there.
+    np.testing.assert_allclose(basis[2, 9], inside[2, 0], rtol=1e-5)
+    np.testing.assert_allclose(basis[2, 10], outside[2, 0], rtol=1e-5)
+    assert np.abs(inside[2] - outside[2]).max() > 1

@@ -31,7 +31,9 @@ CASES = {
 INVERSE_CUTOFF = torch.tensor([0.25], dtype=torch.float64)
 
 
-def problem(irreps_in, wanted, l_max, even, order=2, n_edges=23, n_centres=4, n_atoms=6, cutoffs=1, seed=0):
+def problem(
+    irreps_in, wanted, l_max, even, order=2, n_edges=23, n_centres=4, n_atoms=6, cutoffs=1, seed=0, doubled=0
+):
     """The compiled and the reference convolution as functions of (x, vectors, table), and random arguments."""
     torch.manual_seed(seed)
     paths = ConvolutionPaths(Irreps(irreps_in), Irreps(wanted), l_max, even)
@@ -49,10 +51,10 @@ def problem(irreps_in, wanted, l_max, even, order=2, n_edges=23, n_centres=4, n_
     reference = ReferenceConvolution(rows.tolist()).double()
 
     def compiled(x, vectors, table):
-        return torch.ops.equipot.convolve(x, vectors, table, inverse, *graph, rows, coupling)
+        return torch.ops.equipot.convolve(x, vectors, table, inverse, *graph, rows, coupling, doubled)
 
     def plain(x, vectors, table):
-        return reference(x, vectors, table, inverse, graph)
+        return reference(x, vectors, table, inverse, graph, doubled)
 
     return compiled, plain, (x, vectors, table)
 
@@ -102,6 +104,21 @@ def test_values_first_and_second_derivatives_are_those_of_the_reference(case, or
 def test_graphs_of_every_size_give_what_the_reference_gives(sizes):
     compiled, plain, arguments = problem("3x0e+2x1o", "3x0e+2x1o", 1, False, **sizes)
     assert_equal(derivatives(compiled, arguments), derivatives(plain, arguments))
+
+
+@pytest.mark.parametrize(("order", "doubled"), [(2, 4), (3, 1), (3, 4)])
+def test_a_knot_that_comes_twice_is_read_from_either_side(order, doubled):
+    compiled, plain, arguments = problem(
+        "3x0e+2x1o", "3x0e+2x1o", 1, False, order=order, n_edges=200, doubled=doubled
+    )
+    assert_equal(derivatives(compiled, arguments), derivatives(plain, arguments))
+
+
+def test_a_doubled_knot_at_an_end_is_refused():
+    for doubled in (-1, 5, 6):
+        compiled, _, arguments = problem("3x0e", "3x0e", 0, False, doubled=doubled)
+        with pytest.raises((RuntimeError, ValueError), match="expected an inner one, or 0"):
+            compiled(*arguments)
 
 
 @pytest.mark.parametrize(("order", "case"), [(2, "both parities"), (3, "natural"), (2, "last layer")])

@@ -158,3 +158,20 @@ def test_the_transposed_list_names_every_edge_once_by_neighbour():
     for j in range(4):
         mine = graph.transpose_edges[graph.transpose_rowptr[j] : graph.transpose_rowptr[j + 1]]
         assert sorted(mine.tolist()) == (edge_index[1] == j).nonzero().flatten().tolist()
+
+
+def test_a_jump_of_the_curvature_at_a_doubled_knot_costs_no_accuracy():
+    # x² to the left of 0.9, and a parabola of other curvature to its right: one polynomial on either side.
+    def jet(u, right):
+        more = 5.0 * (u - 0.9) ** 2 if right else torch.zeros_like(u)
+        slope = 10.0 * (u - 0.9) if right else torch.zeros_like(u)
+        curvature = 10.0 if right else 0.0
+        return torch.stack([u**2 + more, 2 * u + slope, torch.full_like(u, 2.0 + curvature)], dim=1)
+
+    at = torch.linspace(0.0, 1.0, 11, dtype=torch.float64)
+    table = torch.cat([jet(at[:10], False), jet(at[9:], True)]).unsqueeze(2)
+    u = torch.linspace(0.0, 0.9999, 1001, dtype=torch.float64)
+    exact = torch.where(u < 0.9, u**2, u**2 + 5 * (u - 0.9) ** 2)
+    torch.testing.assert_close(read_table(table, u, 9)[:, 0], exact, atol=1e-14, rtol=0)
+    once = torch.cat([table[:9], table[10:]])
+    assert float((read_table(once, u)[:, 0] - exact).abs().max()) > 1e-4

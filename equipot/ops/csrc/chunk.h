@@ -130,7 +130,7 @@ template <class T> struct Chunk {
       per_length[s] = cutoff[g.cutoff_per_edge ? e : 0];
     }
     for (int s = n; s < stride; ++s) x[s] = per_length[s] = 1, y[s] = z[s] = 0;
-    const T last = static_cast<T>(g.n_knots - 2), intervals = static_cast<T>(g.n_knots - 1), h = 1 / intervals;
+    const T intervals = static_cast<T>(g.n_knots - 1 - (g.doubled_knot > 0)), last = intervals - 1, h = 1 / intervals;
     T *scale = t + stride, *knot = t + 2 * stride;
     for (int s = 0; s < stride; ++s) {
       const T r = std::sqrt(x[s] * x[s] + y[s] * y[s] + z[s] * z[s]), inverse = 1 / r;
@@ -143,7 +143,9 @@ template <class T> struct Chunk {
       t[s] = position - left;
       scale[s] = u <= 1 ? intervals * per_length[s] : T(0);
     }
-    for (int s = 0; s < n; ++s) row[s] = table + static_cast<int64_t>(knot[s]) * g.order * g.n_weights;
+    const T first_behind = g.doubled_knot > 0 ? static_cast<T>(g.doubled_knot) : intervals;
+    for (int s = 0; s < n; ++s)
+      row[s] = table + static_cast<int64_t>(knot[s] + (knot[s] >= first_behind)) * g.order * g.n_weights;
     interpolate(t, h, scale, static_cast<int>(g.order));
     for (int s = 0; s < stride; ++s) monomial[s] = 1;
     for (int k = 1; k < first_monomial(problem->l_max + 1); ++k)

@@ -26,7 +26,7 @@ extern "C" {
 #endif
 
 /* Raised when the structure below or the meaning of an argument changes. */
-#define EQUIPOT_ENGINE_VERSION 1
+#define EQUIPOT_ENGINE_VERSION 2
 
 enum { EQUIPOT_FLOAT32 = 4, EQUIPOT_FLOAT64 = 8 }; /* bytes of a number */
 
@@ -59,8 +59,10 @@ typedef struct {
   int64_t dim_in, dim_out;
 
   /* The radial table (n_knots, order, n_weights): value, first and (order 3) second derivative with respect to
-     u = r · inverse_cutoff at uniform knots on [0, 1]. Beyond 1 the value at 1 is read. */
-  int64_t n_knots, order, n_weights;
+     u = r · inverse_cutoff at uniform knots on [0, 1]. Beyond 1 the value at 1 is read. Where doubled_knot is not 0,
+     that knot's row comes twice: what holds to its left, and then to its right, for functions whose curvature jumps
+     there; n_knots counts both. */
+  int64_t n_knots, doubled_knot, order, n_weights;
   const void *table;
   const void *inverse_cutoff; /* one number, or one per edge: then cutoff_per_edge is 1 */
   int64_t cutoff_per_edge;

@@ -83,6 +83,8 @@ Problem::Problem(const equipot_convolution &problem) : given(problem)
   require(given.order == 2 || given.order == 3,
           "the radial table has " + text(given.order) + " numbers per knot; expected 2 (cubic) or 3 (quintic)");
   require(given.n_knots >= 2, "the radial table has " + text(given.n_knots) + " knots; expected 2 or more");
+  require(given.doubled_knot >= 0 && (given.doubled_knot == 0 || given.doubled_knot + 2 < given.n_knots),
+          "knot " + text(given.doubled_knot) + " of " + text(given.n_knots) + " is doubled; expected an inner one, or 0");
   check_graph(given);
   std::vector<char> written(given.dim_out, 0);
   int64_t read = 0;

@@ -21,7 +21,10 @@ class Problem(ctypes.Structure):
         ("n_coupling", ctypes.c_int64),
         ("paths", ctypes.c_void_p),
         ("coupling", ctypes.c_void_p),
-        *((name, ctypes.c_int64) for name in ("dim_in", "dim_out", "n_knots", "order", "n_weights")),
+        *(
+            (name, ctypes.c_int64)
+            for name in ("dim_in", "dim_out", "n_knots", "doubled_knot", "order", "n_weights")
+        ),
         ("table", ctypes.c_void_p),
         ("inverse_cutoff", ctypes.c_void_p),
         ("cutoff_per_edge", ctypes.c_int64),
@@ -40,7 +43,13 @@ class Convolution:
     """
 
     def __init__(
-        self, x: Tensor, vectors: Tensor, table: Tensor, inverse_cutoff: Tensor, rest: Sequence[Tensor]
+        self,
+        x: Tensor,
+        vectors: Tensor,
+        table: Tensor,
+        inverse_cutoff: Tensor,
+        rest: Sequence[Tensor],
+        doubled_knot: int = 0,
     ) -> None:
         dtype = x.dtype
         if dtype not in (torch.float32, torch.float64):
@@ -85,7 +94,9 @@ class Convolution:
             coupling.data_ptr(),
             x.shape[1],
             self.dim_out,
-            *table.shape,
+            table.shape[0],
+            doubled_knot,
+            *table.shape[1:],
             reals[2].data_ptr(),
             reals[3].data_ptr(),
             int(inverse_cutoff.numel() != 1),

@@ -17,7 +17,7 @@ import torch
 
 from equipot.errors import EquipotError
 
-_VERSION = 1  # EQUIPOT_ENGINE_VERSION in engine.h
+_VERSION = 2  # EQUIPOT_ENGINE_VERSION in engine.h
 
 
 @lru_cache(maxsize=1)
