@@ -137,7 +137,7 @@ class _Reader:
                 {out for _, a in x for _, b in edge for out in a * b if not (last and out.p == -1)}
             )
             if manual:
-                wanted = Irreps(manual[t + 1])
+                wanted = _in_order(Irreps(manual[t + 1]))
             else:
                 l_most = 0 if last else l_node
                 wanted = Irreps([(c["channel"], ir) for ir in reached if ir.l <= l_most])
@@ -161,7 +161,7 @@ class _Reader:
         readout = (
             [int(width) for width in c["readout_fcn_hidden_neurons"]] if c.get("readout_as_fcn") else None
         )
-        frequencies = self.weights("edge_embedding.basis_function.coeffs") * cutoff
+        frequencies = self._frequencies() * cutoff
         denominator = float(self.state["0_convolution.denominator"])
         return PotentialSpec(
             type_names=self.type_names,
@@ -196,6 +196,15 @@ class _Reader:
             readout_activation=self._readout_activation(),
             **PROVISIONAL,  # type: ignore[arg-type]
         )
+
+    def _frequencies(self) -> Tensor:
+        """Of the Bessel functions, 1/Å; untrained ones are not in the state, and SevenNet rounds them to float32."""
+        trained = self.state.get("edge_embedding.basis_function.coeffs")
+        if trained is not None:
+            return trained.to(torch.float64)
+        count = int(self.config["radial_basis"].get("bessel_basis_num", 8))
+        cutoff = float(self.config["cutoff"])
+        return torch.tensor([n * math.pi / cutoff for n in range(1, count + 1)], dtype=torch.float32).double()
 
     def _readout_activation(self) -> Any:
         name = self.config.get("readout_fcn_activation") if self.config.get("readout_as_fcn") else "silu"
@@ -353,6 +362,20 @@ def _present_name(name: str) -> str:
     module, dot, rest = name.partition(".")
     module = OLD_NAMES.get(module, module).replace(" ", "_")
     return module + dot + rest.replace("denumerator", "denominator")
+
+
+def _in_order(irreps: Irreps) -> Irreps:
+    """The same; raises ModelFileError where a gate, whose scalars come first, gives another order than the one declared.
+
+    SevenNet's next layer then takes vectors for scalars: what it computes changes when a structure is turned.
+    """
+    is_scalar = [ir.l == 0 for _, ir in irreps]
+    if is_scalar != sorted(is_scalar, reverse=True):
+        raise ModelFileError(
+            f"this SevenNet checkpoint has irreps_manual {irreps}; expected scalars first, because SevenNet mixes "
+            "them up with the rest otherwise"
+        )
+    return irreps
 
 
 def _gate_irreps(irreps: Irreps) -> Irreps:
