@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -15,6 +15,10 @@ from equipot.errors import ConfigError
 
 def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
+
+
+def _as_model(value: Any) -> Any:
+    return {"model": value} if isinstance(value, str) else value
 
 
 def _seconds(value: Any) -> Any:
@@ -121,6 +125,19 @@ class ModelConfig(Section):
     """Precision of the network; geometry, reference energies and sums are always float64."""
 
 
+class InitConfig(Section):
+    """Weights to start from: those of a model file, trained or converted (fine-tuning)."""
+
+    model: str
+    """Model file; the network is its network, so of `model` only `dtype` may be given besides."""
+    e0: Literal["refit", "keep"] = "refit"
+    """refit: shift the file's reference energies, by element, to fit the training set's energies; keep: as they are."""
+    elements: Literal["data", "all"] = "data"
+    """data: the new model knows the elements of the training set; all: those of the file too, as they become."""
+    freeze: list[str] = []
+    """Parts that are not trained: embedding, radial, linear, self_connection, readout, layers.0, layers.1, …"""
+
+
 class LossConfig(Section):
     """The loss: weights times errors of energy per atom (eV), forces (eV/Å) and stress (eV/Å³)."""
 
@@ -190,6 +207,8 @@ class Config(Section):
     """Labelled structures."""
     model: ModelConfig = ModelConfig()
     """Network."""
+    init: Annotated[InitConfig, BeforeValidator(_as_model)] | None = None
+    """Model file to start from instead of random weights, or a mapping with `model` and the keys below."""
     training: TrainingConfig = TrainingConfig()
     """Fit."""
     output: str
@@ -253,14 +272,22 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     raw = parse_yaml(text, str(path))
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: expected a mapping with the keys data, model, training, output")
-    from_file = _data_files(raw)
+    from_file, start = _data_files(raw), _init_file(raw)
     for override in overrides:
         _apply(raw, override)
     config = validate(raw, str(path))
     for name, files in from_file.items():
         if _data_files(raw).get(name) == files:  # an override's paths stay relative to the current folder
             setattr(config.data, name, [str(path.parent / f) for f in getattr(config.data, name)])
+    if config.init is not None and start is not None and _init_file(raw) == start:
+        config.init.model = str(path.parent / start)
     return config
+
+
+def _init_file(raw: dict) -> str | None:
+    given = raw.get("init")
+    found = given.get("model") if isinstance(given, dict) else given
+    return found if isinstance(found, str) else None
 
 
 def _data_files(raw: dict) -> dict[str, Any]:
@@ -318,10 +345,19 @@ def _section(location: Sequence[str]) -> type[BaseModel]:
     section: type[BaseModel] = Config
     for name in location:
         annotation = section.model_fields[name].annotation if name in section.model_fields else None
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        inner = _model(annotation)
+        if inner is None:
             break
-        section = annotation
+        section = inner
     return section
+
+
+def _model(annotation: Any) -> type[BaseModel] | None:
+    """The section that a field holds, be it optional."""
+    for part in (annotation, *get_args(annotation), *(a for p in get_args(annotation) for a in get_args(p))):
+        if isinstance(part, type) and issubclass(part, BaseModel):
+            return part
+    return None
 
 
 def _manual(location: Sequence[str]) -> str:
@@ -336,7 +372,7 @@ def manual() -> str:
     def walk(section: type[BaseModel], prefix: str) -> None:
         for name, field in section.model_fields.items():
             inner = _section([*prefix.split(".")[:-1], name]) if prefix else _section([name])
-            if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            if _model(field.annotation) is not None:
                 walk(inner, f"{prefix}{name}.")
                 continue
             value = (

@@ -11,6 +11,7 @@ from equipot.convert import nequip, sevennet
 from equipot.convert.pickles import read_checkpoint
 from equipot.convert.resolution import Resolution, choose_resolution
 from equipot.convert.sources import locate
+from equipot.elements import with_elements
 from equipot.errors import ModelFileError
 from equipot.export import write_model
 from equipot.potential import Potential
@@ -54,8 +55,6 @@ def convert(
     path = locate(str(source))
     potential, origin = read_foreign(path, modality)
     if elements is not None:
-        from equipot.elements import with_elements
-
         potential = with_elements(potential, elements)
     potential, resolution = choose_resolution(potential, tolerance)
     origin = {

@@ -10,7 +10,7 @@ A checkpoint holds a config and a state; the network they mean is written down h
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,6 +54,10 @@ def read_sevennet(
         return _Reader(checkpoint, modality).read()
     except KeyError as error:
         raise ModelFileError(f"the checkpoint has no {error}; expected one that SevenNet wrote") from None
+    except (ArithmeticError, AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
+        raise ModelFileError(
+            f"the checkpoint is not as SevenNet writes it ({type(error).__name__}: {str(error)[:100]})"
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,7 @@ class _Reader:
         l_node = c["lmax_node"] if c.get("lmax_node", -1) > 0 else c["lmax"]
         edge = Irreps.spherical_harmonics(l_edge, -1 if c["is_parity"] else 1)
         manual = c.get("irreps_manual") or None
-        x = Irreps(manual[0]) if manual else Irreps([(c["channel"], (0, 1))])
+        x = _checked(Irreps(manual[0]), [SCALAR]) if manual else Irreps([(c["channel"], (0, 1))])
         features, products = [x], []
         for t in range(n):
             last = t == n - 1
@@ -137,7 +141,7 @@ class _Reader:
                 {out for _, a in x for _, b in edge for out in a * b if not (last and out.p == -1)}
             )
             if manual:
-                wanted = _in_order(Irreps(manual[t + 1]))
+                wanted = _checked(Irreps(manual[t + 1]), reached)
             else:
                 l_most = 0 if last else l_node
                 wanted = Irreps([(c["channel"], ir) for ir in reached if ir.l <= l_most])
@@ -364,17 +368,23 @@ def _present_name(name: str) -> str:
     return module + dot + rest.replace("denumerator", "denominator")
 
 
-def _in_order(irreps: Irreps) -> Irreps:
-    """The same; raises ModelFileError where a gate, whose scalars come first, gives another order than the one declared.
+def _checked(irreps: Irreps, reached: Collection[Irrep]) -> Irreps:
+    """The same; raises ModelFileError where equipot has no such features.
 
-    SevenNet's next layer then takes vectors for scalars: what it computes changes when a structure is turned.
+    SevenNet's gate gives scalars first. Where they are not declared so, its next layer takes vectors for scalars, and
+    what it computes changes when a structure is turned.
     """
-    is_scalar = [ir.l == 0 for _, ir in irreps]
+    kinds = [ir for _, ir in irreps]
+    is_scalar = [ir.l == 0 for ir in kinds]
+    wanted = None
     if is_scalar != sorted(is_scalar, reverse=True):
-        raise ModelFileError(
-            f"this SevenNet checkpoint has irreps_manual {irreps}; expected scalars first, because SevenNet mixes "
-            "them up with the rest otherwise"
-        )
+        wanted = "scalars first, because SevenNet mixes them up with the rest otherwise"
+    elif len(set(kinds)) < len(kinds) or SCALAR not in kinds:
+        wanted = "every irrep once, and 0e among them"
+    elif not set(kinds) <= set(reached):
+        wanted = f"only what the layer before can give ({', '.join(map(str, sorted(reached)))})"
+    if wanted:
+        raise ModelFileError(f"this SevenNet checkpoint has {irreps} in its irreps_manual; expected {wanted}")
     return irreps
 
 

@@ -12,7 +12,7 @@ import torch
 from equipot.errors import ModelFileError
 from equipot.potential import Potential
 from equipot.spec import PotentialSpec
-from equipot.training.module import potential_module
+from equipot.training.module import PotentialModule, potential_module
 
 
 class Checkpoints(pl.Callback):
@@ -23,6 +23,14 @@ class Checkpoints(pl.Callback):
         self.best = float("inf")
         self.best_epoch = -1
         self.epochs_since_best = 0
+
+    def begin_with(self, module: PotentialModule, score: float) -> None:
+        """Let the weights before the first step be the best, until an epoch has a lower score."""
+        state = {f"potential.{name}": value for name, value in module.trained.state_dict().items()}
+        own: dict[str, Any] = {}
+        module.on_save_checkpoint(own)
+        torch.save({"state_dict": state, "epoch": -1, "global_step": 0, **own}, self.folder / "best.ckpt")
+        self.best = score
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         score = potential_module(pl_module).results["score"]

@@ -46,6 +46,8 @@ def _training_summary(state: dict[str, Any], checkpoint: Path) -> dict[str, Any]
         "seconds": round(state["equipot"]["elapsed"], 1),
         "frames": state["equipot"]["description"]["labels"],
     }
+    if "init" in state["equipot"]["description"]:
+        summary["fine_tuned_from"] = state["equipot"]["description"]["init"]
     metrics = checkpoint.parent.parent / "metrics.csv"
     if metrics.exists():
         rows = [r for r in read_metrics(metrics) if int(r["epoch"]) == state["epoch"]]
@@ -71,7 +73,10 @@ def finish(output: Path, data: DataSets, config: Config, console: Console) -> No
     path = export_checkpoint(best, output / "model.pt")
     state = read_checkpoint(best)
     seconds = state["equipot"]["elapsed"]
-    console.print(f"best epoch: {state['epoch']}, after {clock(seconds)}; exported to {path}")
+    best_epoch = (
+        f"best epoch: {state['epoch']}" if state["epoch"] >= 0 else "no epoch is better than the start"
+    )
+    console.print(f"{best_epoch}, after {clock(seconds)}; exported to {path}")
     plot_learning(output / "metrics.csv", output / "learning.png")
     frames, name = (data.test_frames, "test") if data.test_frames else (data.validation_frames, "validation")
     if not frames:

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import lightning.pytorch as pl
@@ -10,7 +11,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from equipot.config import TrainingConfig
-from equipot.data.graph import Batch
+from equipot.data.graph import Batch, Graph, collate
 from equipot.derivatives import Prediction, predict
 from equipot.errors import NumericsError
 from equipot.potential import Potential
@@ -49,6 +50,18 @@ class PotentialModule(pl.LightningModule):
     def trained(self) -> Potential:
         """The network to evaluate and export: the average of the weights where there is one."""
         return self.potential if self.average is None else self.average.module  # type: ignore[return-value]
+
+    def _trainable(self) -> list[torch.nn.Parameter]:
+        return [p for p in self.potential.parameters() if p.requires_grad]
+
+    def evaluate(self, graphs: Sequence[Graph]) -> tuple[float, dict[str, float]]:
+        """Score and errors of the network to export, as validation gives them; no errors without graphs."""
+        found = LabelErrors()
+        for graph in graphs:
+            batch = collate([graph])
+            found.update(residuals(self._predict(self.trained, batch, create_graph=False), batch))
+        errors = found.compute() if graphs else {}
+        return self._score(errors), errors
 
     def _predict(self, potential: torch.nn.Module, batch: Batch, create_graph: bool) -> Prediction:
         return predict(
@@ -91,13 +104,13 @@ class PotentialModule(pl.LightningModule):
         self.train_errors.update(r)
         self._losses.append(loss.detach())
         # A batch without any label that counts leaves nothing to differentiate; keep Lightning's loop going.
-        return loss if loss.requires_grad else loss + 0.0 * sum(p.sum() for p in self.potential.parameters())
+        return loss if loss.requires_grad else loss + 0.0 * sum(p.sum() for p in self._trainable())
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         if self.trainer.world_size > 1:  # DDP listens to gradients that reach the parameters in the usual way
             loss.backward()
         else:  # Naming the parameters spares the gradient with respect to the edge vectors.
-            loss.backward(inputs=list(self.potential.parameters()))
+            loss.backward(inputs=self._trainable())
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         if self.average is not None:
@@ -155,7 +168,7 @@ class PotentialModule(pl.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         c = self.config
-        return torch.optim.AdamW(self.potential.parameters(), lr=c.learning_rate, weight_decay=c.weight_decay)
+        return torch.optim.AdamW(self._trainable(), lr=c.learning_rate, weight_decay=c.weight_decay)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["equipot"] = {

@@ -25,6 +25,7 @@ from equipot.training.finish import finish
 from equipot.training.log import MetricsFile
 from equipot.training.module import EpochResults, PotentialModule, potential_module
 from equipot.training.progress import TrainingProgress
+from equipot.training.start import fitted, origin, starting_model
 
 DEFAULT_EPOCHS = 1000
 # Keys whose change does not change what a resumed training computes, or that a person changes on purpose.
@@ -54,13 +55,20 @@ def train(
     if config.training.threads:
         torch.set_num_threads(config.training.threads)
 
+    config, given = starting_model(config)
     data = _load(config, output, console)
-    spec = _spec(config, data)
-    potential = Potential(spec, seed=config.training.seed)
+    if given is None:
+        potential = Potential(_spec(config, data), seed=config.training.seed)
+    else:
+        potential = fitted(given, config, data, console)
+    name = config.model.preset if config.init is None else config.init.model
+    spec = potential.spec
     n_weights = sum(p.numel() for p in potential.parameters())
+    frozen = sum(p.numel() for p in potential.parameters() if not p.requires_grad)
     console.print(
-        f"network: {config.model.preset}, {spec.n_layers} layers, {spec.hidden_irreps}, "
-        f"{n_weights} weights, {spec.dtype}"
+        f"network: {name}, {spec.n_layers} layers, {spec.hidden_irreps}, "
+        f"{n_weights} weights{f', {frozen} of them fixed' if frozen else ''}, {spec.dtype}",
+        markup=False,
     )
     module = PotentialModule(potential, config.training, _description(config, spec, data))
     trainer = _trainer(config, output, console)
@@ -77,10 +85,26 @@ def train(
     if checkpoint is not None:
         _must_match(checkpoint, module.description, output)
         console.print(f"resuming after epoch {checkpoint['epoch']}")
+    elif given is not None:
+        _count_the_start(trainer, module, data, console)
     _fit(trainer, module, datamodule, output if checkpoint is not None else None)
     if trainer.is_global_zero:
         finish(output, data, config, console)
     return output / "model.pt"
+
+
+def _count_the_start(trainer: pl.Trainer, module: PotentialModule, data: DataSets, console: Console) -> None:
+    """Make the model that a fine-tuning starts from the best so far, so that the result is never worse."""
+    score, errors = module.evaluate([data.validation[k] for k in range(len(data.validation))])
+    if not errors:
+        return  # without validation frames there is nothing to compare by
+    t = module.config
+    console.print(
+        f"fine-tuning at a learning rate of {t.learning_rate:g}, {t.batch_size} frames a batch; validation before: "
+        + ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in errors.items())
+    )
+    checkpoints = next(c for c in trainer.callbacks if isinstance(c, Checkpoints))  # type: ignore[attr-defined]
+    checkpoints.begin_with(module, score)
 
 
 def _first_rank() -> bool:
@@ -145,7 +169,9 @@ def _spec(config: Config, data: DataSets) -> PotentialSpec:
 
 
 def _description(config: Config, spec: PotentialSpec, data: DataSets) -> dict[str, Any]:
+    started = {} if config.init is None else {"init": origin(config.init.model)}
     return {
+        **started,
         "spec": spec.to_dict(),
         "statistics": data.statistics.to_dict(),
         "config": config.model_dump(mode="json"),

@@ -1,0 +1,146 @@
+"""Where a training begins: random weights, or those of a model file (fine-tuning)."""
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from equipot.config import Config, TrainingConfig
+from equipot.convert.convert import in_precision
+from equipot.data.graph import collate
+from equipot.data.loading import DataSets
+from equipot.data.reference_energies import reference_energies
+from equipot.derivatives import predict
+from equipot.elements import with_elements
+from equipot.errors import ConfigError
+from equipot.export.read import load_potential, read_metadata
+from equipot.potential import Potential
+
+# Of a fine-tuning, where the config says nothing; see configs/finetune.yaml for what they were chosen on.
+FINE_TUNING: dict[str, Any] = {
+    "learning_rate": 0.0005,
+    "warmup_steps": 50,
+    "ema_decay": 0.99,
+    "batch_size": 2,
+}
+# Of the model section, what may differ from the file.
+FREE = {"dtype"}
+PARTS = {
+    "embedding": r"embedding\.",
+    "radial": r"layers\.\d+\.radial\.",
+    "linear": r"layers\.\d+\.(linear_in|linear_out|bias_in|bias_out)\.",
+    "self_connection": r"layers\.\d+\.self_connection\.",
+    "readout": r"read\.",
+}
+
+
+def fine_tuning(config: TrainingConfig) -> TrainingConfig:
+    """The training section with what suits weights that are good already, where it says nothing itself."""
+    missing = {k: v for k, v in FINE_TUNING.items() if k not in config.model_fields_set}
+    return config.model_copy(update=missing)
+
+
+def starting_model(config: Config) -> tuple[Config, Potential | None]:
+    """The potential to start from, and the config with that potential's cutoffs.
+
+    Raises:
+        ConfigError: the config describes another network than the file holds.
+        ModelFileError: the file cannot be used.
+    """
+    if config.init is None:
+        return config, None
+    given = sorted(config.model.model_fields_set - FREE)
+    if given:
+        raise ConfigError(
+            f"model.{given[0]} is given beside init; the network is that of {config.init.model}, so leave it out"
+        )
+    potential = load_potential(config.init.model)
+    if "dtype" in config.model.model_fields_set and config.model.dtype != potential.spec.dtype:
+        potential = in_precision(potential, config.model.dtype)
+    model = config.model.model_copy(update={"cutoff": potential.cutoff, "pair_cutoffs": _pairs(potential)})
+    data = config.data
+    if config.init.elements == "all" and data.species is None:
+        data = data.model_copy(update={"species": potential.type_names})
+    training = fine_tuning(config.training)
+    return config.model_copy(update={"model": model, "data": data, "training": training}), potential
+
+
+def _pairs(potential: Potential) -> dict[str, float]:
+    names, table = potential.type_names, potential.pair_cutoffs.tolist()
+    return {
+        f"{names[i]}-{names[j]}": table[i][j]
+        for i in range(len(names))
+        for j in range(i, len(names))
+        if table[i][j] < potential.cutoff
+    }
+
+
+def fitted(potential: Potential, config: Config, data: DataSets, console: Console) -> Potential:
+    """The potential for the elements of the data, with reference energies that fit the training set.
+
+    Other calculations have other zeros of energy, so that is what differs most. Shifts are least squares of label
+    minus prediction over the compositions. `statistics` of the data then say the reference energies that are used.
+    Raises ConfigError for elements that the potential does not know, or parts to freeze that it does not have.
+    """
+    assert config.init is not None
+    names = list(data.species.names)
+    potential = with_elements(potential, names)
+    sources = ["as in the model file"] * len(names)
+    if config.init.e0 == "refit":
+        shifts, how = _shifts(potential, data)
+        potential.e0 += torch.from_numpy(shifts)
+        potential.spec.e0[:] = potential.e0.tolist()
+        moved = ", ".join(f"{n} {s:+.4f}" for n, s in zip(names, shifts) if s != 0)
+        console.print(f"reference energies shifted (eV): {moved or 'none'}")
+        sources = [f"as in the model file {s:+.4f} eV ({h})" for s, h in zip(shifts, how)]
+    data.statistics.e0 = dict(zip(names, potential.e0.tolist()))
+    data.statistics.e0_source = dict(zip(names, sources))
+    freeze(potential, config.init.freeze)
+    return potential
+
+
+def _shifts(potential: Potential, data: DataSets) -> tuple[np.ndarray, list[str]]:
+    """eV per element, and how each was obtained."""
+    compositions, residuals = [], []
+    n = len(data.species)
+    for graph in data.train:
+        if not graph.has_energy or graph.n_atoms == 0:
+            continue
+        batch = collate([graph])
+        found = predict(potential, batch.species, batch.edge_index, batch.edge_vectors)
+        compositions.append(np.bincount(graph.species.numpy(), minlength=n))
+        residuals.append(float(graph.energy) - float(found.energy[0]))
+    if not residuals:
+        return np.zeros(n), ["no energies to fit"] * n
+    composition = np.array(compositions, dtype=float)
+    isolated = np.zeros(len(residuals), dtype=bool)
+    shifts, how = reference_energies(composition, np.array(residuals), isolated, data.species, "fit")
+    present = composition.any(axis=0)
+    return np.where(present, shifts, 0.0), [
+        h if p else "not in the set" for h, p in zip(how, present.tolist())
+    ]  # type: ignore[arg-type]
+
+
+def freeze(potential: Potential, parts: list[str]) -> None:
+    """Switch training off for parts of a potential; raises ConfigError for names it has no part of."""
+    layers = [f"layers.{k}" for k in range(potential.n_layers)]
+    for part in parts:
+        if part not in PARTS and part not in layers:
+            raise ConfigError(f"init.freeze names '{part}'; expected some of {', '.join([*PARTS, *layers])}")
+        pattern = PARTS.get(part, re.escape(part) + r"\.")
+        for name, parameter in potential.named_parameters():
+            if re.match(pattern, name):
+                parameter.requires_grad_(False)
+    if not any(p.requires_grad for p in potential.parameters()):
+        raise ConfigError("init.freeze leaves nothing to train; name fewer parts")
+
+
+def origin(path: str) -> dict[str, Any]:
+    """What a fine-tuned model keeps to say of where it began."""
+    metadata = read_metadata(path)
+    kept = {"model": str(path), "sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest()}
+    return kept | {"created": metadata.created, "training": metadata.training}
