@@ -52,6 +52,9 @@ def read_sevennet(
     """
     try:
         return _Reader(checkpoint, modality).read()
+    except ModelFileError as error:
+        # Words of the config may be anything, of many lines too.
+        raise ModelFileError(" ".join(str(error).split())[:400]) from None
     except KeyError as error:
         raise ModelFileError(f"the checkpoint has no {error}; expected one that SevenNet wrote") from None
     except (ArithmeticError, AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
@@ -73,7 +76,8 @@ class _Product:
 class _Reader:
     def __init__(self, checkpoint: Mapping[str, Any], modality: str | None) -> None:
         self.config: dict[str, Any] = checkpoint["config"]
-        version = str(self.config.get("version", ""))
+        given = self.config.get("version")
+        version = given if isinstance(given, str) else type(given).__name__
         self.version = tuple(int(part) for part in version.split(".")[:3] if part.isdigit())
         if len(self.version) < 3:
             raise ModelFileError(

@@ -119,10 +119,8 @@ def _shifts(potential: Potential, data: DataSets) -> tuple[np.ndarray, list[str]
     composition = np.array(compositions, dtype=float)
     isolated = np.zeros(len(residuals), dtype=bool)
     shifts, how = reference_energies(composition, np.array(residuals), isolated, data.species, "fit")
-    present = composition.any(axis=0)
-    return np.where(present, shifts, 0.0), [
-        h if p else "not in the set" for h, p in zip(how, present.tolist())
-    ]  # type: ignore[arg-type]
+    present: np.ndarray = composition.sum(axis=0) > 0
+    return np.where(present, shifts, 0.0), [h if p else "not in the set" for h, p in zip(how, present)]
 
 
 def freeze(potential: Potential, parts: list[str]) -> None:
