@@ -18,7 +18,7 @@ def universal(
     """A published universal potential as an ASE calculator: 89 elements, PBE as in the Materials Project.
 
     Found where `pip install sevenn` put it (the package is not imported, and may be in no environment but this one),
-    or read from a checkpoint's path; converted on first use, which takes half a minute, and kept in the user's cache.
+    or read from a checkpoint's path; converted on first use, which takes a minute, and kept in the user's cache.
 
         atoms.calc = universal()
 
