@@ -38,6 +38,8 @@ Files = Annotated[list[str], BeforeValidator(_as_list)]
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
+# Peak learning rates where none is given; found on 3BPA and mlearn silicon (docs/training.md).
+RATES = {"muon": 0.02, "adamw": 0.005}
 
 
 class Section(BaseModel):
@@ -166,10 +168,12 @@ class TrainingConfig(Section):
     """Frames in a batch, at most."""
     max_edges: Annotated[int, Field(ge=1)] | None = None
     """Edges in a batch, at most: large frames then come in smaller batches (a single larger frame goes alone)."""
-    learning_rate: Positive = 0.005
-    """Peak learning rate of AdamW."""
+    optimizer: Literal["muon", "adamw"] = "muon"
+    """muon: orthogonalised steps for the matrices, AdamW for embedding and readout; adamw: AdamW for all."""
+    learning_rate: Positive | None = None
+    """Peak learning rate; by default 0.02 with muon, 0.005 with adamw."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    """AdamW's decay of the weights."""
+    """Decoupled decay of the weights; with muon of the matrices alone."""
     schedule: Literal["cosine", "plateau", "constant"] = "cosine"
     """Fall of the learning rate after the warm-up."""
     warmup_steps: Annotated[int, Field(ge=0)] = 100
@@ -198,6 +202,11 @@ class TrainingConfig(Section):
     """Nodes of a DDP training."""
     threads: Annotated[int, Field(ge=1)] | None = None
     """CPU threads per process; by default torch decides."""
+
+    @property
+    def peak_rate(self) -> float:
+        """The learning rate that is given, or else the optimizer's own."""
+        return RATES[self.optimizer] if self.learning_rate is None else self.learning_rate
 
 
 class Config(Section):

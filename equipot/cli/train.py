@@ -37,6 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--overwrite", action="store_true", help="replace an earlier training in the output folder"
     )
     parser.add_argument(
+        "--profile", action="store_true", help="print at the end where the time of an epoch went"
+    )
+    parser.add_argument(
         "--keys", action="store_true", help="print all config keys with defaults and manual, and stop"
     )
 
@@ -53,5 +56,5 @@ def run(args: argparse.Namespace) -> int:
     config = load_config(args.config, args.overrides)
     from equipot.training.run import train
 
-    train(config, resume=args.resume, overwrite=args.overwrite)
+    train(config, resume=args.resume, overwrite=args.overwrite, profile=args.profile)
     return 0

@@ -17,6 +17,7 @@ from equipot.errors import NumericsError
 from equipot.potential import Potential
 from equipot.training.loss import Loss, residuals
 from equipot.training.metrics import LabelErrors
+from equipot.training.optimizer import MuonAdamW
 from equipot.training.schedule import Plateau, learning_rate
 
 
@@ -107,10 +108,8 @@ class PotentialModule(pl.LightningModule):
         return loss if loss.requires_grad else loss + 0.0 * sum(p.sum() for p in self._trainable())
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        if self.trainer.world_size > 1:  # DDP listens to gradients that reach the parameters in the usual way
-            loss.backward()
-        else:  # Naming the parameters spares the gradient with respect to the edge vectors.
-            loss.backward(inputs=self._trainable())
+        # Naming the parameters spares the gradient with respect to the edge vectors, which costs many times the rest.
+        loss.backward(inputs=self._trainable())
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         if self.average is not None:
@@ -168,7 +167,9 @@ class PotentialModule(pl.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         c = self.config
-        return torch.optim.AdamW(self._trainable(), lr=c.learning_rate, weight_decay=c.weight_decay)
+        if c.optimizer == "muon":
+            return MuonAdamW(self.potential, lr=c.peak_rate, weight_decay=c.weight_decay)
+        return torch.optim.AdamW(self._trainable(), lr=c.peak_rate, weight_decay=c.weight_decay)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["equipot"] = {

@@ -10,6 +10,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.fabric.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.profilers import SimpleProfiler
 from lightning.pytorch.strategies import DDPStrategy
 from rich.console import Console
 
@@ -24,6 +25,7 @@ from equipot.training.checkpoints import Checkpoints, read_checkpoint
 from equipot.training.finish import finish
 from equipot.training.log import MetricsFile
 from equipot.training.module import EpochResults, PotentialModule, potential_module
+from equipot.training.profile import profile_table
 from equipot.training.progress import TrainingProgress
 from equipot.training.start import fitted, origin, starting_model
 
@@ -33,7 +35,11 @@ MAY_CHANGE = {"max_time", "max_epochs", "threads", "early_stop_patience", "min_l
 
 
 def train(
-    config: Config, resume: bool = False, overwrite: bool = False, console: Console | None = None
+    config: Config,
+    resume: bool = False,
+    overwrite: bool = False,
+    console: Console | None = None,
+    profile: bool = False,
 ) -> Path:
     """Fit, evaluate and export a potential; returns the path of the model file.
 
@@ -42,6 +48,7 @@ def train(
         resume: continue from checkpoints/last.ckpt in the output folder.
         overwrite: replace what an earlier training left in the output folder.
         console: where to print (on the first rank).
+        profile: print where the time of an epoch went.
 
     Raises:
         EquipotError: bad data, a folder in use, a checkpoint that does not fit, a loss that is not finite.
@@ -71,7 +78,8 @@ def train(
         markup=False,
     )
     module = PotentialModule(potential, config.training, _description(config, spec, data))
-    trainer = _trainer(config, output, console)
+    profiler = SimpleProfiler() if profile else None
+    trainer = _trainer(config, output, console, profiler)
     datamodule = GraphDataModule(
         data.train,
         data.validation,
@@ -88,6 +96,8 @@ def train(
     elif given is not None:
         _count_the_start(trainer, module, data, console)
     _fit(trainer, module, datamodule, output if checkpoint is not None else None)
+    if profiler is not None:
+        console.print(profile_table(profiler))
     if trainer.is_global_zero:
         finish(output, data, config, console)
     return output / "model.pt"
@@ -100,7 +110,7 @@ def _count_the_start(trainer: pl.Trainer, module: PotentialModule, data: DataSet
         return  # without validation frames there is nothing to compare by
     t = module.config
     console.print(
-        f"fine-tuning at a learning rate of {t.learning_rate:g}, {t.batch_size} frames a batch; validation before: "
+        f"fine-tuning at a learning rate of {t.peak_rate:g}, {t.batch_size} frames a batch; validation before: "
         + ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in errors.items())
     )
     checkpoints = next(c for c in trainer.callbacks if isinstance(c, Checkpoints))  # type: ignore[attr-defined]
@@ -211,7 +221,7 @@ class _BelowRate(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         module = potential_module(pl_module)
-        if module.config.learning_rate * module.plateau.scale < self.limit:
+        if module.config.peak_rate * module.plateau.scale < self.limit:
             trainer.should_stop = True
 
 
@@ -226,7 +236,7 @@ class _Patience(pl.Callback):
             trainer.should_stop = True
 
 
-def _trainer(config: Config, output: Path, console: Console) -> pl.Trainer:
+def _trainer(config: Config, output: Path, console: Console, profiler: SimpleProfiler | None) -> pl.Trainer:
     t = config.training
     checkpoints = Checkpoints(output / "checkpoints")
     callbacks: list[pl.Callback] = [
@@ -251,6 +261,7 @@ def _trainer(config: Config, output: Path, console: Console) -> pl.Trainer:
             gradient_clip_val=t.gradient_clip or None,
             callbacks=callbacks,
             logger=_tensorboard(output),
+            profiler=profiler,
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,

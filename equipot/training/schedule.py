@@ -34,7 +34,7 @@ class Plateau:
 
 def learning_rate(config: TrainingConfig, step: int, progress: float, plateau: Plateau) -> float:
     """Rate of a step (counted from 0) when `progress` (0 to 1) of the training is done."""
-    rate = config.learning_rate
+    rate = config.peak_rate
     if step < config.warmup_steps:
         rate *= (step + 1) / config.warmup_steps
     if config.schedule == "cosine":

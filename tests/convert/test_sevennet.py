@@ -285,8 +285,8 @@ def _cut(checkpoint: dict[str, Any]) -> None:
 
 def _other_coefficients(checkpoint: dict[str, Any]) -> None:
     """Old checkpoints hold them."""
-    name = "1_convolution.convolution._compiled_main_left_right._w3j_2_2_2"
-    checkpoint["model_state_dict"][name] = torch.ones(5, 5, 5)
+    name = "1_convolution.convolution._compiled_main_left_right._w3j_2_2_0"
+    checkpoint["model_state_dict"][name] = torch.ones(5, 5, 1)
 
 
 # What is spoiled, and what the sentence must say.
@@ -310,7 +310,7 @@ REFUSED: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
         "0_self_interaction_1.linear.weight",
     ),
     "a weight of another size": (_cut, "a linear map from"),
-    "other Clebsch-Gordan coefficients": (_other_coefficients, "Clebsch-Gordan coefficients for l = 2, 2, 2"),
+    "other Clebsch-Gordan coefficients": (_other_coefficients, "Clebsch-Gordan coefficients for l = 2, 2, 0"),
     "vectors before scalars": (_config(irreps_manual=["6x0e", "6x1e+6x0e", "6x0e"]), "scalars first"),
     "an irrep twice": (_config(irreps_manual=["6x0e", "3x0e+3x0e+6x1e", "6x0e"]), "every irrep once"),
     "no even scalars": (_config(irreps_manual=["6x0e", "6x1e", "6x0e"]), "0e among them"),

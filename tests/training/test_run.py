@@ -145,7 +145,7 @@ def test_a_time_limit_ends_a_training_and_brings_the_learning_rate_down(config_f
     train(config)
     last = rows(tmp_path / "run")[-1]
     assert 3 <= float(last["seconds"]) < 8
-    assert float(last["learning_rate"]) < 0.1 * config.training.learning_rate
+    assert float(last["learning_rate"]) < 0.1 * config.training.peak_rate
 
 
 def test_streaming_from_disk_trains_the_same_network(config_file, tmp_path):
