@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path
+from typing import IO
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -13,7 +14,7 @@ PANELS = (
 )
 
 
-def plot_learning(metrics: str | Path, image: str | Path) -> None:
+def plot_learning(metrics: str | Path, image: str | Path | IO[bytes]) -> None:
     """Loss, learning rate and errors against time; labels that were never there get no panel.
 
     metrics: a metrics.csv of `equipot train`; image: PNG to write.
@@ -45,4 +46,4 @@ def plot_learning(metrics: str | Path, image: str | Path) -> None:
         axis.set_title(title, fontsize=10)
         axis.legend(fontsize=8)
         axis.grid(alpha=0.3, which="both")
-    figure.savefig(image, dpi=130)
+    figure.savefig(image, dpi=130, format="png")

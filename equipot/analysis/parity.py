@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -22,9 +22,12 @@ MOST_POINTS = 100_000  # of one label; more are thinned evenly, and the panel sa
 
 
 def plot_parity(
-    path: str | Path, frames: Sequence[Frame], predictions: Sequence[FramePrediction], errors: ErrorReport
+    path: str | Path | IO[bytes],
+    frames: Sequence[Frame],
+    predictions: Sequence[FramePrediction],
+    errors: ErrorReport,
 ) -> None:
-    """Write a picture with one panel for each of energy per atom, forces and stress.
+    """Write a PNG with one panel for each of energy per atom, forces and stress.
 
     Points have the colour of their config_type where there are at most ten of these.
     """
@@ -48,7 +51,7 @@ def plot_parity(
             axes[0].plot([], [], "o", ms=5, color=f"C{k}", label=group)[0] for k, group in enumerate(groups)
         ]
         figure.legend(handles=handles, loc="outside lower center", ncols=5, fontsize=8, frameon=False)
-    figure.savefig(path, dpi=150)
+    figure.savefig(path, dpi=150, format="png")
 
 
 def _panel(

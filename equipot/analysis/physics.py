@@ -1,4 +1,4 @@
-"""Physics of a crystal as a calculator sees it: equation of state, elastic constants, optical phonon.
+"""Physics of a crystal as a calculator sees it: equation of state, optical phonon at Γ.
 
 Plain functions from atoms and an ASE calculator to numbers. None changes the atoms it is given.
 """
@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from ase import Atoms, units
 from ase.eos import EquationOfState
-from ase.optimize import BFGS
 
 from equipot.errors import DataError, NumericsError
 
@@ -40,7 +39,7 @@ def equation_of_state(
         raise DataError(f"{len(strains)} strains are given; an equation of state needs at least 5")
     volumes, energies = [], []
     for strain in strains:
-        strained = _with(atoms, calculator, (1 + strain) * np.eye(3))
+        strained = deformed(atoms, calculator, (1 + strain) * np.eye(3))
         volumes.append(strained.get_volume())
         energies.append(strained.get_potential_energy())
     try:
@@ -60,49 +59,6 @@ def equation_of_state(
         "energy": float(energy),
         "a0": float(atoms.cell.lengths()[0] * (volume / atoms.get_volume()) ** (1 / 3)),
         "bulk_modulus": float(modulus / units.GPa),
-    }
-
-
-def elastic_constants_cubic(
-    atoms: Atoms, calculator: Any, delta: float = 0.01, fmax: float = 0.001, max_steps: int = 200
-) -> dict[str, float]:
-    """C11, C12, C44 of a cubic crystal (GPa) from the stress at small strains.
-
-    Parameters
-    ----------
-    atoms : at rest, with cubic axes along x, y, z
-    delta : strain, used with both signs; for C44 it is the engineering shear γ_xy = 2 ε_xy
-    fmax, max_steps : eV/Å; relaxation of the atoms in the sheared cell
-
-    Returns
-    -------
-    dict of C11, C12, C44 and C44_clamped, the latter with atoms that follow the strain without relaxing.
-    (Under ε_xx no atom of a crystal like diamond has a force to follow, so C11 and C12 need no relaxation;
-    where symmetry lets it have one, atoms are relaxed too.) Raises NumericsError when a relaxation does not
-    converge.
-    """
-
-    def stress(strain: np.ndarray, relaxed: bool) -> np.ndarray:
-        strained = _with(atoms, calculator, np.eye(3) + strain)
-        if relaxed and not BFGS(strained, logfile=None).run(fmax=fmax, steps=max_steps):
-            raise NumericsError(
-                f"the strained crystal did not relax to {fmax} eV/Å in {max_steps} steps; "
-                "start from a crystal at rest"
-            )
-        return strained.get_stress()
-
-    def slope(strain: np.ndarray, relaxed: bool) -> np.ndarray:
-        return (stress(strain, relaxed) - stress(-strain, relaxed)) / (2 * delta) / units.GPa
-
-    tension, shear = np.zeros((3, 3)), np.zeros((3, 3))
-    tension[0, 0] = delta
-    shear[0, 1] = shear[1, 0] = delta / 2
-    columns = slope(tension, True)
-    return {
-        "C11": float(columns[0]),
-        "C12": float(columns[1:3].mean()),
-        "C44": float(slope(shear, True)[5]),
-        "C44_clamped": float(slope(shear, False)[5]),
     }
 
 
@@ -130,7 +86,7 @@ def gamma_optical_phonon(
         )
     forces = []
     for step in (displacement, -displacement):
-        moved = _with(atoms, calculator, np.eye(3))
+        moved = deformed(atoms, calculator, np.eye(3))
         moved.positions[sublattice, axis] += step
         forces.append(moved.get_forces()[sublattice, axis].mean())
     k = -(forces[0] - forces[1]) / (2 * displacement)
@@ -157,10 +113,10 @@ def diamond_sublattice(atoms: Atoms) -> np.ndarray:
     return found
 
 
-def _with(atoms: Atoms, calculator: Any, deformation: np.ndarray) -> Atoms:
+def deformed(atoms: Atoms, calculator: Any, deformation: np.ndarray) -> Atoms:
     """A deformed copy with the calculator attached and without constraints."""
-    deformed = Atoms(atoms.symbols, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
-    deformed.set_masses(atoms.get_masses())
-    deformed.set_cell(atoms.cell.array @ deformation, scale_atoms=True)
-    deformed.calc = calculator
-    return deformed
+    copy = Atoms(atoms.symbols, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+    copy.set_masses(atoms.get_masses())
+    copy.set_cell(atoms.cell.array @ deformation, scale_atoms=True)
+    copy.calc = calculator
+    return copy

@@ -16,6 +16,10 @@ COMMANDS = {
     "convert": "turn a model of SevenNet or NequIP into a model file",
     "export": "turn a training checkpoint into a model file",
     "info": "print what a model file holds",
+    "relax": "relax structures with a model, atoms and cell",
+    "phonons": "phonons of a crystal: bands, density of states, thermal properties",
+    "md": "molecular dynamics at constant energy, temperature or pressure",
+    "report": "the physics of a model on one HTML page, and its errors",
     "benchmark": "time the steps of a model on this machine, part by part",
     "lammps": "build the LAMMPS plugin and print how to use it",
 }

@@ -6,12 +6,8 @@ Everything is taken at the model's own lattice parameter. Writes elastic.json.
 from results import arguments, parse, percent, save, show
 from silicon import DFT, QUANTITIES, crystal
 
-from equipot.analysis.physics import (
-    diamond_sublattice,
-    elastic_constants_cubic,
-    equation_of_state,
-    gamma_optical_phonon,
-)
+from equipot.analysis.elastic import elastic_constants_cubic
+from equipot.analysis.physics import diamond_sublattice, equation_of_state, gamma_optical_phonon
 from equipot.calculators import EquipotCalculator
 
 

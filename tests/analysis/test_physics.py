@@ -10,12 +10,8 @@ from matscipy.calculators.manybody import Manybody
 from matscipy.calculators.manybody.explicit_forms import StillingerWeber
 from matscipy.calculators.manybody.explicit_forms.stillinger_weber import Stillinger_Weber_PRB_31_5262_Si
 
-from equipot.analysis.physics import (
-    diamond_sublattice,
-    elastic_constants_cubic,
-    equation_of_state,
-    gamma_optical_phonon,
-)
+from equipot.analysis.elastic import elastic_constants_cubic
+from equipot.analysis.physics import diamond_sublattice, equation_of_state, gamma_optical_phonon
 from equipot.errors import DataError, NumericsError
 
 A0 = 5.4310

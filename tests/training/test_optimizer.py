@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from equipot.training.optimizer import REST, MuonAdamW, matrix_cuts, orthogonalize
+from equipot.training.optimizer import MuonAdamW, matrix_cuts, orthogonalize
 from tests.models import KINDS, make_potential
 
 REST_OF = ("embedding", "read", "layers.0.bias", "layers.1.bias")
@@ -38,8 +38,8 @@ def test_orthogonalised_matrices_keep_their_singular_vectors_and_get_singular_va
     values = u.mT @ orthogonalize(x) @ vh.mT  # diagonal where the singular vectors are the same
     diagonal = values.diagonal(dim1=1, dim2=2)
     assert (values - torch.diag_embed(diagonal)).abs().max() < 1e-9
-    well = torch.linalg.svdvals(x) > 0.02 * x.norm(dim=(1, 2))[:, None]
-    assert diagonal[well].min() > 0.6
+    well = torch.linalg.svdvals(x) > 0.1 * x.norm(dim=(1, 2))[:, None]
+    assert diagonal[well].min() > 0.5
     assert diagonal.max() < 1.3
 
 
@@ -72,7 +72,7 @@ def test_every_matrix_moves_by_the_rate_along_its_own_orthogonalised_gradient(po
 def test_embedding_and_readout_move_as_with_adamw(potential):
     reference = copy.deepcopy(potential)
     rest = [p for n, p in reference.named_parameters() if n.startswith(REST_OF)]
-    ours, theirs = MuonAdamW(potential, lr=0.1), torch.optim.AdamW(rest, lr=0.1 * REST, weight_decay=0.0)
+    ours, theirs = MuonAdamW(potential, lr=0.1), torch.optim.AdamW(rest, lr=0.1, weight_decay=0.0)
     for k in range(4):
         gradients(potential, k), gradients(reference, k)
         ours.step(), theirs.step()

@@ -33,6 +33,14 @@ def test_nothing_is_counted_twice_and_the_rest_is_what_remains():
 def test_a_profiled_training_finds_every_part(config_file):
     text = io.StringIO()
     train(load_config(config_file), console=Console(file=text, width=120), profile=True)
-    lines = {line.split("│")[1].strip(): line for line in text.getvalue().splitlines() if line.count("│") == 4}
-    for part in ("gradient of the weights", "energies, forces, loss", "optimizer", "validation", "checkpoints"):
+    lines = {
+        line.split("│")[1].strip(): line for line in text.getvalue().splitlines() if line.count("│") == 4
+    }
+    for part in (
+        "gradient of the weights",
+        "energies, forces, loss",
+        "optimizer",
+        "validation",
+        "checkpoints",
+    ):
         assert float(lines[part].split("│")[2]) > 0, part

@@ -1,0 +1,68 @@
+"""Radial distribution functions of periodic structures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations_with_replacement
+
+import numpy as np
+from ase import Atoms
+from matscipy.neighbours import neighbour_list
+
+from equipot.errors import DataError
+
+
+@dataclass(frozen=True)
+class RDF:
+    """g(r) of all pairs and of each pair of elements, averaged over frames."""
+
+    r: np.ndarray  # Shape: (n_bins,), Å, middles of the bins
+    total: np.ndarray  # Shape: (n_bins,)
+    pairs: dict[str, np.ndarray]  # "Si-O" -> (n_bins,)
+
+    @property
+    def first_peak(self) -> tuple[float, float]:
+        """Place (Å) and height of the highest point of the total."""
+        k = int(self.total.argmax())
+        return float(self.r[k]), float(self.total[k])
+
+
+def radial_distribution(frames: Sequence[Atoms], r_max: float, n_bins: int = 200) -> RDF:
+    """Density of atoms around an atom, over that of an ideal gas of the same number in the same cell.
+
+    r_max: Å; beyond half the cell images of one atom count as any other, and their order shows. A pair of one element
+    is normalised with its N - 1 other atoms, so that an ideal gas of any N has g = 1. Raises DataError for frames that
+    are not periodic in all directions or hold other elements than the first.
+    """
+    if not frames:
+        raise DataError("there are no frames; a radial distribution needs one at least")
+    if not r_max > 0:
+        raise DataError(f"the largest distance is {r_max:g} Å; expected a positive length")
+    edges = np.linspace(0, r_max, n_bins + 1)
+    shells = 4 / 3 * np.pi * np.diff(edges**3)
+    elements = sorted(set(frames[0].symbols))
+    names = list(combinations_with_replacement(elements, 2))
+    found = {f"{a}-{b}": np.zeros(n_bins) for a, b in names}
+    total = np.zeros(n_bins)
+    for atoms in frames:
+        if not atoms.pbc.all():
+            raise DataError("a frame is not periodic in all directions, so it has no density")
+        if sorted(set(atoms.symbols)) != elements:
+            raise DataError("the frames do not hold the same elements")
+        volume = atoms.get_volume()
+        i, j, r = neighbour_list("ijd", atoms, r_max)
+        symbols = np.array(atoms.symbols)
+        total += _normalised(r, edges, shells, volume, len(atoms), len(atoms) - 1)
+        for a, b in names:
+            of_pair = r[(symbols[i] == a) & (symbols[j] == b)]
+            n_a, n_b = int((symbols == a).sum()), int((symbols == b).sum())
+            found[f"{a}-{b}"] += _normalised(of_pair, edges, shells, volume, n_a, n_b - (a == b))
+    n = len(frames)
+    return RDF(0.5 * (edges[1:] + edges[:-1]), total / n, {name: g / n for name, g in found.items()})
+
+
+def _normalised(
+    r: np.ndarray, edges: np.ndarray, shells: np.ndarray, volume: float, centres: int, others: int
+) -> np.ndarray:
+    counts = np.histogram(r, edges)[0].astype(np.float64)
+    expected = centres * max(others, 0) / volume * shells
+    return np.divide(counts, expected, out=np.zeros_like(counts), where=expected > 0)

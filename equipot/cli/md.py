@@ -1,0 +1,246 @@
+"""`equipot md`: molecular dynamics at constant energy, temperature or pressure."""
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ase import Atoms
+from rich.console import Console
+
+from equipot.cli.md_output import Display
+from equipot.cli.simulation import add_model_arguments, load_calculator, output_file
+from equipot.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from equipot.analysis.dynamics import Ensemble
+    from equipot.analysis.md_files import MDFiles, MDState
+
+DESCRIPTION = """Molecular dynamics with a model, by ASE's integrators; LAMMPS (`equipot lammps`) serves larger systems.
+
+  nve   constant energy: velocity Verlet
+  nvt   constant temperature: --thermostat bussi (stochastic velocity rescaling), langevin or nose-hoover (chains)
+  npt   constant temperature and pressure: Martyna, Tobias and Klein's chains, --cell isotropic or full
+
+Velocities are drawn at --temperature, without a drift of the centre of mass. Written are FILE.extxyz (a frame every
+--interval steps, with velocities, energy, forces and stress; positions are not wrapped), FILE.csv (a row every
+--log-interval steps) and FILE.state.npz, from which --restart continues.
+"""
+
+EXAMPLES = """examples:
+  equipot md POSCAR -m model.pt --ensemble nvt --temperature 300 --time 10
+  equipot md si.cif -m model.pt --ensemble nve --temperature 600 --time 5 --repeat 3 3 3 -o nve.extxyz
+  equipot md si.cif -m model.pt --ensemble npt --temperature 1000 --pressure 1 --time 20 --repeat 3 3 3
+  equipot md water.xyz -m model.pt --ensemble nvt --temperature 330 --timestep 0.5 --time 2
+  equipot md si.cif -m model.pt --ensemble nvt --temperature 300 --time 20 --restart     10 ps more of the first
+
+--time is the length of the whole run, so the same command with --restart finishes one that was stopped. Continuing is
+exact to the last bit of all variables; sums over neighbours may be rounded in another order. Ctrl-C writes a last
+frame. Total energy (bussi: less what the thermostat gave; chains: with theirs) should not drift: a few meV per atom in
+10 ps say that --timestep is too long.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = DESCRIPTION
+    parser.epilog = EXAMPLES
+    add = parser.add_argument
+    add(
+        "structure",
+        metavar="STRUCTURE",
+        help="anything ase.io reads; its last frame, or name@0 for the first",
+    )
+    add_model_arguments(parser)
+    add("--ensemble", choices=("nve", "nvt", "npt"), required=True, help="what is constant, see above")
+    add("--temperature", type=float, metavar="K", help="of the thermostat and of the start")
+    add("--pressure", type=float, default=0.0, metavar="GPA", help="of npt (default: %(default)g)")
+    add("--time", type=float, required=True, metavar="PS", help="length of the whole run")
+    add("--timestep", type=float, default=1.0, metavar="FS", help="default: %(default)g; 0.5 with hydrogen")
+    add(
+        "--thermostat",
+        choices=("bussi", "langevin", "nose-hoover"),
+        default="bussi",
+        help="default: %(default)s",
+    )
+    add("--thermostat-time", type=float, default=100.0, metavar="FS", help="default: %(default)g")
+    add("--barostat-time", type=float, default=1000.0, metavar="FS", help="default: %(default)g")
+    add("--cell", choices=("isotropic", "full"), default="isotropic", help="of npt (default: %(default)s)")
+    add("--repeat", type=int, nargs=3, default=(1, 1, 1), metavar="N", help="supercell of STRUCTURE")
+    add("--keep-velocities", action="store_true", help="begin with those of STRUCTURE")
+    add("--seed", type=int, default=1, help="of velocities and thermostat (default: %(default)s)")
+    add("-o", "--output", default="md.extxyz", metavar="FILE", help="trajectory (default: %(default)s)")
+    add("--interval", type=int, default=100, metavar="STEPS", help="between frames (default: %(default)s)")
+    add("--log-interval", type=int, default=10, metavar="STEPS", help="between rows (default: %(default)s)")
+    add("--restart", action="store_true", help="continue the run in FILE")
+    add("--overwrite", action="store_true", help="replace the run in FILE")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prepare, run, and say what came out."""
+    ensemble, total = _options(args)
+    trajectory = output_file(args.output, "--output", [args.structure])
+    from equipot.analysis.dynamics import conserved_energy, integrator, set_hidden_state
+    from equipot.analysis.md_files import MDFiles
+    from equipot.analysis.simulation import Recorder, simulate
+    from equipot.analysis.structures import read_structure, repeated
+
+    files = MDFiles(trajectory)
+    if trajectory.exists() and not (args.restart or args.overwrite) and not trajectory.is_char_device():
+        raise ConfigError(
+            f"{trajectory} exists; continue it with --restart, replace it with --overwrite, or name another"
+        )
+    if args.restart and not trajectory.exists():
+        raise ConfigError(f"--restart: there is no {trajectory} to continue; leave --restart out to begin")
+    atoms = repeated(read_structure(args.structure), args.repeat)
+    rng = np.random.default_rng(args.seed)
+    console = Console(highlight=False)
+    state = _last_state(files, atoms, ensemble) if args.restart else None
+    done, begun = (state.step, state.time_ps) if state else (0, 0.0)
+    n_steps = round((total - begun) * 1000 / ensemble.timestep)
+    if n_steps <= 0 and state:
+        console.print(f"{trajectory} has {begun:g} ps already; a longer --time goes on", markup=False)
+        return 0
+    calculator = load_calculator(args.model, args.device, [atoms])
+    atoms.calc = calculator
+    if state is None:
+        _velocities(args, atoms, rng)
+    else:
+        state.put_into(atoms)
+        if state.random:
+            rng.bit_generator.state = state.random
+    dynamics = integrator(atoms, ensemble, rng)
+    reference = None
+    if state is not None:
+        anew = _what_begins_anew(state, ensemble, atoms, files)
+        if not anew and set_hidden_state(dynamics, state.hidden):
+            reference = state.reference
+        for sentence in anew:
+            console.print(sentence, markup=False)
+    if reference is None:
+        reference = conserved_energy(dynamics)
+    with files.open_again(state if state and state.random else None) if state else files.open_new():
+        recorder = Recorder(files, dynamics, ensemble, rng, reference)
+        with Display(console, recorder, args.model, ensemble, done, done + n_steps) as display:
+            try:
+                simulate(
+                    dynamics,
+                    n_steps,
+                    first_step=done,
+                    first_time=begun,
+                    each=display.row,
+                    each_interval=args.log_interval,
+                    keep=recorder.frame,
+                    keep_interval=args.interval,
+                )
+            except KeyboardInterrupt as interrupt:
+                raise KeyboardInterrupt(
+                    f"{interrupt}; {trajectory} is kept, --restart continues it"
+                ) from None
+        display.summary()
+    console.print(f"written to {trajectory}, {files.log}, {files.state}", markup=False)
+    return 0
+
+
+def _options(args: argparse.Namespace) -> "tuple[Ensemble, float]":
+    from equipot.analysis.dynamics import Ensemble
+
+    for name in ("interval", "log_interval"):
+        if getattr(args, name) < 1:
+            raise ConfigError(
+                f"--{name.replace('_', '-')} is {getattr(args, name)}; expected a number of 1 or more"
+            )
+    if not 0 < args.time < np.inf:
+        raise ConfigError(f"--time is {args.time:g} ps; expected a positive time")
+    if args.seed < 0:
+        raise ConfigError(f"--seed is {args.seed}; expected 0 or more")
+    if args.restart and args.overwrite:
+        raise ConfigError("--restart continues a run and --overwrite replaces it; give one of them")
+    if args.pressure != 0 and args.ensemble != "npt":
+        raise ConfigError(
+            f"--pressure is given, but the ensemble is {args.ensemble}; only npt has a pressure"
+        )
+    if args.temperature is None and not args.keep_velocities and not args.restart:
+        raise ConfigError(
+            "no --temperature is given; expected one in K, or --keep-velocities to begin with those of STRUCTURE"
+        )
+    ensemble = Ensemble(
+        args.ensemble,
+        args.timestep,
+        args.temperature,
+        args.pressure,
+        args.thermostat,
+        args.thermostat_time,
+        args.barostat_time,
+        args.cell,
+    )
+    return ensemble, args.time
+
+
+def _velocities(args: argparse.Namespace, atoms: Atoms, rng: np.random.Generator) -> None:
+    from equipot.analysis.dynamics import set_velocities
+
+    if not args.keep_velocities:
+        set_velocities(atoms, args.temperature, rng)
+    elif not atoms.has("momenta"):
+        raise DataError(
+            f"--keep-velocities: {args.structure} holds no velocities; give --temperature instead"
+        )
+
+
+def _last_state(files: "MDFiles", atoms: Atoms, ensemble: "Ensemble") -> "MDState":
+    """Of the state file, or as much of it as the trajectory's last frame holds."""
+    from equipot.analysis.md_files import MDState, read_state
+    from equipot.analysis.structures import read_structures
+
+    if files.state.exists():
+        state = read_state(files.state)
+        state.put_into(atoms)  # raises for other atoms, before anything is loaded
+        return state
+    last = read_structures(str(files.trajectory))[-1]
+    if not last.has("momenta") or "step" not in last.info:
+        raise DataError(
+            f"{files.trajectory}: its last frame holds no momenta and step; expected a file of `equipot md`"
+        )
+    state = MDState(
+        step=int(last.info["step"]),
+        time_ps=float(last.info["time_ps"]),
+        numbers=last.numbers,
+        positions=last.positions,
+        momenta=last.get_momenta(),
+        cell=last.cell.array,
+        potential=float("nan"),
+        ensemble=ensemble.to_dict(),
+        random={},
+        hidden={},
+        reference=None,
+    )
+    state.put_into(atoms)
+    return state
+
+
+def _what_begins_anew(state: "MDState", ensemble: "Ensemble", atoms: Atoms, files: "MDFiles") -> list[str]:
+    """Sentences about what is not continued."""
+    if not state.random:
+        return [
+            f"{files.state} is missing: continuing from the last frame of {files.trajectory}, rounded to 1e-8 Å; "
+            "thermostat, random numbers and the account of the energy begin anew."
+        ]
+    now: dict[str, Any] = ensemble.to_dict()
+    changed = [
+        f"{k.replace('_', ' ')} {state.ensemble.get(k)} → {v}"
+        for k, v in now.items()
+        if state.ensemble.get(k) != v
+    ]
+    if state.ensemble.get("name") != ensemble.name:
+        changed = [f"ensemble {state.ensemble.get('name')} → {ensemble.name}"]
+    found = []
+    if changed:
+        found.append(
+            f"Changed since the last frame: {', '.join(changed)}; thermostat and the account of the energy begin anew."
+        )
+    difference = abs(atoms.get_potential_energy() - state.potential) / len(atoms)
+    if difference > 1e-4:
+        found.append(
+            f"The model gives the last frame an energy that differs by {1000 * difference:.3g} meV/atom: "
+            "it is another one, and the account of the energy begins anew."
+        )
+    return found

@@ -1,0 +1,210 @@
+"""`equipot relax`: structures to the nearest minimum of the energy."""
+
+import argparse
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ase import Atoms
+from rich.console import Console
+from rich.table import Table
+
+from equipot.cli.simulation import add_model_arguments, bar, begin, load_calculator, output_file
+from equipot.errors import EquipotError, NumericsError
+
+if TYPE_CHECKING:
+    from equipot.analysis.relaxation import Relaxed, State
+
+DESCRIPTION = """Relax structures with a model: atoms, and the cell where asked.
+
+All structures of a file are relaxed, one after the other. OUTPUT gets the last step of each (energy, forces and
+stress with it), and a second file, OUTPUT-steps, every step. A structure is done when no force is longer than
+--fmax and no stress that the cell could relax is larger than --smax. Atoms that the file fixes stay fixed.
+"""
+
+EXAMPLES = """cells:
+  none        as it is
+  full        all six components
+  isotropic   the volume; the shape stays
+  volume      the shape; the volume stays
+  xy          in the plane, for layers and slabs with a periodic vacuum
+
+examples:
+  equipot relax POSCAR -m model.pt                           atoms only; writes relaxed.extxyz
+  equipot relax crystal.cif -m model.pt --cell full          atoms, shape and volume
+  equipot relax crystal.cif -m model.pt --cell isotropic --pressure 10
+  equipot relax slabs.extxyz -m model.pt -o slabs-relaxed.extxyz --fmax 0.02
+  equipot relax run.traj@-1 -m model.pt --cell full --symmetry
+  equipot relax crystal.cif -m sevenn:7net-0 --cell full     a published model of 89 elements
+
+Exit code 1 when a structure did not converge; the files are written all the same.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = DESCRIPTION
+    parser.epilog = EXAMPLES
+    parser.add_argument(
+        "structure", metavar="STRUCTURE", help="anything ase.io reads; name@-1 is its last frame"
+    )
+    add_model_arguments(parser)
+    parser.add_argument(
+        "-o",
+        "--output",
+        default="relaxed.extxyz",
+        metavar="FILE",
+        help="extended XYZ (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--fmax",
+        type=float,
+        default=0.01,
+        metavar="EV_PER_A",
+        help="largest force at the end (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--smax",
+        type=float,
+        default=0.01,
+        metavar="GPA",
+        help="largest stress at the end, of those the cell could relax (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--cell",
+        choices=("none", "full", "isotropic", "volume", "xy"),
+        default="none",
+        help="what of the cell relaxes, see below (default: %(default)s)",
+    )
+    parser.add_argument("--pressure", type=float, default=0.0, metavar="GPA", help="default: %(default)g")
+    parser.add_argument("--steps", type=int, default=500, metavar="N", help="at most (default: %(default)s)")
+    parser.add_argument(
+        "--optimizer", choices=("LBFGS", "BFGS", "FIRE"), default="LBFGS", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--symmetry",
+        action="store_true",
+        help="keep the space group that the structure has within 0.01 Å (needs spglib)",
+    )
+    parser.add_argument("--no-trajectory", action="store_true", help="write no file of all steps")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Relax all structures, write them, print the table; 1 if one did not converge."""
+    from equipot.analysis.relaxation import check_options
+    from equipot.analysis.structures import read_structures
+
+    check_options(args.fmax, args.smax, args.cell, args.pressure, args.steps, args.optimizer)
+    structures = read_structures(args.structure)
+    output = output_file(args.output, "--output", [args.structure])
+    steps = None
+    if not args.no_trajectory:
+        steps = output_file(
+            str(output.with_name(f"{output.stem}-steps{output.suffix}")), "--output", [args.structure]
+        )
+    calculator = load_calculator(args.model, args.device, structures)
+    console = Console(highlight=False)
+    failed = _relax_all(args, structures, calculator, output, steps, console)
+    console.print(f"written to {output}" + (f", every step to {steps}" if steps else ""), markup=False)
+    if failed:
+        raise NumericsError(
+            (f"structures {', '.join(failed)} of {args.structure}" if len(structures) > 1 else args.structure)
+            + f" did not relax to {args.fmax:g} eV/Å"
+            + (f" and {args.smax:g} GPa" if args.cell != "none" else "")
+            + f" in {args.steps} steps; continue from {output}, or give more --steps"
+        )
+    return 0
+
+
+def _relax_all(
+    args: argparse.Namespace,
+    structures: Sequence[Atoms],
+    calculator: Any,
+    output: Path,
+    steps: Path | None,
+    console: Console,
+) -> list[str]:
+    """Relax, write, print; the numbers of those that did not converge."""
+    from equipot.analysis.relaxation import relax
+    from equipot.analysis.structures import append_frame, snapshot
+
+    alone = len(structures) == 1
+    failed = []
+    console.print(HEADER_OF_STEPS if alone else HEADER, style="bold", markup=False)
+    with ExitStack() as files:
+        ends = files.enter_context(output.open("w", encoding="utf-8"))
+        every = files.enter_context(steps.open("w", encoding="utf-8")) if steps else None
+        progress = files.enter_context(bar(console))
+        task = begin(progress, "relaxing", len(structures))
+        for k, atoms in enumerate(structures):
+
+            def show(state: "State", moving: Atoms, k: int = k) -> None:
+                if every is not None and steps is not None:
+                    append_frame(every, steps, snapshot(moving, structure=k, step=state.step))
+                progress.update(task, said=f"structure {k}, step {state.step}, {state.fmax:.3g} eV/Å")
+                if alone:
+                    console.print(_row_of_step(state), markup=False)
+
+            try:
+                found = relax(
+                    atoms,
+                    calculator,
+                    fmax=args.fmax,
+                    smax=args.smax,
+                    cell=args.cell,
+                    pressure=args.pressure,
+                    steps=args.steps,
+                    optimizer=args.optimizer,
+                    symmetry=args.symmetry,
+                    each_step=show,
+                )
+            except EquipotError as error:
+                raise type(error)(f"{args.structure}, structure {k}: {error}") from None
+            end = snapshot(found.atoms, converged=found.converged, steps=found.end.step)
+            append_frame(ends, output, end)
+            if not found.converged:
+                failed.append(str(k))
+            if not alone:
+                console.print(_row(k, found), markup=False)
+            progress.update(task, completed=k + 1)
+    if alone:
+        console.print(_summary(found))
+    return failed
+
+
+HEADER_OF_STEPS = f"{'step':>5} {'energy eV':>16} {'force eV/Å':>11} {'pressure GPa':>13} {'volume Å³':>11}"
+HEADER = f"{'':>5} {'formula':<12} {'energy eV':>15} {'force eV/Å':>10} {'P GPa':>9} {'volume Å³':>10} {'steps':>5}"
+
+
+def _row_of_step(state: "State") -> str:
+    cell = f"{'–':>13} {'–':>11}"
+    if state.pressure is not None:
+        cell = f"{state.pressure:>13.4f} {state.volume:>11.3f}"
+    return f"{state.step:>5} {state.energy:>16.6f} {state.fmax:>11.2e} {cell}"
+
+
+def _row(k: int, found: "Relaxed") -> str:
+    end, formula = found.end, found.atoms.get_chemical_formula(empirical=True)
+    volume = (f"{'–':>9} {'–':>10}") if end.pressure is None else f"{end.pressure:>9.3f} {end.volume:>10.2f}"
+    row = f"{k:>5} {formula[:12]:<12} {end.energy:>15.5f} {end.fmax:>10.2e} {volume} {end.step:>5}"
+    return row if found.converged else row + " not converged"
+
+
+def _summary(found: "Relaxed") -> Table:
+    """Before and after."""
+    atoms = found.atoms
+    table = Table(title=f"{atoms.get_chemical_formula()}, {len(atoms)} atoms", title_justify="left")
+    table.add_column("")
+    table.add_column("start", justify="right")
+    table.add_column("end", justify="right")
+    both = (found.start, found.end)
+    table.add_row("energy (eV)", *(f"{s.energy:.6f}" for s in both))
+    table.add_row("energy (eV/atom)", *(f"{s.energy / len(atoms):.6f}" for s in both))
+    table.add_row("largest force (eV/Å)", *(f"{s.fmax:.2e}" for s in both))
+    if found.end.pressure is not None:
+        table.add_row("pressure (GPa)", *(f"{s.pressure:.4f}" for s in both))
+        table.add_row("volume (Å³)", *(f"{s.volume:.3f}" for s in both))
+        lengths = atoms.cell.cellpar()
+        table.add_row("cell (Å, °)", "", " ".join(f"{x:.5g}" for x in lengths))
+    table.add_row("steps", "", f"{found.end.step}" + ("" if found.converged else ", not converged"))
+    return table

@@ -1,0 +1,194 @@
+"""`equipot report`: the physics of a model on one HTML page."""
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from ase.data import atomic_numbers, chemical_symbols
+from rich.console import Console
+from rich.table import Table
+
+from equipot.cli.simulation import bar, begin, load_calculator
+from equipot.data.labels import LabelKeys
+from equipot.data.reading import read_frames
+from equipot.errors import ConfigError, EquipotError
+
+if TYPE_CHECKING:
+    from equipot.analysis.report import Report
+    from equipot.analysis.report.section import Subject
+    from equipot.data.frame import Frame
+
+MOST_ELEMENTS = 10
+SKIPPABLE = ("errors", "training", "pairs", "crystal", "eos", "elastic", "phonons", "md")
+
+DESCRIPTION = """Write the physics of a model to one HTML page that needs nothing else: curves of pairs of elements and
+how smoothly they end at the cutoff; equation of state, elastic constants and phonons of a crystal; a short molecular
+dynamics run with radial distribution, drift of the energy and speed; errors on DATA with parity plots; the curves of
+the training. Where labels of DATA hold the same (volumes of the crystal, dimers), they stand beside the model.
+
+The crystal is --structure, or else the first periodic frame of DATA with forces below 0.05 eV/Å; it is relaxed first.
+A section that cannot be made says why.
+"""
+
+EXAMPLES = """examples:
+  equipot report runs/silicon/model.pt test.extxyz
+  equipot report model.pt test.extxyz --structure quartz.cif -o quartz.html
+  equipot report model.pt --structure POSCAR --temperature 1000 --md-time 10
+  equipot report sevenn:7net-0 --structure mgo.cif --elements Mg,O --skip phonons
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = DESCRIPTION
+    parser.epilog = EXAMPLES
+    add = parser.add_argument
+    add(
+        "model",
+        metavar="MODEL",
+        help="model file, or a published one as in `equipot convert` (sevenn:7net-0)",
+    )
+    add("data", nargs="*", metavar="DATA", help="labelled structures: files or globs, anything ase.io reads")
+    add("-o", "--output", default="report.html", metavar="FILE", help="default: %(default)s")
+    add("--structure", metavar="FILE", help="a crystal; its last frame, or name@0 for the first")
+    add("--elements", metavar="Si,O", help="for pairs; default: those of DATA and crystal, or the model's")
+    add("--temperature", type=float, default=300.0, metavar="K", help="default: %(default)g")
+    add("--md-time", type=float, default=2.0, metavar="PS", help="at constant energy (default: %(default)g)")
+    add("--timestep", type=float, default=1.0, metavar="FS", help="default: %(default)g; 0.5 with hydrogen")
+    add("--md-atoms", type=int, default=200, metavar="N", help="at least (default: %(default)s)")
+    add("--skip", action="append", default=[], choices=SKIPPABLE, help="leave a section out; may be repeated")
+    add("--json", metavar="FILE", help="write the figures to this file too")
+    add("--energy-key", help="name of the total energy; default: ASE's free_energy or energy")
+    add("--forces-key", help="name of the forces; default: ASE's forces")
+    add("--stress-key", help="name of the stress; default: ASE's stress")
+    add("--virial-key", help="name of a virial (eV), used where there is no stress")
+    add("--config-type-key", default="config_type", help="name of the group label")
+    add("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Gather, make the sections, write the page, print the summary."""
+    output = _file(args.output, "--output")
+    target = _file(args.json, "--json") if args.json else None
+    for name, unit in (("temperature", "K"), ("md_time", "ps"), ("timestep", "fs")):
+        if not 0 < getattr(args, name) < np.inf:
+            raise ConfigError(
+                f"--{name.replace('_', '-')} is {getattr(args, name):g} {unit}; expected a positive number"
+            )
+    if args.md_atoms < 1:
+        raise ConfigError(f"--md-atoms is {args.md_atoms}; expected 1 or more")
+    from equipot.analysis.report import make_report
+
+    subject = _subject(args)
+    console = Console(highlight=False)
+    with bar(console) as progress:
+        task = begin(progress, "reporting", len(SKIPPABLE))
+        report = make_report(
+            subject,
+            args.skip,
+            lambda title, k, of: progress.update(task, completed=k, total=of, said=title.lower()),
+        )
+    _write(output, report.html)
+    if target is not None:
+        _write(target, json.dumps(report.to_dict(), indent=1) + "\n")
+    _print(console, report)
+    console.print(f"written to {output}" + (f" and {target}" if target else ""), markup=False, soft_wrap=True)
+    failed = [section.title for section in report.sections if section.failed]
+    if failed:
+        raise EquipotError(
+            f"{', '.join(failed)} failed by an error in equipot itself; {output} has its message"
+        )
+    return 0
+
+
+def _file(name: str, option: str) -> Path:
+    path = Path(name)
+    if path.is_dir():
+        raise ConfigError(f"{option}: {name} is a folder; expected the name of a file")
+    path.absolute().parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
+def _subject(args: argparse.Namespace) -> "Subject":
+    from equipot.analysis.report.labelled_volumes import find_crystal
+    from equipot.analysis.report.section import Subject
+    from equipot.analysis.structures import read_structure
+
+    keys = LabelKeys(args.energy_key, args.forces_key, args.stress_key, args.virial_key, args.config_type_key)
+    frames = read_frames(args.data, keys) if args.data else []
+    crystal = read_structure(args.structure) if args.structure else None
+    calculator = load_calculator(args.model, args.device, [crystal] if crystal else [])
+    for frame in frames:
+        calculator.species.index(frame.numbers, frame.source)
+    known = list(calculator.model.metadata.type_names)
+    source, without = args.structure or "", ""
+    if crystal is None:
+        found, without = find_crystal(frames, [atomic_numbers[name] for name in known])
+        if found is not None:
+            crystal, source = found.to_atoms(), found.source
+            crystal.calc = None
+    symbols = [] if crystal is None else list(crystal.symbols)
+    return Subject(
+        calculator,
+        _elements(args.elements, frames, symbols, known),
+        crystal,
+        without,
+        source,
+        frames,
+        list(args.data),
+        args.temperature,
+        args.md_time,
+        args.timestep,
+        args.md_atoms,
+    )
+
+
+def _elements(
+    given: str | None, frames: "Sequence[Frame]", crystal: Sequence[str], known: Sequence[str]
+) -> list[str]:
+    """At most ten: those named, or the most frequent of data and crystal, or the model's if they are few."""
+    if given:
+        names = [name.strip() for name in given.split(",")]
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise ConfigError(
+                f"--elements: the model does not know {', '.join(unknown)}; it knows {', '.join(known)}"
+            )
+        if len(names) > MOST_ELEMENTS:
+            raise ConfigError(f"--elements names {len(names)}; expected {MOST_ELEMENTS} at most")
+        return list(dict.fromkeys(names))
+    counts = Counter(chemical_symbols[z] for frame in frames for z in frame.numbers) + Counter(crystal)
+    if counts:
+        return [name for name, _ in counts.most_common(MOST_ELEMENTS)]
+    return list(known) if len(known) <= MOST_ELEMENTS else []
+
+
+def _print(console: Console, report: "Report") -> None:
+    from equipot.analysis.report.page import summary
+
+    grid = summary(report.sections)
+    table = Table(title="Physics of the model", title_justify="left")
+    compared = any(row[2] for row in grid.rows)
+    shown = range(5) if compared else (0, 1, 4)
+    for k in shown:
+        table.add_column(grid.columns[k], justify="right" if 0 < k < 4 else "left")
+    for row in grid.rows:
+        table.add_row(*(row[k] for k in shown))
+    console.print(table)
+    for section in report.sections:
+        if section.missing:
+            console.print(f"{section.title}: {section.missing}", markup=False, style="yellow")
+        for remark in section.remarks:
+            if "imaginary" in remark or "not stable" in remark or "No wall" in remark:
+                console.print(f"{section.title}: {remark}", markup=False, style="yellow")
