@@ -174,8 +174,9 @@ class TrainingConfig(Section):
     """Peak learning rate; by default 0.02 with muon, 0.005 with adamw."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     """Decoupled decay of the weights; with muon of the matrices alone."""
-    schedule: Literal["cosine", "plateau", "constant"] = "cosine"
-    """Fall of the learning rate after the warm-up."""
+    schedule: Literal["restarts", "cosine", "plateau", "constant"] = "restarts"
+    """How the learning rate falls: restarts, in cosines of doubling length, until one brings no better validation
+    or the time is over; in one cosine; at plateaus of the validation; not at all."""
     warmup_steps: Annotated[int, Field(ge=0)] = 100
     """Steps of linear warm-up."""
     plateau_patience: Annotated[int, Field(ge=0)] = 20

@@ -24,10 +24,11 @@ from equipot.spec import PotentialSpec
 from equipot.training.checkpoints import Checkpoints, read_checkpoint
 from equipot.training.finish import finish
 from equipot.training.log import MetricsFile
-from equipot.training.module import EpochResults, PotentialModule, potential_module
+from equipot.training.module import EpochResults, PotentialModule
 from equipot.training.profile import profile_table
 from equipot.training.progress import TrainingProgress
 from equipot.training.start import fitted, origin, starting_model
+from equipot.training.stopping import BelowRate, NoBetterCycle, Patience
 
 DEFAULT_EPOCHS = 1000
 # Keys whose change does not change what a resumed training computes, or that a person changes on purpose.
@@ -213,29 +214,6 @@ def _must_match(checkpoint: dict[str, Any], now: dict[str, Any], output: Path) -
             )
 
 
-class _BelowRate(pl.Callback):
-    """Ends a plateau training whose learning rate has become too small."""
-
-    def __init__(self, limit: float) -> None:
-        self.limit = limit
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        module = potential_module(pl_module)
-        if module.config.peak_rate * module.plateau.scale < self.limit:
-            trainer.should_stop = True
-
-
-class _Patience(pl.Callback):
-    """Ends a training whose score has not improved for `patience` epochs."""
-
-    def __init__(self, checkpoints: Checkpoints, patience: int) -> None:
-        self.checkpoints, self.patience = checkpoints, patience
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self.checkpoints.epochs_since_best >= self.patience:
-            trainer.should_stop = True
-
-
 def _trainer(config: Config, output: Path, console: Console, profiler: SimpleProfiler | None) -> pl.Trainer:
     t = config.training
     checkpoints = Checkpoints(output / "checkpoints")
@@ -245,10 +223,12 @@ def _trainer(config: Config, output: Path, console: Console, profiler: SimplePro
         MetricsFile(output / "metrics.csv"),
         TrainingProgress(console),
     ]
+    if t.schedule == "restarts":
+        callbacks.append(NoBetterCycle(checkpoints, console))
     if t.early_stop_patience:
-        callbacks.append(_Patience(checkpoints, t.early_stop_patience))
+        callbacks.append(Patience(checkpoints, t.early_stop_patience))
     if t.min_learning_rate:
-        callbacks.append(_BelowRate(t.min_learning_rate))
+        callbacks.append(BelowRate(t.min_learning_rate))
     many = t.devices * t.num_nodes > 1
     with _quiet():
         trainer = pl.Trainer(

@@ -32,14 +32,32 @@ class Plateau:
         self.best, self.waited, self.scale = state["best"], int(state["waited"]), state["scale"]
 
 
+# The first cosine is this part of the training; every further one doubles what is done.
+FIRST_CYCLE = 2.0**-6
+
+
+def cycle(progress: float) -> tuple[int, float]:
+    """Which cosine it is, from 0, and how much of that is done (0 to 1).
+
+    Warm restarts with doubling lengths: Loshchilov and Hutter, ICLR (2017), section 3. The last ends with the training.
+    """
+    if progress < FIRST_CYCLE:
+        return 0, progress / FIRST_CYCLE
+    mantissa, doublings = math.frexp(min(progress, 1.0) / FIRST_CYCLE)  # mantissa from 1/2 to 1
+    if progress >= 1:
+        return doublings - 1, 1.0
+    return doublings, 2 * mantissa - 1
+
+
 def learning_rate(config: TrainingConfig, step: int, progress: float, plateau: Plateau) -> float:
     """Rate of a step (counted from 0) when `progress` (0 to 1) of the training is done."""
     rate = config.peak_rate
     if step < config.warmup_steps:
         rate *= (step + 1) / config.warmup_steps
-    if config.schedule == "cosine":
+    if config.schedule in ("cosine", "restarts"):
+        done = min(1.0, progress) if config.schedule == "cosine" else cycle(progress)[1]
         # Ends at a hundredth: the last steps still move the average of the weights.
-        rate *= 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+        rate *= 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))
     elif config.schedule == "plateau":
         rate *= plateau.scale
     return rate

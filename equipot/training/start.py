@@ -23,6 +23,7 @@ from equipot.potential import Potential
 # Of a fine-tuning, where the config says nothing; see configs/finetune.yaml for what they were chosen on.
 FINE_TUNING: dict[str, Any] = {
     "optimizer": "adamw",
+    "schedule": "cosine",
     "learning_rate": 0.0002,
     "warmup_steps": 50,
     "ema_decay": 0.99,

@@ -10,7 +10,7 @@ from equipot.config import LossConfig, TrainingConfig
 from equipot.data.batching import EpochBatches, pack
 from equipot.training.loss import Loss, Residuals
 from equipot.training.metrics import LabelErrors
-from equipot.training.schedule import Plateau, learning_rate
+from equipot.training.schedule import Plateau, cycle, learning_rate
 
 
 def some_residuals(n=3, seed=0):
@@ -114,11 +114,23 @@ def test_one_batch_for_many_ranks_is_repeated():
 
 
 def test_the_learning_rate_warms_up_and_falls_to_a_hundredth():
-    config = TrainingConfig(learning_rate=0.01, warmup_steps=10)
+    config = TrainingConfig(learning_rate=0.01, warmup_steps=10, schedule="cosine")
     plateau = Plateau(1, 0.5)
     assert learning_rate(config, 0, 0.0, plateau) == pytest.approx(0.001)
     assert learning_rate(config, 10, 0.0, plateau) == pytest.approx(0.01)
     assert learning_rate(config, 1000, 1.0, plateau) == pytest.approx(0.0001)
+
+
+def test_restarts_begin_at_the_full_rate_and_fall_to_a_hundredth_whenever_what_is_done_has_doubled():
+    config = TrainingConfig(learning_rate=0.01, warmup_steps=0)
+    rate = lambda progress: learning_rate(config, 1000, progress, Plateau(1, 0.5))  # noqa: E731
+    for end in (1 / 64, 1 / 32, 1 / 2):
+        assert rate(end * (1 - 1e-9)) == pytest.approx(0.0001)
+        assert rate(end) == pytest.approx(0.01)
+        assert rate(1.5 * end) == pytest.approx(0.01 * (0.01 + 0.99 / 2))
+    assert rate(0.0) == pytest.approx(0.01)
+    assert rate(1.0) == rate(1.2) == pytest.approx(0.0001)
+    assert [cycle(p)[0] for p in (0, 1 / 64, 1 / 32, 0.3, 0.5, 1, 1.5)] == [0, 1, 2, 5, 6, 6, 6]
 
 
 def test_the_plateau_lowers_the_rate_only_without_progress():

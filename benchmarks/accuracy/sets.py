@@ -1,0 +1,145 @@
+"""The sets: which files, how they are split, and the few settings in which one differs from the defaults."""
+
+import copy
+import random
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ase.io
+from ase import Atoms
+
+
+@dataclass(frozen=True)
+class Set:
+    """One benchmark.
+
+    train, test: files below the data folder; without test files `n_test` training frames are kept for it.
+    n_train: frames to train on, validation included, of those in the files; None: all. The choice is by seed.
+    isolated: file of isolated atoms, which give the reference energies.
+    n_validation: frames of n_train used to choose the best epoch.
+    settings: sections of the config.
+    """
+
+    title: str
+    train: str
+    n_validation: int
+    test: str | None = None
+    isolated: str | None = None
+    n_train: int | None = None
+    n_test: int = 0
+    remark: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+ETHANOL = "rmd17/ethanol_train_split01.extxyz", "rmd17/ethanol_test_split01.extxyz"
+TWINS = "Some elastic test frames have a twin of the same energy in the training set ({}), so look at the groups too."
+MOLECULE = {"model": {"n_layers": 3, "l_max": 3, "features": [64, 48, 32, 16], "cutoff": 5.0}}
+CRYSTAL = {
+    "model": {"n_layers": 3, "l_max": 3, "features": [64, 32, 24, 16], "radial_width": 32, "cutoff": 5.0}
+}
+
+SETS: dict[str, Set] = {
+    "3bpa": Set(
+        "3BPA, 500 frames at 300 K, test at 300 K",
+        "3bpa/train_300K.extxyz",
+        50,
+        "3bpa/test_300K.extxyz",
+        "3bpa/isolated_atoms.extxyz",
+        settings=MOLECULE,
+    ),
+    "acac": Set(
+        "Acetylacetone, 500 frames at 300 K, test at 300 K",
+        "acac/train_300K.extxyz",
+        50,
+        "acac/test_MD_300K.extxyz",
+        "acac/isolated_atoms.extxyz",
+        settings=MOLECULE,
+    ),
+    "ethanol": Set(
+        "rMD17 ethanol, split 1, 950 frames and 50 for validation",
+        ETHANOL[0],
+        50,
+        ETHANOL[1],
+        settings=MOLECULE,
+    ),
+    "ethanol50": Set(
+        "rMD17 ethanol, 50 frames and 10 for validation",
+        ETHANOL[0],
+        10,
+        ETHANOL[1],
+        n_train=60,
+        settings=MOLECULE,
+    ),
+    "si": Set(
+        "mlearn Si",
+        "mlearn/Si_train.extxyz",
+        11,
+        "mlearn/Si_test.extxyz",
+        remark=TWINS.format("3 of Si"),
+        settings=CRYSTAL,
+    ),
+    "cu": Set(
+        "mlearn Cu",
+        "mlearn/Cu_train_rebuilt_from_snap.extxyz",
+        13,
+        "mlearn/Cu_test.extxyz",
+        remark="The training set is rebuilt from that of SNAP: 263 frames, officially 262. "
+        + TWINS.format("11 of Cu"),
+        settings=CRYSTAL,
+    ),
+    "water": Set(
+        "Liquid water, 133 frames", "water/train.extxyz", 13, n_train=133, n_test=100, settings=CRYSTAL
+    ),
+    "lips": Set(
+        "Li6.75P3S11, 100 frames", "lips/train_500.extxyz", 10, n_train=100, n_test=200, settings=CRYSTAL
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Split:
+    train: list[Atoms]
+    validation: list[Atoms]
+    test: list[Atoms]
+
+
+def split(which: Set, folder: Path, seed: int, n_fit: int | None = None) -> Split:
+    """Frames of a set, shuffled by seed.
+
+    n_fit: frames to fit, in place of the set's own number; smaller choices are part of larger ones, and test and
+    validation frames are the same for all.
+    """
+    frames = ase.io.read(folder / which.train, ":")
+    random.Random(seed).shuffle(frames)
+    if which.test is not None:
+        test = ase.io.read(folder / which.test, ":")
+    else:
+        test, frames = frames[: which.n_test], frames[which.n_test :]
+    frames = frames[: which.n_train]
+    validation, train = frames[: which.n_validation], frames[which.n_validation :]
+    if n_fit is not None:
+        if n_fit > len(train):
+            raise ValueError(f"{n_fit} frames to fit were asked for; {which.title} has {len(train)}")
+        train = train[:n_fit]
+    if which.isolated is not None:
+        train = train + ase.io.read(folder / which.isolated, ":")
+    return Split(train, validation, test)
+
+
+def write(found: Split, folder: Path) -> dict[str, str]:
+    """Write train, validation and test files; returns them as a config's data section."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {}
+    for name in ("train", "validation", "test"):
+        path = folder / f"{name}.extxyz"
+        ase.io.write(path, getattr(found, name))
+        files[name] = str(path.resolve())
+    return files
+
+
+def config(which: Set, data: dict[str, str], output: Path, **training: Any) -> dict[str, Any]:
+    """A config for `equipot train`, as plain values."""
+    values = copy.deepcopy(which.settings)
+    values.setdefault("training", {}).update({k: v for k, v in training.items() if v is not None})
+    return {"data": data, **values, "output": str(output)}
