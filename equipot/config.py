@@ -107,8 +107,8 @@ class ModelConfig(Section):
     """Number of Bessel functions of the distance."""
     envelope: Literal["polynomial", "xplor"] = "polynomial"
     """How radial functions go to zero at the cutoff."""
-    envelope_p: Annotated[int, Field(ge=2)] = 6
-    """Exponent of the polynomial envelope."""
+    envelope_p: Annotated[int, Field(ge=2)] = 2
+    """Exponent of the polynomial envelope; 6 is usual, but 2, with which far neighbours count less, predicts better."""
     xplor_onset: Annotated[float, Field(gt=0, lt=1)] = 0.8
     """Where the xplor envelope begins to fall, as a fraction of the cutoff."""
     radial_depth: Annotated[int, Field(ge=0, le=8)] = 1

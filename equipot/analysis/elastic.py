@@ -8,6 +8,7 @@ from ase import Atoms, units
 
 from equipot.analysis.physics import deformed
 from equipot.analysis.relaxation import relax
+from equipot.analysis.symmetry import space_group
 from equipot.errors import ConfigError, DataError, NumericsError
 
 # Voigt's order of pairs, as in ASE.
@@ -88,8 +89,9 @@ def elastic_constants(
     Raises ConfigError where spglib is missing, DataError for what is no crystal, NumericsError when a relaxation does
     not converge.
     """
+    _check_crystal(atoms)
+    rotations, turn, system = _symmetry(atoms)  # fails, where it does, before the relaxations
     tensor = elastic_tensor(atoms, calculator, delta, fmax, max_steps)
-    rotations, turn, system = _symmetry(atoms)
     full = _to_full(0.5 * (tensor + tensor.T))
     averaged = np.mean([_rotated(full, r) for r in rotations], axis=0)
     return Elastic(
@@ -109,10 +111,7 @@ def elastic_tensor(
 
     relaxed: False for atoms that follow the strain ("clamped"). Raises as `elastic_constants` does.
     """
-    if not atoms.pbc.all() or len(atoms) == 0:
-        raise DataError(
-            "elastic constants are those of a crystal; the structure is not periodic in all directions"
-        )
+    _check_crystal(atoms)
     if not 0 < delta < 0.2:
         raise ConfigError(f"the strain is {delta:g}; expected a small positive number, e.g. 0.005")
     columns = []
@@ -121,6 +120,13 @@ def elastic_tensor(
         strain[i, j] = strain[j, i] = delta if i == j else delta / 2
         columns.append(_slope(atoms, calculator, strain, delta, fmax if relaxed else None, max_steps))
     return np.stack(columns, axis=1)
+
+
+def _check_crystal(atoms: Atoms) -> None:
+    if not atoms.pbc.all() or len(atoms) == 0:
+        raise DataError(
+            "elastic constants are those of a crystal; the structure is not periodic in all directions"
+        )
 
 
 def elastic_constants_cubic(
@@ -174,18 +180,7 @@ def _slope(
 
 def _symmetry(atoms: Atoms) -> tuple[list[np.ndarray], np.ndarray, str]:
     """Rotations of the point group, the rotation to the usual axes, and the name of the crystal system."""
-    try:
-        import spglib
-    except ImportError:
-        raise ConfigError("elastic constants with symmetry need spglib; `pip install spglib`") from None
-    lattice = atoms.cell.array.T
-    found = spglib.get_symmetry_dataset(
-        (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers), symprec=1e-2
-    )
-    if found is None:
-        raise DataError(
-            "the symmetry of the crystal was not recognised; look for atoms that lie on each other"
-        )
+    lattice, found = atoms.cell.array.T, space_group(atoms)
     rotations = [lattice @ w @ np.linalg.inv(lattice) for w in found.rotations]
     system = next((name for last, name in LAST_GROUP.items() if found.number <= last), "cubic")
     return rotations, np.asarray(found.std_rotation_matrix), system

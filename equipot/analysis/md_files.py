@@ -177,8 +177,26 @@ def read_state(path: Path) -> MDState:
                 f"{path}: is of version {version}; this equipot reads up to {VERSION}, upgrade it"
             )
         hidden = {name.removeprefix("hidden/"): arrays.pop(name) for name in list(arrays) if "/" in name}
-        return MDState(**plain, **arrays, hidden=hidden)
+        state = MDState(**plain, **arrays, hidden=hidden)
+        _check(state)
+        return state
     except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(
             f"{path}: is damaged ({error or type(error).__name__}); delete it to continue from the last frame"
         ) from None
+
+
+def _check(state: MDState) -> None:
+    """Raise ValueError or TypeError for values that no run has: the file may come from anywhere."""
+    n = len(state.numbers)
+    for name, shape in (("numbers", (n,)), ("positions", (n, 3)), ("momenta", (n, 3)), ("cell", (3, 3))):
+        values = getattr(state, name)
+        if values.shape != shape or not np.isfinite(values).all():
+            raise ValueError(f"its {name} are not {shape} finite numbers")
+    if not (isinstance(state.step, int) and state.step >= 0 and np.isfinite(state.time_ps)):
+        raise ValueError("its step is not a number of steps")
+    if not (
+        isinstance(state.ensemble, dict) and np.isfinite([state.potential, state.reference or 0.0]).all()
+    ):
+        raise ValueError("its ensemble or energy is missing")
+    np.random.default_rng().bit_generator.state = state.random

@@ -12,9 +12,10 @@ from ase.cell import Cell
 from ase.dft.kpoints import parse_path_string
 
 from equipot.analysis.structures import MOST_ATOMS
+from equipot.analysis.symmetry import space_group
 from equipot.errors import ConfigError, DataError
 
-SYMMETRY = 1e-3  # Å; positions of files are rounded
+SYMMETRY = 1e-3  # Å, of displacements; positions of files are rounded
 BAND_POINTS = 400
 MESH_LENGTH = 60.0  # Å, phonopy's measure of a mesh's density
 # THz. At wave vectors that fit into the supercell frequencies are those of the forces; between them the interpolation
@@ -104,7 +105,7 @@ def phonons(
     from phonopy import Phonopy
     from phonopy.structure.atoms import PhonopyAtoms
 
-    _check(atoms, supercell, displacement)
+    check_options(atoms, supercell, displacement)
     cell = PhonopyAtoms(
         symbols=list(atoms.symbols),
         cell=atoms.cell.array,
@@ -149,7 +150,8 @@ def _check_crystal(atoms: Atoms) -> None:
         )
 
 
-def _check(atoms: Atoms, supercell: Sequence[int], displacement: float) -> None:
+def check_options(atoms: Atoms, supercell: Sequence[int], displacement: float) -> None:
+    """Raise DataError or ConfigError for what `phonons` cannot take, before anything is computed."""
     _check_crystal(atoms)
     if len(supercell) != 3 or min(supercell) < 1:
         raise ConfigError(f"the supercell is {tuple(supercell)}; expected three numbers of 1 or more")
@@ -161,6 +163,7 @@ def _check(atoms: Atoms, supercell: Sequence[int], displacement: float) -> None:
         raise ConfigError(
             f"the displacement is {displacement:g} Å; expected a small positive length, e.g. 0.01"
         )
+    space_group(atoms, SYMMETRY)
 
 
 def _forces(cell: Any, calculator: Any) -> np.ndarray:

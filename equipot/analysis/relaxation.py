@@ -12,6 +12,7 @@ from ase.filters import FrechetCellFilter
 from ase.optimize import BFGS, FIRE, LBFGS
 
 from equipot.analysis.structures import has_stress
+from equipot.analysis.symmetry import TOLERANCE, space_group
 from equipot.errors import ConfigError, DataError, NumericsError
 
 OPTIMIZERS = {"LBFGS": LBFGS, "BFGS": BFGS, "FIRE": FIRE}
@@ -79,10 +80,10 @@ def relax(
     periodic in all directions, NumericsError where the symmetry cannot be kept, and the calculator's errors.
     """
     check_options(fmax, smax, cell, pressure, steps, optimizer)
-    _check(atoms, calculator, cell)
+    check_structure(atoms, calculator, cell, symmetry)
     moving = atoms.copy()
     if symmetry:
-        moving.set_constraint([*moving.constraints, _symmetry(moving)])
+        moving.set_constraint([*moving.constraints, FixSymmetry(moving, symprec=TOLERANCE)])
     moving.calc = calculator
     target: Any = moving
     if cell != "none":
@@ -143,16 +144,6 @@ def _state(atoms: Atoms, step: int, cell: str, pressure: float) -> State:
     return State(step, atoms.get_potential_energy(), largest, present, rest, float(atoms.get_volume()))
 
 
-def _symmetry(atoms: Atoms) -> FixSymmetry:
-    try:
-        import spglib  # noqa: F401
-    except ImportError:
-        raise ConfigError("keeping the symmetry needs spglib; install it with `pip install spglib`") from None
-    if not atoms.pbc.all():
-        raise DataError("the symmetry is that of a crystal; the structure is not periodic in all directions")
-    return FixSymmetry(atoms)
-
-
 def check_options(fmax: float, smax: float, cell: str, pressure: float, steps: int, optimizer: str) -> None:
     """Raise ConfigError for options of `relax` that make no sense, whatever the structure."""
     if optimizer not in OPTIMIZERS:
@@ -173,7 +164,8 @@ def check_options(fmax: float, smax: float, cell: str, pressure: float, steps: i
         raise ConfigError(f"the number of steps is {steps}; expected 0 or more")
 
 
-def _check(atoms: Atoms, calculator: Any, cell: str) -> None:
+def check_structure(atoms: Atoms, calculator: Any, cell: str, symmetry: bool) -> None:
+    """Raise DataError for a structure that `relax` cannot take with these options, before anything is computed."""
     if len(atoms) == 0:
         raise DataError("the structure holds no atoms")
     if cell != "none" and not atoms.pbc.all():
@@ -182,3 +174,5 @@ def _check(atoms: Atoms, calculator: Any, cell: str) -> None:
         )
     if cell != "none" and "stress" not in getattr(calculator, "implemented_properties", ()):
         raise DataError("the cell cannot be relaxed: the calculator has no stress")
+    if symmetry:
+        space_group(atoms)

@@ -97,7 +97,9 @@ def run(args: argparse.Namespace) -> int:
     done, begun = (state.step, state.time_ps) if state else (0, 0.0)
     n_steps = round((total - begun) * 1000 / ensemble.timestep)
     if n_steps <= 0 and state:
-        console.print(f"{trajectory} has {begun:g} ps already; a longer --time goes on", markup=False)
+        console.print(
+            f"{trajectory} has {begun:g} ps already; a longer --time goes on", markup=False, soft_wrap=True
+        )
         return 0
     calculator = load_calculator(args.model, args.device, [atoms])
     atoms.calc = calculator
@@ -114,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
         if not anew and set_hidden_state(dynamics, state.hidden):
             reference = state.reference
         for sentence in anew:
-            console.print(sentence, markup=False)
+            console.print(sentence, markup=False, soft_wrap=True)
     if reference is None:
         reference = conserved_energy(dynamics)
     with files.open_again(state if state and state.random else None) if state else files.open_new():
@@ -136,7 +138,7 @@ def run(args: argparse.Namespace) -> int:
                     f"{interrupt}; {trajectory} is kept, --restart continues it"
                 ) from None
         display.summary()
-    console.print(f"written to {trajectory}, {files.log}, {files.state}", markup=False)
+    console.print(f"written to {trajectory}, {files.log}, {files.state}", markup=False, soft_wrap=True)
     return 0
 
 
@@ -172,6 +174,10 @@ def _options(args: argparse.Namespace) -> "tuple[Ensemble, float]":
         args.barostat_time,
         args.cell,
     )
+    if args.time * 1000 < 0.5 * args.timestep:
+        raise ConfigError(
+            f"--time {args.time:g} ps is shorter than a step of {args.timestep:g} fs; give a longer one"
+        )
     return ensemble, args.time
 
 

@@ -9,7 +9,7 @@ from ase import Atoms
 from rich.console import Console
 from rich.table import Table
 
-from equipot.cli.simulation import add_model_arguments, bar, begin, load_calculator
+from equipot.cli.simulation import add_model_arguments, bar, begin, load_calculator, not_there
 from equipot.errors import ConfigError, NumericsError
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"three repeats of the cell, or one length in Å that every side has at least (default: {LENGTH:g} Å)",
     )
     add("-o", "--output", default="phonons", metavar="FOLDER", help="default: %(default)s")
+    add("--overwrite", action="store_true", help="replace the files that an earlier run left in FOLDER")
     add("--displacement", type=float, default=0.01, metavar="A", help="default: %(default)g Å")
     add("--no-relax", action="store_true", help="take the structure as it is")
     add(
@@ -87,7 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Relax, compute, write the folder, print frequencies and warnings."""
     from equipot.analysis.phonon_files import FILES, write_phonons
-    from equipot.analysis.phonons import need_phonopy, phonons
+    from equipot.analysis.phonons import check_options, need_phonopy, phonons
     from equipot.analysis.structures import read_structure
 
     need_phonopy()
@@ -95,16 +96,18 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f"--tmax is {args.tmax:g} K; expected a positive temperature, e.g. 1000")
     atoms = read_structure(args.structure)
     supercell = _supercell(args.supercell, atoms)
+    check_options(atoms, supercell, args.displacement)
     folder = Path(args.output)
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"--output: {folder} is a file; expected a folder to write into")
+    files = list(FILES) if args.no_relax else [*FILES, "relaxed.extxyz"]
+    for name in files:
+        not_there(folder / name, args.overwrite)
     calculator = load_calculator(args.model, args.device, [atoms])
     folder.mkdir(parents=True, exist_ok=True)
     console = Console(highlight=False)
-    files = list(FILES)
     if not args.no_relax:
         atoms = _relaxed(args, atoms, calculator, folder / "relaxed.extxyz", console)
-        files.append("relaxed.extxyz")
         if len(args.supercell) == 1:
             supercell = _supercell(args.supercell, atoms)
     n = len(atoms) * int(np.prod(supercell))

@@ -10,7 +10,7 @@ from ase import Atoms
 from rich.console import Console
 from rich.table import Table
 
-from equipot.cli.simulation import add_model_arguments, bar, begin, load_calculator, output_file
+from equipot.cli.simulation import add_model_arguments, bar, begin, load_calculator, not_there, output_file
 from equipot.errors import EquipotError, NumericsError
 
 if TYPE_CHECKING:
@@ -87,11 +87,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="keep the space group that the structure has within 0.01 Å (needs spglib)",
     )
     parser.add_argument("--no-trajectory", action="store_true", help="write no file of all steps")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace the files that an earlier run left there"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Relax all structures, write them, print the table; 1 if one did not converge."""
-    from equipot.analysis.relaxation import check_options
+    from equipot.analysis.relaxation import check_options, check_structure
     from equipot.analysis.structures import read_structures
 
     check_options(args.fmax, args.smax, args.cell, args.pressure, args.steps, args.optimizer)
@@ -102,10 +105,20 @@ def run(args: argparse.Namespace) -> int:
         steps = output_file(
             str(output.with_name(f"{output.stem}-steps{output.suffix}")), "--output", [args.structure]
         )
+    for path in (output, steps):
+        if path is not None:
+            not_there(path, args.overwrite)
     calculator = load_calculator(args.model, args.device, structures)
+    for k, atoms in enumerate(structures):
+        try:
+            check_structure(atoms, calculator, args.cell, args.symmetry)
+        except EquipotError as error:
+            raise type(error)(f"{args.structure}, structure {k}: {error}") from None
     console = Console(highlight=False)
     failed = _relax_all(args, structures, calculator, output, steps, console)
-    console.print(f"written to {output}" + (f", every step to {steps}" if steps else ""), markup=False)
+    console.print(
+        f"written to {output}" + (f", every step to {steps}" if steps else ""), markup=False, soft_wrap=True
+    )
     if failed:
         raise NumericsError(
             (f"structures {', '.join(failed)} of {args.structure}" if len(structures) > 1 else args.structure)
@@ -130,7 +143,7 @@ def _relax_all(
 
     alone = len(structures) == 1
     failed = []
-    console.print(HEADER_OF_STEPS if alone else HEADER, style="bold", markup=False)
+    console.print(HEADER_OF_STEPS if alone else HEADER, style="bold", markup=False, soft_wrap=True)
     with ExitStack() as files:
         ends = files.enter_context(output.open("w", encoding="utf-8"))
         every = files.enter_context(steps.open("w", encoding="utf-8")) if steps else None
@@ -143,7 +156,7 @@ def _relax_all(
                     append_frame(every, steps, snapshot(moving, structure=k, step=state.step))
                 progress.update(task, said=f"structure {k}, step {state.step}, {state.fmax:.3g} eV/Å")
                 if alone:
-                    console.print(_row_of_step(state), markup=False)
+                    console.print(_row_of_step(state), markup=False, soft_wrap=True)
 
             try:
                 found = relax(
@@ -165,7 +178,7 @@ def _relax_all(
             if not found.converged:
                 failed.append(str(k))
             if not alone:
-                console.print(_row(k, found), markup=False)
+                console.print(_row(k, found), markup=False, soft_wrap=True)
             progress.update(task, completed=k + 1)
     if alone:
         console.print(_summary(found))

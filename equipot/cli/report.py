@@ -30,7 +30,7 @@ how smoothly they end at the cutoff; equation of state, elastic constants and ph
 dynamics run with radial distribution, drift of the energy and speed; errors on DATA with parity plots; the curves of
 the training. Where labels of DATA hold the same (volumes of the crystal, dimers), they stand beside the model.
 
-The crystal is --structure, or else the first periodic frame of DATA with forces below 0.05 eV/Å; it is relaxed first.
+The crystal is --structure, or else a periodic frame of DATA with forces below 0.05 eV/Å; it is relaxed first.
 A section that cannot be made says why.
 """
 
@@ -72,6 +72,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Gather, make the sections, write the page, print the summary."""
     output = _file(args.output, "--output")
+    if output.suffix.lower() not in (".html", ".htm"):
+        raise ConfigError(
+            f"--output: {args.output} must end in .html; the page is HTML with its pictures inside"
+        )
     target = _file(args.json, "--json") if args.json else None
     for name, unit in (("temperature", "K"), ("md_time", "ps"), ("timestep", "fs")):
         if not 0 < getattr(args, name) < np.inf:
@@ -175,20 +179,19 @@ def _elements(
 
 
 def _print(console: Console, report: "Report") -> None:
-    from equipot.analysis.report.page import summary
+    from equipot.analysis.report.page import reasons, summary
 
     grid = summary(report.sections)
-    table = Table(title="Physics of the model", title_justify="left")
-    compared = any(row[2] for row in grid.rows)
-    shown = range(5) if compared else (0, 1, 4)
-    for k in shown:
-        table.add_column(grid.columns[k], justify="right" if 0 < k < 4 else "left")
-    for row in grid.rows:
-        table.add_row(*(row[k] for k in shown))
-    console.print(table)
+    if grid.rows:
+        table = Table(title="Physics of the model", title_justify="left")
+        for name in grid.columns:
+            table.add_column(name, justify="left" if name in ("quantity", "unit") else "right")
+        for row in grid.rows:
+            table.add_row(*row)
+        console.print(table)
+    for titles, why in reasons(report.sections):
+        console.print(f"{titles}: {why}", markup=False, style="yellow", soft_wrap=True)
     for section in report.sections:
-        if section.missing:
-            console.print(f"{section.title}: {section.missing}", markup=False, style="yellow")
         for remark in section.remarks:
             if "imaginary" in remark or "not stable" in remark or "No wall" in remark:
-                console.print(f"{section.title}: {remark}", markup=False, style="yellow")
+                console.print(f"{section.title}: {remark}", markup=False, style="yellow", soft_wrap=True)

@@ -59,6 +59,12 @@ def output_file(name: str, option: str, taken: Sequence[str] = ()) -> Path:
     return path
 
 
+def not_there(path: Path, overwrite: bool) -> None:
+    """Raise ConfigError for a file that exists, unless it may be replaced."""
+    if path.exists() and not overwrite and not path.is_char_device():
+        raise ConfigError(f"{path} exists; replace it with --overwrite, or name another place with --output")
+
+
 class _TimeLeft(ProgressColumn):
     """Time left by the rate of this run, whatever was done before it."""
 

@@ -68,7 +68,7 @@ def test_relaxed_atoms_soften_the_shear_of_silicon():
 
 
 def test_a_hexagonal_crystal_has_the_curvature_of_its_energy():
-    """EMT magnesium stands in for any hcp metal: ∂²E/∂η² / V by finite differences of the energy, atoms clamped."""
+    """EMT copper stands in for any hcp metal: ∂²E/∂η² / V by finite differences of the energy, atoms clamped."""
     atoms = bulk("Cu", "hcp", a=2.57, c=4.19)
     tensor = elastic_tensor(atoms, EMT(), delta=2e-3, relaxed=False)
 

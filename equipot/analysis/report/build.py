@@ -73,7 +73,7 @@ def make_report(
         section.seconds = time.perf_counter() - start
         made.append(section)
     for name in skip:
-        made.append(Section(SECTIONS[name][0], missing="it was to be skipped."))
+        made.append(Section(SECTIONS[name][0], missing="left out by --skip."))
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     title = f"Physics of {subject.calculator.model.path.name}"
     return Report(made, page(title, _facts(subject), made, f"equipot {__version__}, {now}"))

@@ -31,7 +31,8 @@ def dimer_curves(dimers: Sequence[Dimer], labels: dict[tuple[str, str], list[tup
     """Energy over distance, a panel a pair; points of DFT where there are any."""
     columns = min(COLUMNS, len(dimers))
     rows = -(-len(dimers) // columns)
-    figure, axes = new(rows, columns, 3.1 * max(columns, 2), 2.5 * rows)
+    size = (3.1 * columns, 2.5 * rows) if columns > 2 else (4.4 * columns, 3.2 * rows)
+    figure, axes = new(rows, columns, *size)
     for axis in axes.ravel()[len(dimers) :]:
         axis.set_axis_off()
     for axis, found in zip(axes.ravel(), dimers):

@@ -16,7 +16,11 @@ NEAR = 0.045  # relative length around the minimum that a Birch-Murnaghan curve 
 
 
 def find_crystal(frames: Sequence[Frame], known: Sequence[int]) -> tuple[Frame | None, str]:
-    """The first periodic frame of known elements whose labelled forces are small; or why there is none."""
+    """The frame to start a crystal from, or why there is none.
+
+    Of the periodic frames of known elements whose labelled forces are small: those with the atoms of the first one, and
+    of these the one with the lowest energy.
+    """
     if not frames:
         return None, "no structure and no data were given; name a crystal with --structure"
     periodic = [
@@ -27,9 +31,14 @@ def find_crystal(frames: Sequence[Frame], known: Sequence[int]) -> tuple[Frame |
             f"no frame of the data is periodic in all directions with at most {MOST_ATOMS} atoms of the model's "
             "elements; name a crystal with --structure"
         )
-    for frame in periodic:
-        if frame.forces is not None and np.linalg.norm(frame.forces, axis=1).max(initial=0.0) < AT_REST:
-            return frame, ""
+    resting = [
+        f
+        for f in periodic
+        if f.forces is not None and np.linalg.norm(f.forces, axis=1).max(initial=0.0) < AT_REST
+    ]
+    if resting:
+        alike = [f for f in resting if sorted(f.numbers) == sorted(resting[0].numbers)]
+        return min(alike, key=lambda f: np.inf if f.energy is None else f.energy), ""
     return None, f"no frame of the data has forces below {AT_REST} eV/Å; name a crystal with --structure"
 
 

@@ -23,7 +23,10 @@ def errors(subject: Subject) -> Section:
         raise DataError("no labelled structures were given; name a file behind the model")
     found = evaluate(subject.calculator.model, subject.frames)
     report = found.errors
-    section = Section("Errors", f"On {len(found.frames)} frames of {', '.join(subject.files)}; MAE / RMSE.")
+    files = ", ".join(subject.files)
+    if all(getattr(report, label) is None for label in LABELS):
+        raise DataError(f"the structures of {files} hold no labels; --energy-key, --forces-key name them")
+    section = Section("Errors", f"{len(found.frames)} frames of {files}; MAE / RMSE.")
     for label in LABELS:
         of_label = getattr(report, label)
         if of_label is not None:

@@ -48,6 +48,10 @@ def pairs(subject: Subject) -> Section:
     section.remarks.append(
         f"Forces integrate to the energies within {worst.work:.1e} eV ({'–'.join(worst.elements)}, by Simpson's rule)."
     )
+    if subject.calculator.model.metadata.spec["envelope"] == "xplor":
+        section.remarks.append(
+            "The slope of the force jumps because the model's envelope, XPLOR's, ends with a curvature."
+        )
     hollow = ["–".join(d.elements) for d in found if d.energies[0] < 0]
     if hollow:
         section.remarks.append(
