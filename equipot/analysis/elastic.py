@@ -92,6 +92,10 @@ def elastic_constants(
     _check_crystal(atoms)
     rotations, turn, system = _symmetry(atoms)  # fails, where it does, before the relaxations
     tensor = elastic_tensor(atoms, calculator, delta, fmax, max_steps)
+    if not tensor.any():
+        raise NumericsError(
+            "no strain causes a stress; the atoms are farther apart than the calculator's cutoff"
+        )
     full = _to_full(0.5 * (tensor + tensor.T))
     averaged = np.mean([_rotated(full, r) for r in rotations], axis=0)
     return Elastic(

@@ -21,7 +21,15 @@ FILES = {
 
 
 def write_phonons(folder: Path, found: Phonons) -> None:
-    """Write all `FILES` into a folder that exists."""
+    """Write all `FILES` into a folder that exists. Raises OSError naming the folder, as on a full disk."""
+    try:
+        _write_all(folder, found)
+    except OSError as error:
+        error.filename = error.filename or str(folder)
+        raise
+
+
+def _write_all(folder: Path, found: Phonons) -> None:
     found.phonon.save(str(folder / "phonopy.yaml"), settings={"force_constants": True})
     found.phonon.write_yaml_band_structure(filename=str(folder / "band.yaml"))
     _write_bands(folder / "bands.csv", found)

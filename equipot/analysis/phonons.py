@@ -13,7 +13,7 @@ from ase.dft.kpoints import parse_path_string
 
 from equipot.analysis.structures import MOST_ATOMS
 from equipot.analysis.symmetry import space_group
-from equipot.errors import ConfigError, DataError
+from equipot.errors import ConfigError, DataError, NumericsError
 
 SYMMETRY = 1e-3  # Å, of displacements; positions of files are rounded
 BAND_POINTS = 400
@@ -99,7 +99,7 @@ def phonons(
 
     Where symmetry does not do it, atoms are displaced both ways, so forces of a crystal not at rest cancel. Charges
     are not known to a potential, so polar crystals have no splitting of longitudinal and transverse modes at Γ. Raises
-    ConfigError where phonopy is missing, DataError for what is not a crystal.
+    ConfigError where phonopy is missing, DataError for what is not a crystal, NumericsError where no force answers.
     """
     need_phonopy()
     from phonopy import Phonopy
@@ -125,6 +125,10 @@ def phonons(
         forces.append(_forces(moved, calculator))
         if progress is not None:
             progress(k + 1, len(displaced))
+    if not np.any(forces):
+        raise NumericsError(
+            "no displacement causes a force; the atoms are farther apart than the calculator's cutoff"
+        )
     phonon.forces = np.array(forces)
     phonon.produce_force_constants(calculate_full_force_constants=False, show_drift=False)
     acoustic = float(np.sort(np.abs(phonon.get_frequencies([0, 0, 0])))[:3].max())

@@ -42,6 +42,10 @@ def equation_of_state(
         strained = deformed(atoms, calculator, (1 + strain) * np.eye(3))
         volumes.append(strained.get_volume())
         energies.append(strained.get_potential_energy())
+    if np.ptp(energies) == 0:
+        raise NumericsError(
+            "no strain changes the energy; the atoms are farther apart than the calculator's cutoff"
+        )
     try:
         volume, energy, modulus = EquationOfState(volumes, energies, eos=kind).fit(warn=False)
     except (ValueError, RuntimeError):

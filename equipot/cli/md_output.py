@@ -106,6 +106,8 @@ class Display:
         table.add_row("energy drift (meV/atom)", "–" if drift is None else f"{1000 * drift:+.2g}")
         rate = steps / max(self.seconds, 1e-9)
         table.add_row("speed", f"{rate:.3g} steps/s, {self._ns_per_day(rate):.3g} ns/day")
-        table.add_row("time per step and atom (µs)", f"{1e6 / rate / n:.3g}")
+        table.add_row(
+            "time per step and atom (µs)", f"{1e6 / rate / n:{'.3g' if 1e6 / rate / n < 1000 else '.0f'}}"
+        )
         table.add_row("wall time", clock(self.seconds))
         self.console.print(table)

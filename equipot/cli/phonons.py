@@ -9,7 +9,7 @@ from ase import Atoms
 from rich.console import Console
 from rich.table import Table
 
-from equipot.cli.simulation import add_model_arguments, bar, begin, load_calculator, not_there
+from equipot.cli.simulation import add_model_arguments, bar, begin, load_calculator, not_there, speed
 from equipot.errors import ConfigError, NumericsError
 
 if TYPE_CHECKING:
@@ -120,7 +120,9 @@ def run(args: argparse.Namespace) -> int:
             supercell,
             displacement=args.displacement,
             temperatures=np.linspace(0, args.tmax, 101).tolist(),
-            progress=lambda k, of: progress.update(task, completed=k, total=of, said=f"{k} of {of}"),
+            progress=lambda k, of: progress.update(
+                task, completed=k, total=of, said=f"{k} of {of}, {speed(progress, task, k)}"
+            ),
         )
         progress.update(task, said="bands, density of states")
         write_phonons(folder, found)

@@ -115,7 +115,14 @@ def run(args: argparse.Namespace) -> int:
         except EquipotError as error:
             raise type(error)(f"{args.structure}, structure {k}: {error}") from None
     console = Console(highlight=False)
-    failed = _relax_all(args, structures, calculator, output, steps, console)
+    try:
+        failed = _relax_all(args, structures, calculator, output, steps, console)
+    except KeyboardInterrupt:
+        kept = [str(path) for path in (output, steps) if path is not None and path.stat().st_size]
+        raise KeyboardInterrupt(f"what was done is in {' and '.join(kept)}" if kept else "") from None
+    finally:
+        if output.is_file() and output.stat().st_size == 0:
+            output.unlink()  # nothing has ended: an empty file would be taken for a result
     console.print(
         f"written to {output}" + (f", every step to {steps}" if steps else ""), markup=False, soft_wrap=True
     )
@@ -124,7 +131,7 @@ def run(args: argparse.Namespace) -> int:
             (f"structures {', '.join(failed)} of {args.structure}" if len(structures) > 1 else args.structure)
             + f" did not relax to {args.fmax:g} eV/Å"
             + (f" and {args.smax:g} GPa" if args.cell != "none" else "")
-            + f" in {args.steps} steps; continue from {output}, or give more --steps"
+            + f" in {args.steps} steps; continue from {output}, give more --steps, or try --optimizer FIRE"
         )
     return 0
 

@@ -53,7 +53,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("data", nargs="*", metavar="DATA", help="labelled structures: files or globs, anything ase.io reads")
     add("-o", "--output", default="report.html", metavar="FILE", help="default: %(default)s")
-    add("--structure", metavar="FILE", help="a crystal; its last frame, or name@0 for the first")
+    add(
+        "--structure",
+        metavar="FILE",
+        help="a crystal (or a molecule, for dynamics); its last frame, or name@0",
+    )
     add("--elements", metavar="Si,O", help="for pairs; default: those of DATA and crystal, or the model's")
     add("--temperature", type=float, default=300.0, metavar="K", help="default: %(default)g")
     add("--md-time", type=float, default=2.0, metavar="PS", help="at constant energy (default: %(default)g)")

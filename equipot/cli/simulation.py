@@ -76,6 +76,12 @@ class _TimeLeft(ProgressColumn):
         return Text(f"{clock(spent * (task.total - task.completed) / done)} left", style="cyan")
 
 
+def speed(progress: Progress, task: TaskID, done: int) -> str:
+    """How many of a task's parts are done in a second, or how long one takes."""
+    spent = max(time.monotonic() - progress.tasks[task].fields["started"], 1e-9)
+    return f"{done / spent:.3g} a second" if done > spent else f"{spent / max(done, 1):.3g} s each"
+
+
 def clock(seconds: float) -> str:
     """H:MM:SS."""
     minutes, s = divmod(round(seconds), 60)

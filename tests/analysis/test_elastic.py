@@ -119,6 +119,8 @@ def test_what_has_no_elastic_constants_is_an_error():
         elastic_constants(molecule("N2"), EMT())
     with pytest.raises(ConfigError, match="the strain is 0"):
         elastic_constants(fcc(), Springs(), delta=0.0)
+    with pytest.raises(NumericsError, match="no strain causes a stress"):
+        elastic_constants(bulk("Ar", a=10 * A), Springs())
     rattled = bulk("Cu", cubic=True) * (2, 1, 1)
     rattled.rattle(0.2, seed=1)
     with pytest.raises(NumericsError, match="did not relax"):

@@ -9,7 +9,7 @@ from ase.build import bulk, molecule
 from ase.calculators.emt import EMT
 
 from equipot.analysis.phonons import phonons, supercell_of_length
-from equipot.errors import ConfigError, DataError
+from equipot.errors import ConfigError, DataError, NumericsError
 from tests.analysis.springs import THZ, A, K, Springs, fcc, frequencies
 
 pytest.importorskip("phonopy")
@@ -119,6 +119,11 @@ def test_supercells_reach_the_length_between_faces():
 def test_what_has_no_phonons_is_an_error():
     with pytest.raises(DataError, match="phonons are those of a crystal"):
         phonons(molecule("N2"), EMT())
+    with pytest.raises(NumericsError, match="no displacement causes a force"):
+        phonons(bulk("Ar", a=10 * A), Springs())
+    on_each_other = Atoms("Ar2", np.zeros((2, 3)), cell=[6, 6, 6], pbc=True)
+    with pytest.raises(DataError, match="not recognised"):
+        phonons(on_each_other, Springs())
     with pytest.raises(DataError, match="no atoms"):
         phonons(Atoms(pbc=True), EMT())
     with pytest.raises(ConfigError, match="three numbers of 1 or more"):

@@ -99,6 +99,8 @@ def test_the_given_atoms_stay_as_they_are(silicon, stillinger_weber):
 def test_an_energy_without_a_minimum_in_the_range_is_an_error(silicon, stillinger_weber):
     with pytest.raises(NumericsError, match="no minimum between"):
         equation_of_state(silicon, stillinger_weber, np.linspace(0.03, 0.06, 6))
+    with pytest.raises(NumericsError, match="no strain changes the energy"):
+        equation_of_state(bulk("Si", a=4 * A0), stillinger_weber)
     with pytest.raises(DataError, match="at least 5"):
         equation_of_state(silicon, stillinger_weber, [0.0, 0.01])
 

@@ -47,6 +47,7 @@ def test_atoms_and_cell_reach_the_minimum_of_the_equation_of_state(strained, opt
 
 def test_under_pressure_the_volume_is_where_the_energy_has_that_slope(strained):
     found = relax(strained, EMT(), fmax=1e-3, smax=1e-3, cell="full", pressure=20.0)
+    assert found.converged
     assert found.end.pressure == pytest.approx(20.0, abs=2e-3)
     side = found.end.volume ** (1 / 3)
     energies = []

@@ -57,10 +57,16 @@ def test_volumes_beside_the_minimum_give_no_fit():
     assert labelled_volumes(others(), copper()) is None
 
 
-def test_the_first_frame_at_rest_is_the_crystal():
-    frames = [*others()[:1], labelled(Atoms("Cu")), labelled(copper(3.5))]
+def test_the_frame_at_rest_with_the_lowest_energy_is_the_crystal():
+    rest = [
+        labelled(copper(3.9)),
+        labelled(copper(3.6)),
+        labelled(copper(3.5)),
+        labelled(copper() * (2, 1, 1)),
+    ]
+    frames = [*others()[:1], labelled(Atoms("Cu")), *rest]
     found, why = find_crystal(frames, [29])
-    assert found is frames[2]
+    assert found is rest[1]  # the larger cell holds other atoms than the first at rest
     assert why == ""
     assert "periodic in all directions" in find_crystal(frames[:2], [28])[1]
     assert "no frame of the data has forces below" in find_crystal(frames[:1], [29])[1]

@@ -2,6 +2,7 @@
 
 import ase.build
 import ase.io
+import numpy as np
 import pytest
 from ase import Atoms
 
@@ -29,6 +30,7 @@ def unusable_structures(folder) -> None:
     (folder / "text.extxyz").write_text("nothing\n")
     (folder / "empty.extxyz").write_text("")
     (folder / "none.extxyz").write_text("0\nProperties=species:S:1:pos:R:3\n")
+    ase.io.write(folder / "overlap.extxyz", Atoms("Si2", np.zeros((2, 3)), cell=[6, 6, 6], pbc=True))
     text = (folder / "si.extxyz").read_text().splitlines()
     (folder / "cut.extxyz").write_text("\n".join(text[:-3]) + "\n")
     (folder / "nan.extxyz").write_text("1\nProperties=species:S:1:pos:R:3\nSi nan 0 0\n")

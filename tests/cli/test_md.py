@@ -1,9 +1,11 @@
 import csv
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import ase.io
 import numpy as np
@@ -216,6 +218,8 @@ def test_a_run_that_explodes_stops_with_a_sentence_and_keeps_its_frames(path, ca
         (["si.extxyz", "--ensemble", "nvt", "--time", "1", "--keep-velocities"], "nvt needs a temperature"),
         (["si.extxyz", *NVT, "--temperature", "-3"], "temperature is -3 K"),
         (["si.extxyz", *NVE, "--time", "0"], "--time is 0 ps"),
+        (["si.extxyz", *NVE, "--time", "0.0001"], "shorter than a step of 1 fs"),
+        (["overlap.extxyz", *NVE], "the closest atoms, 0 and 1, are 0 Å apart"),
         (["si.extxyz", *NVE, "--time", "nan"], "--time is nan ps"),
         (["si.extxyz", *NVE, "--timestep", "-1"], "timestep is -1 fs"),
         (["si.extxyz", *NVE, "--pressure", "2"], "only npt has a pressure"),
@@ -258,6 +262,57 @@ def test_a_damaged_or_foreign_state_is_one_sentence(path, folder, capsys):
     (folder / "md.state.npz").write_bytes(state[:400])
     assert main(["md", "si.extxyz", "-m", path, *more]) == 1
     one_sentence(capsys, "md", "md.state.npz: is damaged")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("positions", np.zeros((7, 3))),
+        ("momenta", np.full((8, 3), np.nan)),
+        ("cell", np.zeros(3)),
+        ("random", {"bit_generator": "MT19937"}),
+        ("random", {}),
+        ("ensemble", None),
+        ("step", -4),
+        ("step", "many"),
+        ("reference", "high"),
+    ],
+)
+def test_a_forged_state_is_one_sentence(path, folder, capsys, name, value):
+    assert main(["md", "si.extxyz", "-m", path, *NVE]) == 0
+    state = folder / "md.state.npz"
+    with np.load(state) as file:
+        arrays = {key: file[key] for key in file.files}
+    if name in arrays:
+        arrays[name] = value
+    else:
+        arrays["plain"] = np.array(json.dumps({**json.loads(str(arrays["plain"])), name: value}))
+    np.savez(state, **arrays)
+    capsys.readouterr()
+    assert main(["md", "si.extxyz", "-m", path, *NVE, "--time", "0.03", "--restart"]) == 1
+    one_sentence(capsys, "md", "md.state.npz: is damaged")
+
+
+def test_a_state_that_would_execute_code_is_refused(path, folder, capsys):
+    assert main(["md", "si.extxyz", "-m", path, *NVE]) == 0
+    state = folder / "md.state.npz"
+    with np.load(state) as file:
+        arrays = {key: file[key] for key in file.files}
+    np.savez(state, **{**arrays, "cell": np.array([Touches(folder / "executed")], dtype=object)})
+    capsys.readouterr()
+    assert main(["md", "si.extxyz", "-m", path, *NVE, "--time", "0.03", "--restart"]) == 1
+    one_sentence(capsys, "md", "md.state.npz: is damaged")
+    assert not (folder / "executed").exists()
+
+
+class Touches:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def __reduce__(self):
+        return Path.touch, (self.file,)
 
 
 def test_help_teaches_by_examples(capsys):

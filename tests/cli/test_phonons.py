@@ -79,6 +79,15 @@ def test_a_relaxation_that_does_not_end_is_one_sentence(path, folder, capsys):
     one_sentence(capsys, "phonons", "si.extxyz did not relax in 1 steps: forces")
 
 
+def test_a_full_disk_is_one_sentence(path, folder, capsys):
+    ase.io.write("si.extxyz", silicon(None))
+    (folder / "out").mkdir()
+    (folder / "out" / "dos.csv").symlink_to("/dev/full")
+    arguments = ["--no-relax", "--supercell", "1", "1", "1", "-o", "out"]
+    assert main(["phonons", "si.extxyz", "-m", path, *arguments]) == 1
+    one_sentence(capsys, "phonons", "No space left on device")
+
+
 def test_without_phonopy_one_sentence_says_how_to_get_it(path, folder, capsys, monkeypatch):
     ase.io.write("si.extxyz", silicon())
     monkeypatch.setitem(sys.modules, "phonopy", None)
@@ -96,12 +105,17 @@ def test_frequencies_that_follow_closely_are_one_row():
     ("arguments", "words"),
     [
         *UNUSABLE,
+        (["dimer.extxyz"], "phonons are those of a crystal"),
+        (["dimer.extxyz", "--supercell", "2", "2", "2"], "phonons are those of a crystal"),
+        (["overlap.extxyz"], "the symmetry of the crystal is not recognised"),
+        (["overlap.extxyz", "--no-relax"], "the symmetry of the crystal is not recognised"),
+        (["si.extxyz", "-o", "old"], "phonopy.yaml exists; replace it with --overwrite"),
         (["dimer.extxyz", "--no-relax"], "phonons are those of a crystal"),
         (["si.extxyz", "--supercell", "2", "2"], "--supercell is 2 2; expected three repeats"),
         (["si.extxyz", "--supercell", "2", "2", "1.5"], "--supercell is 2 2 1.5"),
         (["si.extxyz", "--supercell", "3"], "for repeats of the cell give 3 3 3"),
         (["si.extxyz", "--supercell", "nan"], "--supercell is nan"),
-        (["si.extxyz", "--no-relax", "--displacement", "0"], "displacement is 0"),
+        (["si.extxyz", "--displacement", "0"], "displacement is 0"),
         (["si.extxyz", "--tmax", "-1"], "--tmax is -1 K"),
         (["si.extxyz", "--fmax", "-1"], "fmax is -1"),
         (["si.extxyz", "-o", "copper.extxyz"], "copper.extxyz is a file"),
@@ -109,6 +123,8 @@ def test_frequencies_that_follow_closely_are_one_row():
 )
 def test_what_has_no_phonons_is_one_sentence(path, folder, capsys, arguments, words):
     unusable_structures(folder)
+    (folder / "old").mkdir()
+    (folder / "old" / "phonopy.yaml").touch()
     model = [] if "-m" in arguments else ["-m", path]
     assert main(["phonons", *arguments, *model]) == 1
     one_sentence(capsys, "phonons", words)

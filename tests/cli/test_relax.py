@@ -1,6 +1,7 @@
 import ase.io
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.filters import FrechetCellFilter
 from ase.optimize import LBFGS
 
@@ -74,6 +75,38 @@ def test_a_frame_of_a_trajectory_can_be_chosen(path, folder):
     assert ase.io.read("relaxed.extxyz").info["steps"] == 0
 
 
+def test_an_earlier_output_is_replaced_only_on_demand(path, folder, capsys):
+    ase.io.write("one.extxyz", silicon(None))
+    ase.io.write("bad.extxyz", [silicon(None), Atoms("Si2", [[0, 0, 0], [0, 0, 2.2]])])
+    assert main(["relax", "one.extxyz", "-m", path]) == 0
+    before = (folder / "relaxed.extxyz").read_bytes()
+    capsys.readouterr()
+    assert main(["relax", "bad.extxyz", "-m", path]) == 1
+    one_sentence(capsys, "relax", "relaxed.extxyz exists")
+    # What cannot be relaxed is known before the file is touched.
+    assert main(["relax", "bad.extxyz", "-m", path, "--cell", "full", "--overwrite"]) == 1
+    one_sentence(capsys, "relax", "bad.extxyz, structure 1: the cell cannot be relaxed")
+    assert (folder / "relaxed.extxyz").read_bytes() == before
+    assert main(["relax", "bad.extxyz@0", "-m", path, "--overwrite"]) == 0
+
+
+def test_ctrl_c_keeps_the_steps_so_far_and_no_empty_result(path, folder, capsys, monkeypatch):
+    ase.io.write("si.extxyz", silicon())
+    calculate, calls = EquipotCalculator.calculate, []
+
+    def stopped(*arguments, **named):
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return calculate(*arguments, **named)
+
+    monkeypatch.setattr(EquipotCalculator, "calculate", stopped)
+    assert main(["relax", "si.extxyz", "-m", path]) == 130
+    assert "interrupted; what was done is in relaxed-steps.extxyz" in capsys.readouterr().err
+    assert [a.info["step"] for a in ase.io.read("relaxed-steps.extxyz", ":")] == [0, 1, 2]
+    assert not (folder / "relaxed.extxyz").exists()
+
+
 def test_a_full_disk_is_one_sentence(path, folder, capsys):
     ase.io.write("si.extxyz", silicon())
     (folder / "full.extxyz").symlink_to("/dev/full")
@@ -85,6 +118,9 @@ def test_a_full_disk_is_one_sentence(path, folder, capsys):
     ("arguments", "words"),
     [
         *UNUSABLE,
+        (["overlap.extxyz"], "overlap.extxyz, structure 0: the predicted energy is not finite"),
+        (["overlap.extxyz", "--symmetry"], "structure 0: the symmetry of the crystal is not recognised"),
+        (["si.extxyz", "-o", "copper.extxyz"], "copper.extxyz exists; replace it with --overwrite"),
         (["dimer.extxyz", "--cell", "full"], "dimer.extxyz, structure 0: the cell cannot be relaxed"),
         (["si.extxyz", "--fmax", "0"], "fmax is 0; expected a positive number in eV/Å"),
         (["si.extxyz", "--pressure", "3"], "cannot follow it"),

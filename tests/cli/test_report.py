@@ -120,8 +120,8 @@ def test_the_page_is_whole_and_agrees_with_labels_of_the_model_itself(path, data
 def test_without_crystal_and_data_the_page_says_what_is_missing_and_why(path, folder):
     assert main(["report", path, *QUICK]) == 0
     html = (folder / "report.html").read_text(encoding="utf-8")
-    assert html.count("Not made: no structure and no data were given; name a crystal with --structure.") == 5
-    assert "Not made: no labelled structures were given" in html
+    assert html.count("no structure and no data were given; name a crystal with --structure.") == 1
+    assert "<b>Errors</b>: no labelled structures were given" in html
     assert "minimum Å" in html
 
 
@@ -166,6 +166,33 @@ def test_an_error_of_the_program_leaves_the_other_sections_and_exits_with_1(
     assert "relaxed in its space group" in html
 
 
+@pytest.mark.parametrize("pbc", [False, (True, True, False)])
+def test_a_molecule_or_layer_has_dynamics_and_nothing_of_a_crystal(path, folder, capsys, pbc):
+    atoms = Atoms("Si3", [[0, 0, 0], [3.4, 0, 0], [1.7, 3, 0]], cell=[12, 12, 12], pbc=pbc)
+    ase.io.write("si.extxyz", atoms)
+    assert main(["report", path, "--structure", "si.extxyz", "--json", "f.json", *QUICK]) == 0
+    found = json.loads((folder / "f.json").read_text())
+    for name in ("Crystal", "Equation of state", "Elastic constants", "Phonons"):
+        assert found[name]["missing"] == (
+            "si.extxyz is not periodic in all three directions, so it is no crystal."
+        )
+    of = {f["name"]: f["value"] for f in found["Molecular dynamics"]["figures"]}
+    assert abs(of["drift of the energy"]) < np.inf
+    assert "mean pressure" not in of
+
+
+def test_sections_that_lack_the_same_say_so_once(path, folder, capsys):
+    ase.io.write("unlabelled.extxyz", silicon())
+    assert main(["report", path, "unlabelled.extxyz", "--skip", "training"]) == 0
+    text = capsys.readouterr().out
+    crystal = "Crystal, Equation of state, Elastic constants, Phonons, Molecular dynamics"
+    assert f"{crystal}: no frame of the data has forces below 0.05 eV/Å" in text
+    assert "Errors: the structures of unlabelled.extxyz hold no labels" in text
+    html = (folder / "report.html").read_text(encoding="utf-8")
+    assert html.count("no frame of the data has forces") == 1
+    assert "<th>DFT labels</th>" not in html  # a column of nothing
+
+
 def test_a_full_disk_is_one_sentence(path, folder, capsys):
     (folder / "full.html").symlink_to("/dev/full")
     assert main(["report", path, "-o", "full.html", "--skip", "pairs"]) == 1
@@ -185,6 +212,7 @@ def test_a_full_disk_is_one_sentence(path, folder, capsys):
         (["--md-atoms", "0"], "--md-atoms is 0"),
         (["-o", "."], ". is a folder"),
         (["--json", "."], ". is a folder"),
+        (["-o", "report.png"], "report.png must end in .html"),
     ],
 )
 def test_what_cannot_be_reported_on_is_one_sentence(path, folder, capsys, arguments, words):

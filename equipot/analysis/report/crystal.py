@@ -20,7 +20,7 @@ LONGEST = 15.0  # Å, of a side of the phonons' supercell
 
 def at_rest(subject: Subject) -> Section:
     """The relaxed crystal."""
-    found = subject.at_rest()
+    found = subject.crystal_at_rest()
     atoms, end = found.atoms, found.end
     section = Section(
         "Crystal",
@@ -45,7 +45,7 @@ def at_rest(subject: Subject) -> Section:
 
 def curve(subject: Subject) -> Section:
     """Energy over volume, beside the same volumes in the labels."""
-    atoms = subject.at_rest().atoms
+    atoms = subject.crystal_at_rest().atoms
     n = len(atoms)
     fitted = equation_of_state(atoms, subject.calculator, np.linspace(-NEAR, NEAR, 9))
     labelled = labelled_volumes(subject.frames, atoms)
@@ -112,7 +112,7 @@ def curve(subject: Subject) -> Section:
 
 def _fine(subject: Subject, labelled: LabelledVolumes | None) -> tuple[np.ndarray, np.ndarray]:
     """A dense curve that reaches as far as the labels."""
-    atoms = subject.at_rest().atoms
+    atoms = subject.crystal_at_rest().atoms
     low, high = 1 - FAR, 1 + FAR
     if labelled is not None:
         sizes = (labelled.volumes * len(atoms) / atoms.get_volume()) ** (1 / 3)
@@ -140,7 +140,7 @@ def _different(lengths: np.ndarray) -> list[tuple[str, float]]:
 
 def elastic(subject: Subject) -> Section:
     """Elastic constants in the symmetry of the crystal."""
-    found = elastic_constants(subject.at_rest().atoms, subject.calculator)
+    found = elastic_constants(subject.crystal_at_rest().atoms, subject.calculator)
     section = Section(
         "Elastic constants",
         f"From the stress at strains of ±0.5 %, atoms relaxed, averaged over the symmetry ({found.system}), in its "
@@ -174,7 +174,7 @@ def elastic(subject: Subject) -> Section:
 
 def vibrations(subject: Subject) -> Section:
     """Bands, density of states, frequencies at Γ."""
-    atoms = subject.at_rest().atoms
+    atoms = subject.crystal_at_rest().atoms
     length = LONGEST
     while (
         len(atoms) * int(np.prod(supercell_of_length(atoms, length))) > subject.atoms_at_most and length > 2

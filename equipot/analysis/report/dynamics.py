@@ -13,7 +13,9 @@ FARTHEST = 8.0  # Å
 
 def motion(subject: Subject) -> Section:
     """Conservation of energy, distribution of distances, time per step."""
-    atoms = repeat(subject.at_rest().atoms, subject.atoms_in_motion)
+    atoms = subject.at_rest().atoms
+    if atoms.pbc.any():
+        atoms = repeat(atoms, subject.atoms_in_motion)
     timestep = subject.timestep
     if "H" in set(atoms.symbols):
         timestep = min(timestep, 0.5)
@@ -35,8 +37,20 @@ def motion(subject: Subject) -> Section:
     ]
     if found.pressures is not None:
         section.figures.append(Figure("mean pressure", float(found.pressures.mean()), "GPa", form=".2f"))
-    section.figures.append(Figure(f"time per atom and step ({where})", microseconds, "µs", form=".3g"))
+    section.figures.append(
+        Figure(
+            f"time per atom and step ({where})",
+            microseconds,
+            "µs",
+            form=".3g" if microseconds < 1000 else ".0f",
+        )
+    )
     section.images.append(("temperature and total energy", figures.motion(found)))
+    if not atoms.pbc.all():
+        section.remarks.append(
+            "Without a volume there is no density to compare distances with, so there is no g(r)."
+        )
+        return section
     heights = 1 / (atoms.cell.reciprocal().lengths())
     reach = min(FARTHEST, float(heights.min()) / 2)
     g = radial_distribution(found.frames, reach)

@@ -16,6 +16,7 @@ table { border-collapse: collapse; margin: 0.8em 0; font-size: 0.92em; }
 caption { text-align: left; font-weight: 600; padding: 0.3em 0; }
 th, td { padding: 0.2em 0.9em 0.2em 0; text-align: right; border-bottom: 1px solid #eee; }
 th:first-child, td:first-child { text-align: left; }
+.facts td, .summary th:last-child, .summary td:last-child { text-align: left; } .facts thead { display: none; }
 img { max-width: 100%; margin: 0.6em 0; } nav a { margin-right: 1em; }
 .missing { color: #a40; } .small { color: #777; font-size: 0.85em; }
 """
@@ -23,14 +24,14 @@ img { max-width: 100%; margin: 0.6em 0; } nav a { margin-right: 1em; }
 
 def page(title: str, facts: Grid, sections: Sequence[Section], footer: str) -> str:
     """The whole page."""
-    body = [f"<h1>{escape(title)}</h1>", _table(facts)]
+    body = [f"<h1>{escape(title)}</h1>", _table(facts, "facts")]
     made = [section for section in sections if not section.missing]
     links = [f'<a href="#s{k}">{escape(section.title)}</a>' for k, section in enumerate(made)]
     if len(made) < len(sections):
         links.append('<a href="#missing">Not made</a>')
     body.append(f"<nav>{' '.join(links)}</nav>")
     if any(section.figures for section in made):
-        body += ["<h2>Summary</h2>", _table(summary(made))]
+        body += ["<h2>Summary</h2>", _table(summary(made), "summary")]
     for k, section in enumerate(made):
         body += _section(k, section)
     if len(made) < len(sections):
@@ -99,8 +100,8 @@ def _image(what: str, data: bytes) -> str:
     return f'<img alt="{escape(what)}" src="data:image/png;base64,{encoded}">'
 
 
-def _table(grid: Grid) -> str:
+def _table(grid: Grid, kind: str = "") -> str:
     head = "".join(f"<th>{escape(c)}</th>" for c in grid.columns)
     rows = "".join("<tr>" + "".join(f"<td>{escape(c)}</td>" for c in row) + "</tr>\n" for row in grid.rows)
     caption = f"<caption>{escape(grid.title)}</caption>" if grid.title else ""
-    return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>\n{rows}</tbody></table>"
+    return f'<table class="{kind}">{caption}<thead><tr>{head}</tr></thead><tbody>\n{rows}</tbody></table>'

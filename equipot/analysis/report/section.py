@@ -56,7 +56,7 @@ class Subject:
 
     calculator: EquipotCalculator
     elements: list[str]  # whose pairs are looked at
-    crystal: Atoms | None  # as it was found
+    crystal: Atoms | None  # as it was found; for dynamics alone a molecule or layer does too
     without_crystal: str  # why there is none
     crystal_source: str
     frames: list[Frame]  # labelled; may be empty
@@ -70,27 +70,36 @@ class Subject:
     @cached_property
     def _relaxation(self) -> Relaxed | str:
         assert self.crystal is not None
+        periodic = bool(self.crystal.pbc.all())
+        cell = "full" if periodic else "none"
         try:
             found = relax(
-                self.crystal, self.calculator, fmax=FMAX, smax=SMAX, cell="full", steps=STEPS, symmetry=True
+                self.crystal, self.calculator, fmax=FMAX, smax=SMAX, cell=cell, steps=STEPS, symmetry=periodic
             )
         except (DataError, NumericsError) as error:
-            return f"the crystal cannot be relaxed: {error}"
+            return f"the structure cannot be relaxed: {error}"
         if not found.converged:
-            return (
-                f"the crystal did not relax in {STEPS} steps: forces {found.end.fmax:.2g} eV/Å, "
-                f"stress {found.end.excess:.2g} GPa"
+            return f"the structure did not relax in {STEPS} steps: forces {found.end.fmax:.2g} eV/Å" + (
+                f", stress {found.end.excess:.2g} GPa" if periodic else ""
             )
         return found
 
     def at_rest(self) -> Relaxed:
-        """The crystal relaxed in its symmetry, computed once. Raises DataError saying why there is none."""
+        """The structure relaxed, a crystal in its symmetry; computed once. Raises DataError where there is none."""
         if self.crystal is None:
             raise DataError(self.without_crystal)
         found = self._relaxation
         if isinstance(found, str):
             raise DataError(found)
         return found
+
+    def crystal_at_rest(self) -> Relaxed:
+        """Likewise, for what only crystals have."""
+        if self.crystal is not None and not self.crystal.pbc.all():
+            raise DataError(
+                f"{self.crystal_source} is not periodic in all three directions, so it is no crystal"
+            )
+        return self.at_rest()
 
     def cutoff_of(self, a: str, b: str) -> float:
         """Å."""
