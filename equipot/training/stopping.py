@@ -33,6 +33,10 @@ class Patience(pl.Callback):
             trainer.should_stop = True
 
 
+# The first cycles are short and end by chance: those that end before this part of the training are not judged.
+JUDGED_FROM = 0.25
+
+
 class NoBetterCycle(pl.Callback):
     """Ends a training with restarts when a whole cycle, as long as all before it, has brought no better validation.
 
@@ -46,8 +50,9 @@ class NoBetterCycle(pl.Callback):
         self.best = float("inf")  # score before the present cycle
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        now, _ = cycle(potential_module(pl_module).progress())
-        if now > self.cycle and not self.checkpoints.best < self.best:
+        progress = potential_module(pl_module).progress()
+        now, _ = cycle(progress)
+        if now > self.cycle and progress >= JUDGED_FROM and not self.checkpoints.best < self.best:
             trainer.should_stop = True
             self.console.print("twice as long a training has brought no better validation: it ends here")
         if now != self.cycle:  # lower after the time was extended

@@ -43,6 +43,11 @@ def test_one_better_epoch_in_a_cycle_is_enough():
     assert stops(scores).index(True) == 31
 
 
+def test_the_first_cycles_may_bring_nothing():
+    scores = [9, 8, 10, 10, 11, 12, 13, 14, 7] + [1 / k for k in range(1, 56)]
+    assert not any(stops(scores))
+
+
 def test_what_a_resumed_training_knows_is_what_it_knew():
     scores = [9, 8, 7, 6, 5, 4, 3, 3.5, 4, 4, 4, 4, 4, 4, 4, 4]
     checkpoints = SimpleNamespace(best=float("inf"))
