@@ -1,5 +1,6 @@
 """Each test breaks a sound set in one way and wants that named, and nothing else."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -84,6 +85,15 @@ def test_a_flipped_stress_in_one_config_type_alone_is_found(silicon):
     frames = [replace(f, stress=-f.stress) if f.config_type == "volume" else f for f in silicon]
     assert levels(frames) == {("stress-sign", "error")}
     assert "config_type volume" in message(frames, "stress-sign")
+
+
+@pytest.mark.parametrize("pressure", [0.01, -0.01])
+def test_stresses_a_pressure_off_the_energies_are_a_warning_with_the_pressure(volume_scan, pressure):
+    off = [replace(f, stress=f.stress + pressure * np.eye(3)) for f in volume_scan]
+    assert levels(off) == {("stress-offset", "warning")}
+    found = message(off, "stress-offset")
+    assert float(re.search(r"are ([0-9.]+) meV/Å³", found).group(1)) == pytest.approx(10, rel=0.05)
+    assert ("more tensile" if pressure > 0 else "less tensile") in found
 
 
 def test_huge_stresses_are_an_error_even_when_nothing_can_be_compared(silicon):

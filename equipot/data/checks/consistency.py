@@ -6,7 +6,7 @@ import numpy as np
 from ase import units
 
 from equipot.data.checks.report import Finding
-from equipot.data.checks.work import Factor, Pairs, regress, similar_pairs
+from equipot.data.checks.work import Factor, Pairs, pressure_offset, regress, similar_pairs
 from equipot.data.frame import Frame, config_types
 
 _GPA = 1 / units.GPa  # GPa in one eV/Å³: 160.2
@@ -31,11 +31,12 @@ _ENERGY_UNITS = {
     1000.0: "meV",
 }
 _TOLERANCE = 0.12  # how close a factor must come to a known one
+_OFFSET = 2e-3  # eV/Å³, 0.3 GPa: a pressure between energies and stresses that is worth a word
 _AGREEMENT = 0.25  # and how close to 1 counts as agreement: Pulay stress and large steps cost some per cent
 
 
 def check_work(frames: Sequence[Frame]) -> list[Finding]:
-    """Findings force-sign, force-unit, stress-sign, stress-unit.
+    """Findings force-sign, force-unit, stress-sign, stress-unit, stress-offset.
 
     Energy differences of similar frames decide (see work.py), over the whole set and in each config_type.
     Where they cannot decide on the stress, pressure against volume and plain size are looked at.
@@ -46,7 +47,8 @@ def check_work(frames: Sequence[Frame]) -> list[Finding]:
     if not any(f.level == "error" for f in findings) and len(names := config_types(frames)) > 1:
         for name in names:
             group, *_ = _judge([f for f in frames if f.config_type == name], f" in config_type {name}")
-            findings += [f for f in group if f.level != "ok"]
+            known = {f.name for f in findings if f.level != "ok"}
+            findings += [f for f in group if f.level != "ok" and f.name not in known]
     if has_forces and not forces_known:
         findings.append(
             Finding(
@@ -82,7 +84,24 @@ def _judge(frames: Sequence[Frame], where: str) -> tuple[list[Finding], bool, bo
         volume = float(np.nanmean(pairs.volume))
         stress_units = {**_STRESS_UNITS, 1 / volume: "eV (a virial; virial_key divides it by -volume)"}
         findings.append(_finding("stress", "stresses", "eV/Å³", stress, stress_units, _ENERGY_UNITS, where))
+        if findings[-1].level == "ok":
+            findings += _offset(pairs, where)
     return findings, force is not None, stress is not None
+
+
+def _offset(pairs: Pairs, where: str) -> list[Finding]:
+    """The finding stress-offset, where energies and stresses are a pressure apart."""
+    offset = pressure_offset(pairs)
+    if offset is None or abs(offset.value) < _OFFSET:
+        return []
+    side = "less" if offset.value > 0 else "more"
+    size = abs(offset.value)
+    message = (
+        f"the stresses{where} are {1000 * size:.1f} meV/Å³ ({size * _GPA:.1f} GPa) {side} tensile than the slope of "
+        f"the energies ({offset.n_pairs} pairs of similar frames): Pulay stress? They belong to another equilibrium "
+        "volume; correct them, or leave them out with training.loss.stress: 0"
+    )
+    return [Finding("stress-offset", "warning", message)]
 
 
 def _common_factor(force: Factor, stress: Factor, pairs: Pairs) -> str | None:

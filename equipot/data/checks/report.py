@@ -27,6 +27,7 @@ NAMES = {
     "force-unit": "forces have the unit that the energies imply",
     "stress-sign": "stresses have the sign that the energies imply",
     "stress-unit": "stresses have the unit that the energies imply",
+    "stress-offset": "stresses are not a pressure away from the slope of the energies (Pulay stress)",
     "duplicates": "no structure comes twice",
     "conflicting-labels": "identical structures have identical labels",
     "coincident-atoms": "no two atoms lie on each other",
