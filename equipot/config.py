@@ -119,6 +119,8 @@ class ModelConfig(Section):
     """Order of the radial splines; quintic where second derivatives matter (phonons)."""
     knots: Annotated[int, Field(ge=8, le=4096)] = 128
     """Number of spline knots between distance zero and the cutoff."""
+    residual: bool = True
+    """Every layer but the first adds the features that enter it to those that leave it."""
     readout_hidden: Annotated[int, Field(ge=1)] | None = None
     """Width of one hidden layer in the readout; by default the readout is linear."""
     zbl: bool = False

@@ -76,7 +76,8 @@ class Potential(nn.Module):
             irreps = self.embedding.irreps_out
             by_sender = spec.neighbours_of == "neighbour"
             sends = torch.tensor(spec.neighbours, dtype=torch.float64).clamp(min=1.0).rsqrt()
-            for wanted, kind in zip(spec.irreps_of_layers, spec.self_connections_of_layers, strict=True):
+            layerwise = spec.irreps_of_layers, spec.self_connections_of_layers, spec.residuals_of_layers
+            for wanted, kind, residual in zip(*layerwise, strict=True):
                 layer = Interaction(
                     irreps_in=irreps,
                     irreps_wanted=Irreps(wanted),
@@ -88,6 +89,7 @@ class Potential(nn.Module):
                     biases=spec.biases,
                     doubled_knot=spec.doubled_knot,
                     sends=sends.clone() if by_sender and len(layers) < spec.n_layers - 1 else None,
+                    residual=residual,
                 )
                 layers.append(layer)
                 irreps = layer.irreps_out

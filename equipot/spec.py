@@ -71,6 +71,7 @@ class PotentialSpec:
     radial_hidden: list[int] | None = None  # widths; None: radial_depth times radial_width
     radial_activation: RadialActivation = "silu"
     readout_activation: Activation = "silu"
+    residuals: list[bool] | None = None  # of every layer: adds what enters to what leaves; None: none does
     zbl_range: Literal["covalent", "cutoff"] = "covalent"  # where the repulsion has faded out
 
     @property
@@ -89,6 +90,10 @@ class PotentialSpec:
         if self.self_connections is not None:
             return self.self_connections
         return ["none" if k == 0 else "species" for k in range(self.n_layers)]
+
+    @property
+    def residuals_of_layers(self) -> list[bool]:
+        return [False] * self.n_layers if self.residuals is None else self.residuals
 
     @property
     def doubled_knot(self) -> int:
@@ -133,12 +138,13 @@ class PotentialSpec:
         else:
             hidden = _natural_irreps(config, preset["features"], l_max)
             even = config.parity == "even"
+        n_layers = config.n_layers or preset["n_layers"]
         return cls(
             type_names=list(type_names),
             cutoff=config.cutoff,
             pair_cutoffs=_pair_cutoffs(config, type_names),
             hidden_irreps=str(hidden),
-            n_layers=config.n_layers or preset["n_layers"],
+            n_layers=n_layers,
             l_max=l_max,
             even=even,
             type_embedding=config.type_embedding or preset["type_embedding"],
@@ -156,6 +162,8 @@ class PotentialSpec:
             e0=[float(x) for x in e0],
             scales=[float(x) for x in scales],
             neighbours=[float(x) for x in neighbours],
+            # Not in the first, where an isolated atom's features have to stay zero.
+            residuals=[k > 0 for k in range(n_layers)] if config.residual else None,
         )
 
 

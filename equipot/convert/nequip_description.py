@@ -46,6 +46,7 @@ class Description:
         r_max: Å, the longest cutoff.
         edge_irreps: of the spherical harmonics.
         layer_irreps: wanted of every layer, as given: not all can be reached.
+        residual: of every layer: whether it adds its input to its output, where they have the same irreps.
         cutoff_p, pair_cutoff_p: exponents of the polynomial cutoffs of the network and of the pair potential.
         sent_norms: what multiplies features that an atom sends; of all types, or one for each.
         readout_activation: of a readout with hidden layers; None: none, "None": none, but weights scaled as
@@ -58,6 +59,7 @@ class Description:
     r_max: float
     edge_irreps: Irreps
     layer_irreps: list[Irreps]
+    residual: list[bool]
     cutoff_p: float
     pair_cutoff_p: float
     sent_norms: list[float]
@@ -103,6 +105,7 @@ def from_options(options: Mapping[str, Any], version: tuple[int, ...]) -> Descri
         r_max=float(c["r_max"]),
         edge_irreps=edge,
         layer_irreps=layers,
+        residual=[bool(c.get("convnet_resnet"))] * len(layers),
         cutoff_p=p,
         # Until 0.16 pair potentials had no exponent of their own.
         pair_cutoff_p=float(pair.get("polynomial_cutoff_p", 6.0 if version >= (0, 17) else p)) if pair else p,
@@ -119,10 +122,6 @@ def _check(c: Mapping[str, Any]) -> None:
             raise ModelFileError(f"{option} is {c[option]}; expected silu of even and tanh of odd scalars")
     if c.get("convnet_nonlinearity_type", "gate") != "gate":
         raise ModelFileError(f"convnet_nonlinearity_type is {c['convnet_nonlinearity_type']}; expected gate")
-    if c.get("convnet_resnet"):
-        raise ModelFileError(
-            "its layers add their input to their output (convnet_resnet), which equipot does not have"
-        )
     if c.get("categorical_graph_field_embed"):
         raise ModelFileError("it embeds fields of the whole structure (categorical_graph_field_embed)")
     pair = c.get("pair_potential")

@@ -179,8 +179,6 @@ def _describe(modules: dict[str, Record], prefix: str, state: State) -> Descript
         nonlinearity = modules[f"{name}.equivariant_nonlin"].name
         if nonlinearity.split(".")[-1] != "Gate":
             raise ModelFileError(f"{name} has the nonlinearity {nonlinearity}; expected a gate")
-        if modules[name].state["resnet"]:
-            raise ModelFileError(f"{name} adds its input to its output (resnet), which equipot does not have")
     if modules["type_embed"].state.get("do_categorical_graph_field_embed"):
         raise ModelFileError("it embeds fields of the whole structure (categorical_graph_field_embed)")
     pair = modules.get("pair_potential")
@@ -205,6 +203,7 @@ def _describe(modules: dict[str, Record], prefix: str, state: State) -> Descript
         r_max=float(modules["edge_norm"].state["r_max"]),
         edge_irreps=_irreps(modules["spharm"].state["irreps_edge_sh"]),
         layer_irreps=[_irreps(modules[name].state["feature_irreps_hidden"]) for name in layers],
+        residual=[bool(modules[name].state["resnet"]) for name in layers],
         cutoff_p=cutoff_p,
         pair_cutoff_p=cutoff_p if own is None else float(own.state["p"]),
         sent_norms=_sent_norms(modules[f"{layers[0]}.conv"], state, f"{prefix}{layers[0]}.conv"),

@@ -12,6 +12,7 @@ Formulas as in nequip 0.7 to 0.19 (`nequip.nn`), for an edge of length r, x = r 
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -190,7 +191,11 @@ class _Reader:
         return True
 
     def read(self) -> Potential:
-        made = Potential(self.spec())
+        spec = self.spec()
+        made = Potential(spec)
+        if any(self.d.residual):
+            same = [layer.irreps_in == layer.irreps_out for layer in made.layers]
+            made = Potential(replace(spec, residuals=[a and b for a, b in zip(same, self.d.residual)]))
         with torch.no_grad():
             _copy(made.embedding.weight, self.weights(EMBEDDING))
             irreps = made.embedding.irreps_out

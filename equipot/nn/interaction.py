@@ -29,9 +29,12 @@ class Interaction(nn.Module):
         biases: constants of even scalars after either linear map.
         sends: (n_species,) by which the features that leave are multiplied, according to their atom; None: 1.
         doubled_knot: of the radial table, see `read_table`.
+        residual: add the features that enter to those that leave, of irreps that both have equally often (He et
+            al., CVPR 2016). They are added after `sends`, which they went through where they left.
     """
 
     inverse_norm: Tensor
+    passed: list[tuple[int, int, int]]
 
     def __init__(
         self,
@@ -45,6 +48,7 @@ class Interaction(nn.Module):
         biases: bool = False,
         sends: Tensor | None = None,
         doubled_knot: int = 0,
+        residual: bool = False,
     ) -> None:
         super().__init__()
         # First all that can be reached, then only what the gate asks for.
@@ -54,6 +58,7 @@ class Interaction(nn.Module):
         }
         self.irreps_in = irreps_in
         self.irreps_out = Irreps([(mul, ir) for mul, ir in irreps_wanted if ir in reachable])
+        self.passed = shared_columns(irreps_in, self.irreps_out) if residual else []
         self.gate = Gate(self.irreps_out, 1 if Irrep("0e") in reachable else -1)
         self.paths = ConvolutionPaths(irreps_in, self.gate.irreps_in, l_max, even)
         self.linear_in = IrrepsLinear(irreps_in, irreps_in)
@@ -106,7 +111,27 @@ class Interaction(nn.Module):
         out = self.gate(out)
         if self.sends is not None:
             out = self.sends(out, centres)
+        for start, place, size in self.passed:
+            rest = out.shape[1] - place - size
+            out = out + torch.nn.functional.pad(x.narrow(1, start, size), [place, rest])
         return out
+
+
+def shared_columns(a: Irreps, b: Irreps) -> list[tuple[int, int, int]]:
+    """Where features of irreps `a` and of `b` hold the same irrep as often: starts in a and in b, and the size."""
+    starts = {(mul, ir): piece.start for (mul, ir), piece in zip(a, a.slices())}
+    found: list[tuple[int, int, int]] = []
+    for (mul, ir), piece in zip(b, b.slices()):
+        start = starts.get((mul, ir))
+        size = piece.stop - piece.start
+        if start is None or size == 0:
+            continue
+        last = found[-1] if found else (0, 0, -1)
+        if (last[0] + last[2], last[1] + last[2]) == (start, piece.start):
+            found[-1] = (last[0], last[1], last[2] + size)
+        else:
+            found.append((start, piece.start, size))
+    return found
 
 
 class SpeciesFactor(nn.Module):

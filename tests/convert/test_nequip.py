@@ -128,6 +128,13 @@ MODELS: dict[str, dict[str, Any]] = {
             "learnable_shift": True,
         }
     },
+    "input added to output": {
+        "model": _options(num_layers=4, l_max=1, num_features=[6, 4], parity=True, convnet_resnet=True),
+        "packaged": True,
+    },
+    "scalars added in all layers": {
+        "model": _options(l_max=0, num_features=5, convnet_resnet=True),
+    },
     "no self-connections": {
         "model": {
             **{
@@ -286,7 +293,6 @@ def test_a_fine_tuned_checkpoint_says_which_package_it_misses(folder: Path, tmp_
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"convnet_resnet": True}, "convnet_resnet"),
         ({"convnet_nonlinearity_type": "norm"}, "norm"),
         ({"convnet_nonlinearity_gates": {"e": "silu", "o": "abs"}}, "abs"),
         ({"categorical_graph_field_embed": [{"field": "charge"}]}, "categorical_graph_field_embed"),

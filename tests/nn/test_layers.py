@@ -126,6 +126,25 @@ def test_an_interaction_hands_every_centre_its_own_species():
     torch.testing.assert_close(layer(x, torch.tensor([1, 0]), vectors, inverse, none), straight)
 
 
+@pytest.mark.parametrize("irreps", ["4x0e+3x1o+2x2e", "4x0e+3x0o+3x1o+2x1e+2x2e"])
+def test_a_residual_layer_adds_the_features_that_enter_irrep_by_irrep(irreps):
+    """The last layer puts out scalars only; with both parities the second has irreps that the first cannot reach."""
+    graph = topology(torch.tensor([[0, 1], [1, 0]]), 2, 2)
+    vectors = torch.tensor([[0.9, 1.1, 0.4], [-0.9, -1.1, -0.4]], dtype=torch.float64)
+    species, inverse = torch.tensor([0, 1]), torch.full((1,), 0.2, dtype=torch.float64)
+    plain, residual = (make_potential(seed=2, irreps=irreps, n_layers=4, residual=r) for r in (False, True))
+    for k, (a, b) in enumerate(zip(plain.layers, residual.layers)):
+        x = torch.randn(2, a.irreps_in.dim, dtype=torch.float64)
+        added = b(x, species, vectors, inverse, graph) - a(x, species, vectors, inverse, graph)
+        entered = {ir: (mul, x[:, place]) for (mul, ir), place in zip(a.irreps_in, a.irreps_in.slices())}
+        for (mul, ir), place in zip(a.irreps_out, a.irreps_out.slices()):
+            expected = torch.zeros_like(added[:, place])
+            if k > 0 and ir in entered:
+                assert entered[ir][0] == mul
+                expected = entered[ir][1]
+            torch.testing.assert_close(added[:, place], expected)
+
+
 def test_the_onset_of_xplor_has_the_derivatives_of_both_sides():
     n = 11
     basis = radial_basis(knots(n, 9), harmonic_frequencies(3), "xplor", 6, 0.9)
