@@ -14,10 +14,10 @@ namespace {
 // The same names as in equipot/export/operations.py; a test compares them.
 const char *const allowed_names = R"(
   RaiseException __len__ add add_ addcmul annotate any append arange argsort bincount bmm cat clamp contiguous
-  convolve detach div eq exp flatten floor gate ge gelu gt index_add index_select len linear lt matmul max min mul ne neg
-  new_zeros numel ones_like pow reshape rsqrt searchsorted select sigmoid silu silu_ size slice softplus sort split sqrt
-  square squeeze stack sub sum tanh to tolist topology transpose unchecked_cast uninitialized unsqueeze view zeros
-  zeros_like
+  convolve detach div eq exp flatten floor gate ge gelu gt index_add index_select len linear lt matmul max min mul
+  narrow ne neg new_zeros numel ones_like pad pow reshape rsqrt searchsorted select sigmoid silu silu_ size slice
+  softplus sort split sqrt square squeeze stack sub sum tanh to tolist topology transpose unchecked_cast
+  uninitialized unsqueeze view zeros zeros_like
   int float bool device dtype format range relu
 )";
 

@@ -105,7 +105,11 @@ def from_options(options: Mapping[str, Any], version: tuple[int, ...]) -> Descri
         r_max=float(c["r_max"]),
         edge_irreps=edge,
         layer_irreps=layers,
-        residual=[bool(c.get("convnet_resnet"))] * len(layers),
+        # Not in the first layer, where isolated atoms would have features, unless their energies are learnt.
+        residual=[
+            bool(c.get("convnet_resnet")) and (k > 0 or bool(c.get("learnable_shift")))
+            for k in range(len(layers))
+        ],
         cutoff_p=p,
         # Until 0.16 pair potentials had no exponent of their own.
         pair_cutoff_p=float(pair.get("polynomial_cutoff_p", 6.0 if version >= (0, 17) else p)) if pair else p,

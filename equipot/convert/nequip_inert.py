@@ -55,15 +55,29 @@ class _Reader(pickle._Unpickler):
         module = "builtins" if module == "__builtin__" else module  # as old protocols call it
         if (module, name) in _PLAIN:
             return _PLAIN[module, name]
+        if (module, name) == ("builtins", "getattr"):
+            return self._attribute
         full = f"{module}.{name}"
         if module.split(".")[0] not in self.recorded:
             raise ModelFileError(
                 f"refused, because it asks for {full} to be loaded; expected modules of torch, e3nn and nequip, "
                 "tensors and plain values"
             )
+        return self._named(full)
+
+    def _named(self, full: str) -> type[Record]:
         if full not in self.made:
             self.made[full] = type("Record", (Record,), {"name": full, "__slots__": ()})
         return self.made[full]
+
+    def _attribute(self, owner: Any, name: Any) -> type[Record]:
+        """A function that is named by the class it belongs to, as torch.tanh is; nothing is looked up."""
+        if not (isinstance(owner, type) and issubclass(owner, Record) and isinstance(name, str)):
+            raise ModelFileError(
+                f"refused, because it asks for an attribute of {type(owner).__name__}; expected functions of torch, "
+                "e3nn and nequip, tensors and plain values"
+            )
+        return self._named(f"{owner.name}.{name}")
 
     def persistent_load(self, pid: Any) -> Any:
         return self.storage(pid)

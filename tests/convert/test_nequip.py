@@ -473,6 +473,17 @@ def test_names_of_torch_and_nequip_are_recorded_and_not_called(tmp_path: Path) -
     assert not (tmp_path / "ran").exists()
 
 
+def test_getattr_names_a_function_of_torch_and_looks_nothing_up() -> None:
+    # torch.tanh is pickled as getattr(torch._C._VariableFunctionsClass, "tanh").
+    start = b"\x80\x04\x8c\x08builtins\x8c\x07getattr\x93"
+    named = b"\x8c\x08torch._C\x8c\x01V\x93\x8c\x04tanh\x86R."
+    found = nequip_inert.load(io.BytesIO(start + named), lambda pid: pid)
+    assert found.name == "torch._C.V.tanh"
+    for owner in (b"\x8c\x03abc", b"}", b"\x8c\x0bcollections\x8c\x0bOrderedDict\x93"):
+        with pytest.raises(ModelFileError, match="asks for an attribute"):
+            nequip_inert.load(io.BytesIO(start + owner + b"\x8c\x09__class__\x86R."), lambda pid: pid)
+
+
 def test_a_record_cannot_be_made_to_change_its_class() -> None:
     before = dict(vars(nequip_inert.Record))
     # BUILD on the class itself, with a dictionary and with slots.
