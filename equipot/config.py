@@ -105,6 +105,8 @@ class ModelConfig(Section):
     """Channels of the species embedding that enters the first layer."""
     n_bessel: Annotated[int, Field(ge=1, le=64)] = 8
     """Number of Bessel functions of the distance."""
+    stretch: Annotated[float, Field(ge=0, le=10)] = 0.0
+    """k: Bessel functions of (1 - exp(-k r/cutoff))/(1 - exp(-k)), finer for near neighbours than for far; 0: of r."""
     envelope: Literal["polynomial", "xplor"] = "polynomial"
     """How radial functions go to zero at the cutoff."""
     envelope_p: Annotated[int, Field(ge=2)] = 2

@@ -28,7 +28,7 @@ def radial_networks(spec: PotentialSpec) -> Callable[[ConvolutionPaths], RadialN
     """What builds a layer's radial network."""
     frequencies = spec.frequencies or harmonic_frequencies(spec.n_bessel)
     u = knots(spec.n_knots, spec.doubled_knot)
-    basis = radial_basis(u, frequencies, spec.envelope, spec.envelope_p, spec.xplor_onset)
+    basis = radial_basis(u, frequencies, spec.envelope, spec.envelope_p, spec.xplor_onset, spec.stretch)
 
     def build(paths: ConvolutionPaths) -> RadialNetwork:
         factor = None

@@ -67,6 +67,7 @@ class PotentialSpec:
     # Whose average number of neighbours a message is divided by the square root of: "neighbour" is who sends it.
     neighbours_of: Literal["centre", "neighbour"] = "centre"
     frequencies: list[float] | None = None  # of the Bessel functions sin(f u)/u; None: multiples of pi
+    stretch: float = 0.0  # of the distances that the Bessel functions take, see nn.basis.stretched
     solid_harmonics: bool = False  # edge harmonics of order l grow as r^l
     radial_hidden: list[int] | None = None  # widths; None: radial_depth times radial_width
     radial_activation: RadialActivation = "silu"
@@ -162,6 +163,7 @@ class PotentialSpec:
             e0=[float(x) for x in e0],
             scales=[float(x) for x in scales],
             neighbours=[float(x) for x in neighbours],
+            stretch=config.stretch,
             # Not in the first, where an isolated atom's features have to stay zero.
             residuals=[k > 0 for k in range(n_layers)] if config.residual else None,
         )

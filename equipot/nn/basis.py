@@ -69,18 +69,30 @@ def knots(n: int, doubled: int = 0) -> NDArray:
     return np.insert(u, doubled, u[doubled]) if doubled else u
 
 
+def stretched(u: NDArray, k: float) -> Jet:
+    """(1 - exp(-k u))/(1 - exp(-k)): [0, 1] onto itself, finer where u is small; u itself where k is 0."""
+    if k == 0:
+        return u, np.ones_like(u), np.zeros_like(u)
+    value = np.expm1(-k * u) / np.expm1(-k)
+    first = -k * np.exp(-k * u) / np.expm1(-k)
+    return value, first, -k * first
+
+
 def radial_basis(
     u: NDArray,
     frequencies: Sequence[float],
     envelope: Literal["polynomial", "xplor"],
     p: int,
     onset: float,
+    stretch: float = 0.0,
 ) -> NDArray:
-    """Bessel functions times the envelope at knots u: (3, n_knots, n_frequencies).
+    """Bessel functions of `stretched` distances times the envelope at knots u: (3, n_knots, n_frequencies).
 
     A knot that comes twice is the onset of xplor: derivatives are those to its left, and then to its right.
     """
-    b0, b1, b2 = bessel(u, frequencies)
+    t0, t1, t2 = stretched(u, stretch)
+    b0, b1, b2 = bessel(t0, frequencies)
+    b1, b2 = b1 * t1[:, None], b2 * t1[:, None] ** 2 + b1 * t2[:, None]
     e = polynomial_envelope(u, p) if envelope == "polynomial" else xplor_envelope(u, onset)
     (doubled,) = np.nonzero(np.diff(u) == 0)
     for k in doubled:

@@ -12,6 +12,7 @@ from equipot.nn.basis import (
     knots,
     polynomial_envelope,
     radial_basis,
+    stretched,
     xplor_envelope,
 )
 from equipot.nn.linear import IrrepsLinear, SelfConnection
@@ -23,6 +24,10 @@ from tests.models import make_potential
 FUNCTIONS = {
     "bessel": lambda u: bessel(u, harmonic_frequencies(8)),
     "polynomial": lambda u: polynomial_envelope(u, 6),
+    "stretched": lambda u: stretched(u, 3.0),
+    "stretched Bessel functions": lambda u: radial_basis(
+        np.append(u, 1), [2.0, 9.0], "polynomial", 6, 0.8, 3.0
+    )[:, :-1],
     "xplor": lambda u: xplor_envelope(u, 0.8),
 }
 
