@@ -7,8 +7,8 @@
     (n_edges,): of one dtype, float32 or float64. The graph (see `Topology`) and paths: int64. paths, coupling (of
     either precision): see `ConvolutionPaths.plan`. doubled_knot: see `read_table`. out (n_centres, dim_out).
 
-On the CPU the compiled kernels serve it, differentiable twice with respect to x, edge_vectors and table; on other
-devices, and without the kernels, the reference does.
+On the CPU and on NVIDIA GPUs compiled kernels serve it, differentiable twice with respect to x, edge_vectors and
+table; on other devices, and without the kernels, the reference does.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ class _Convolve(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, vectors: Tensor, table: Tensor, doubled: int, *rest: Tensor) -> Tensor:
         ctx.save_for_backward(x, vectors, table, *rest)
         ctx.doubled = doubled
-        return engine.Convolution(x, vectors, table, rest[0], rest[1:], doubled).forward()
+        return engine.convolution_of(x)(x, vectors, table, rest[0], rest[1:], doubled).forward()
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -58,7 +58,8 @@ class _Backward(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(grad, x, vectors, table, *rest)
         ctx.doubled = doubled
-        return tuple(engine.Convolution(x, vectors, table, rest[0], rest[1:], doubled).backward(grad, wanted))
+        call = engine.convolution_of(x)(x, vectors, table, rest[0], rest[1:], doubled)
+        return tuple(call.backward(grad, wanted))
 
     @staticmethod
     def backward(
@@ -87,13 +88,14 @@ class _Second(torch.autograd.Function):
         doubled: int,
         *rest: Tensor,
     ) -> tuple[Tensor | None, ...]:
-        call = engine.Convolution(x, vectors, table, rest[0], rest[1:], doubled)
+        kernels = engine.convolution_of(x)
+        call = kernels(x, vectors, table, rest[0], rest[1:], doubled)
         found: list[Tensor | None] = [None] * 4
         if ax is not None or av is not None:
             found = call.second(grad, ax, av, wanted)
         if at is not None:
             # The convolution is linear in its table: a change of it acts like a table of its own.
-            changed = engine.Convolution(x, vectors, at, rest[0], rest[1:], doubled)
+            changed = kernels(x, vectors, at, rest[0], rest[1:], doubled)
             more = [
                 changed.forward() if wanted[0] else None,
                 *changed.backward(grad, [*wanted[1:3], False])[:2],
@@ -129,13 +131,13 @@ def _wanted(ctx: Any, n: int) -> list[bool]:
 
 # The arguments behind the first four: seven tensors and, where it is not 0, the doubled knot.
 def _forward(x: Tensor, vectors: Tensor, table: Tensor, cutoff: Tensor, *rest: Any) -> Tensor:
-    if engine.available():
-        return engine.Convolution(x, vectors, table, cutoff, rest[:7], *rest[7:]).forward()
+    if engine.serves(x):
+        return engine.convolution_of(x)(x, vectors, table, cutoff, rest[:7], *rest[7:]).forward()
     return _by_reference(x, vectors, table, cutoff, *rest)
 
 
 def _differentiable(x: Tensor, vectors: Tensor, table: Tensor, cutoff: Tensor, *rest: Any) -> Tensor:
-    if engine.available():
+    if engine.serves(x):
         doubled = rest[7] if len(rest) > 7 else 0
         return _Convolve.apply(_inner(x), _inner(vectors), _inner(table), doubled, cutoff, *rest[:7])
     return _by_reference(x, vectors, table, cutoff, *rest)

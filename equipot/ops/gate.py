@@ -23,7 +23,7 @@ class _Gate(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, blocks: Tensor, dim_out: int, silu: float, tanh: float) -> Tensor:
         ctx.save_for_backward(x, blocks)
         ctx.constants = (dim_out, silu, tanh)
-        return engine.Gating(x, blocks, dim_out, silu, tanh).forward()
+        return engine.gating_of(x)(x, blocks, dim_out, silu, tanh).forward()
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -38,7 +38,7 @@ class _Backward(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(grad, x, blocks)
         ctx.constants = (dim_out, silu, tanh)
-        return engine.Gating(x, blocks, dim_out, silu, tanh).backward(grad)
+        return engine.gating_of(x)(x, blocks, dim_out, silu, tanh).backward(grad)
 
     @staticmethod
     def backward(ctx: Any, change: Tensor) -> tuple[Tensor | None, ...]:
@@ -60,7 +60,7 @@ class _Second(torch.autograd.Function):
         silu: float,
         tanh: float,
     ) -> tuple[Tensor, Tensor]:
-        return engine.Gating(x, blocks, dim_out, silu, tanh).second(grad, change)
+        return engine.gating_of(x)(x, blocks, dim_out, silu, tanh).second(grad, change)
 
     @staticmethod
     def backward(ctx: Any, *_: Tensor) -> tuple[Tensor | None, ...]:
@@ -71,13 +71,13 @@ class _Second(torch.autograd.Function):
 
 
 def _forward(x: Tensor, blocks: Tensor, dim_out: int, silu: float, tanh: float) -> Tensor:
-    if engine.available():
-        return engine.Gating(x, blocks, dim_out, silu, tanh).forward()
+    if engine.serves(x):
+        return engine.gating_of(x)(x, blocks, dim_out, silu, tanh).forward()
     return by_reference(x, blocks, dim_out, silu, tanh)
 
 
 def _differentiable(x: Tensor, blocks: Tensor, dim_out: int, silu: float, tanh: float) -> Tensor:
-    if engine.available():
+    if engine.serves(x):
         return _Gate.apply(x, blocks, dim_out, silu, tanh)
     return by_reference(x, blocks, dim_out, silu, tanh)
 

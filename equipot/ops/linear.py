@@ -82,13 +82,13 @@ def _asked(ctx: Any, k: int) -> bool:
 
 
 def _forward(x: Tensor, weight: Tensor, species: Tensor, blocks: Tensor, dim_out: int) -> Tensor:
-    if engine.available():
+    if not x.is_cuda and engine.available():
         return _map(x, weight.shape, species, blocks, (x.shape[1], dim_out)).apply(x, weight, False)
     return by_reference(x, weight, species, blocks, dim_out)
 
 
 def _differentiable(x: Tensor, weight: Tensor, species: Tensor, blocks: Tensor, dim_out: int) -> Tensor:
-    if engine.available():
+    if not x.is_cuda and engine.available():
         if weight.requires_grad and weight.is_leaf:
             weight = weight.view_as(weight)  # torch can be asked about inner nodes only, see `_asked`
         return _Linear.apply(x, weight, species, blocks, (x.shape[1], dim_out), False)
@@ -96,9 +96,10 @@ def _differentiable(x: Tensor, weight: Tensor, species: Tensor, blocks: Tensor, 
 
 
 def by_reference(x: Tensor, weight: Tensor, species: Tensor, blocks: Tensor, dim_out: int) -> Tensor:
-    """The operator in plain torch, for other devices and as an oracle."""
+    """The operator in plain torch, for GPUs, whose matrix products it uses, and as an oracle."""
     parts, end = [], 0
-    for start, dim, mul_in, out_start, mul_out, first in sorted(blocks.tolist(), key=lambda block: block[3]):
+    rows = sorted(engine.cuda.host_copy(blocks).tolist(), key=lambda block: block[3])
+    for start, dim, mul_in, out_start, mul_out, first in rows:
         parts.append(x.new_zeros(x.shape[0], out_start - end))
         block = x[:, start : start + dim * mul_in].reshape(-1, dim, mul_in)
         matrices = weight[:, first : first + mul_in * mul_out].view(-1, mul_in, mul_out)

@@ -13,7 +13,7 @@ _library = torch.library.Library("equipot", "FRAGMENT")
 def register(
     schema: str,
     reference: Callable[..., Any],
-    cpu: Callable[..., Any],
+    compiled: Callable[..., Any],
     differentiable: Callable[..., Any] | None = None,
 ) -> None:
     """Register equipot::<schema>.
@@ -21,8 +21,8 @@ def register(
     Args:
         schema: name, arguments and result in torch's notation.
         reference: the operator in torch's own operators, for every device; torch differentiates it.
-        cpu: on the CPU, without derivatives.
-        differentiable: on the CPU, where derivatives may be asked for; None where the result has none.
+        compiled: on the CPU and on NVIDIA GPUs, without derivatives.
+        differentiable: there, where derivatives may be asked for; None where the result has none.
     """
     name = schema.split("(")[0]
     # The LAMMPS plugin may have been here first, in a process that runs LAMMPS as a library.
@@ -31,6 +31,7 @@ def register(
         _library.impl(name, reference, "CompositeImplicitAutograd")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*[Oo]verriding a previously registered kernel")
-        _library.impl(name, cpu, "CPU")
-        if differentiable is not None:
-            _library.impl(name, differentiable, "AutogradCPU")
+        for device in ("CPU", "CUDA"):
+            _library.impl(name, compiled, device)
+            if differentiable is not None:
+                _library.impl(name, differentiable, f"Autograd{device}")

@@ -54,8 +54,10 @@ def by_reference(edge_index: Tensor, n_centres: int, n_atoms: int) -> tuple[Tens
     )
 
 
-def _on_cpu(edge_index: Tensor, n_centres: int, n_atoms: int) -> tuple[Tensor, Tensor, Tensor]:
-    if engine.available():
+def _compiled(edge_index: Tensor, n_centres: int, n_atoms: int) -> tuple[Tensor, Tensor, Tensor]:
+    if edge_index.is_cuda and engine.cuda.available():
+        return engine.cuda.topology(edge_index, n_centres, n_atoms)
+    if not edge_index.is_cuda and engine.available():
         return engine.topology(edge_index, n_centres, n_atoms)
     return by_reference(edge_index, n_centres, n_atoms)
 
@@ -63,5 +65,5 @@ def _on_cpu(edge_index: Tensor, n_centres: int, n_atoms: int) -> tuple[Tensor, T
 register(
     "topology(Tensor edge_index, int n_centres, int n_atoms) -> (Tensor, Tensor, Tensor)",
     by_reference,
-    _on_cpu,
+    _compiled,
 )

@@ -1,13 +1,12 @@
 // The C functions: check the arguments, choose the instruction set, keep exceptions inside.
 #include "engine.h"
 
+#include "guarded.h"
 #include "kernels.h"
 
 #include <chrono>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <exception>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -58,23 +57,6 @@ void fill_soon([[maybe_unused]] void *memory, [[maybe_unused]] int64_t numbers, 
 #endif
 }
 
-template <class Body> int guarded(char *error, size_t error_size, Body &&body)
-{
-  std::string sentence;
-  try {
-    body();
-    return 0;
-  } catch (const std::bad_alloc &) {
-    sentence = "out of memory";
-  } catch (const std::exception &problem) {
-    sentence = problem.what();
-  } catch (...) {
-    sentence = "unknown failure";
-  }
-  if (error && error_size > 0) std::snprintf(error, error_size, "%s", sentence.c_str());
-  return -1;
-}
-
 void check(const equipot_linear &map)
 {
   auto require = [](bool good, const char *sentence) {
@@ -96,31 +78,6 @@ void check(const equipot_linear &map)
   bool known = true;
   for (int64_t i = 0; map.species && i < map.n; ++i) known &= map.species[i] >= 0 && map.species[i] < map.n_species;
   require(known, "an atom has a species without weights");
-}
-
-void check(const equipot_gating &gate)
-{
-  auto require = [](bool good, const char *sentence) {
-    if (!good) throw std::invalid_argument(sentence);
-  };
-  require(gate.dtype == EQUIPOT_FLOAT32 || gate.dtype == EQUIPOT_FLOAT64, "dtype is neither 4 nor 8 bytes");
-  require(gate.threads >= 1 && gate.n >= 0 && gate.dim_in >= 0 && gate.dim_out >= 0, "a size is negative or zero");
-  require(gate.dim_in <= INT32_MAX && gate.dim_out <= INT32_MAX, "there are too many columns");
-  std::vector<int> read(gate.dim_in, 0), written(gate.dim_out, 0);
-  for (int64_t b = 0; b < gate.n_blocks; ++b) {
-    const int64_t *f = gate.blocks + b * EQUIPOT_GATE_FIELDS;
-    for (int k = 0; k < EQUIPOT_GATE_FIELDS; ++k)
-      require(f[k] >= (k == 4 ? -1 : 0) && f[k] <= INT32_MAX, "a block holds a number that is negative or too large");
-    require(f[1] > 0 && f[2] > 0, "a block has no size");
-    require(f[4] >= 0 || f[1] == 1, "a block of higher order has no gate");
-    const int64_t size = f[1] * f[2];
-    require(f[0] + size <= gate.dim_in && f[3] + size <= gate.dim_out && f[4] + f[2] <= gate.dim_in,
-            "a block lies beyond the columns");
-    for (int64_t k = 0; k < size; ++k) ++read[f[0] + k], ++written[f[3] + k];
-    for (int64_t k = 0; k < f[2] && f[4] >= 0; ++k) ++read[f[4] + k];
-  }
-  for (int count : read) require(count == 1, "a column of the input belongs to no block or to several");
-  for (int count : written) require(count == 1, "a column of the output belongs to no block or to several");
 }
 
 }    // namespace
@@ -181,7 +138,7 @@ int equipot_linear_weights(const equipot_linear *map, const void *x, const void 
 int equipot_gate(const equipot_gating *gate, const void *x, void *out, char *error, size_t error_size)
 {
   return equipot::guarded(error, error_size, [&] {
-    equipot::check(*gate);
+    equipot::check_gate(*gate);
     equipot::fill_soon(out, gate->n * gate->dim_out, gate->dtype);
     equipot::kernels(gate->dtype).gate(*gate, x, out);
   });
@@ -191,7 +148,7 @@ int equipot_gate_backward(const equipot_gating *gate, const void *x, const void 
                           size_t error_size)
 {
   return equipot::guarded(error, error_size, [&] {
-    equipot::check(*gate);
+    equipot::check_gate(*gate);
     equipot::fill_soon(dx, gate->n * gate->dim_in, gate->dtype);
     equipot::kernels(gate->dtype).gate_backward(*gate, x, grad, dx);
   });
@@ -201,7 +158,7 @@ int equipot_gate_second(const equipot_gating *gate, const void *x, const void *g
                         void *dx, char *error, size_t error_size)
 {
   return equipot::guarded(error, error_size, [&] {
-    equipot::check(*gate);
+    equipot::check_gate(*gate);
     equipot::kernels(gate->dtype).gate_second(*gate, x, grad, a, dgrad, dx);
   });
 }

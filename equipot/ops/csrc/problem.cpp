@@ -73,7 +73,32 @@ void check_graph(const equipot_convolution &g)
 
 }    // namespace
 
-Problem::Problem(const equipot_convolution &problem) : given(problem)
+void check_gate(const equipot_gating &gate)
+{
+  auto require = [](bool good, const char *sentence) {
+    if (!good) throw std::invalid_argument(sentence);
+  };
+  require(gate.dtype == EQUIPOT_FLOAT32 || gate.dtype == EQUIPOT_FLOAT64, "dtype is neither 4 nor 8 bytes");
+  require(gate.threads >= 1 && gate.n >= 0 && gate.dim_in >= 0 && gate.dim_out >= 0, "a size is negative or zero");
+  require(gate.dim_in <= INT32_MAX && gate.dim_out <= INT32_MAX, "there are too many columns");
+  std::vector<int> read(gate.dim_in, 0), written(gate.dim_out, 0);
+  for (int64_t b = 0; b < gate.n_blocks; ++b) {
+    const int64_t *f = gate.blocks + b * EQUIPOT_GATE_FIELDS;
+    for (int k = 0; k < EQUIPOT_GATE_FIELDS; ++k)
+      require(f[k] >= (k == 4 ? -1 : 0) && f[k] <= INT32_MAX, "a block holds a number that is negative or too large");
+    require(f[1] > 0 && f[2] > 0, "a block has no size");
+    require(f[4] >= 0 || f[1] == 1, "a block of higher order has no gate");
+    const int64_t size = f[1] * f[2];
+    require(f[0] + size <= gate.dim_in && f[3] + size <= gate.dim_out && f[4] + f[2] <= gate.dim_in,
+            "a block lies beyond the columns");
+    for (int64_t k = 0; k < size; ++k) ++read[f[0] + k], ++written[f[3] + k];
+    for (int64_t k = 0; k < f[2] && f[4] >= 0; ++k) ++read[f[4] + k];
+  }
+  for (int count : read) require(count == 1, "a column of the input belongs to no block or to several");
+  for (int count : written) require(count == 1, "a column of the output belongs to no block or to several");
+}
+
+void check_sizes(const equipot_convolution &given)
 {
   require(given.dtype == EQUIPOT_FLOAT32 || given.dtype == EQUIPOT_FLOAT64,
           "dtype is " + text(given.dtype) + " bytes; expected 4 or 8");
@@ -85,7 +110,12 @@ Problem::Problem(const equipot_convolution &problem) : given(problem)
   require(given.n_knots >= 2, "the radial table has " + text(given.n_knots) + " knots; expected 2 or more");
   require(given.doubled_knot >= 0 && (given.doubled_knot == 0 || given.doubled_knot + 2 < given.n_knots),
           "knot " + text(given.doubled_knot) + " of " + text(given.n_knots) + " is doubled; expected an inner one, or 0");
-  check_graph(given);
+}
+
+Problem::Problem(const equipot_convolution &problem, bool graph_on_host) : given(problem)
+{
+  check_sizes(given);
+  if (graph_on_host) check_graph(given);
   std::vector<char> written(given.dim_out, 0);
   int64_t read = 0;
   for (int64_t p = 0; p < given.n_paths; ++p) {

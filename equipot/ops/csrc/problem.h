@@ -25,8 +25,15 @@ struct Path {
   int entries() const { return (2 * l_in + 1) * (2 * l_out + 1); }
 };
 
+// Sizes and the table, without the paths and the graph. Throws std::invalid_argument.
+void check_sizes(const equipot_convolution &given);
+
+// The gate's sizes and blocks. Throws std::invalid_argument.
+void check_gate(const equipot_gating &gate);
+
 struct Problem {
-  explicit Problem(const equipot_convolution &given);    // throws std::invalid_argument
+  // Throws std::invalid_argument. A graph that lies in a GPU's memory cannot be checked from here.
+  explicit Problem(const equipot_convolution &given, bool graph_on_host = true);
 
   const equipot_convolution &given;
   std::vector<Path> paths;

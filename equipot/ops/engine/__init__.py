@@ -1,5 +1,8 @@
 """The compiled kernels (csrc/), called through their C header. Without them the reference operators serve."""
 
+from torch import Tensor
+
+from equipot.ops.engine import cuda
 from equipot.ops.engine.convolution import Convolution, output_columns
 from equipot.ops.engine.graph import collect, near, topology
 from equipot.ops.engine.library import available, isa, keep_memory, peak_gfma
@@ -11,10 +14,29 @@ __all__ = [
     "LinearMap",
     "available",
     "collect",
+    "convolution_of",
+    "cuda",
+    "gating_of",
     "isa",
     "keep_memory",
     "near",
     "output_columns",
     "peak_gfma",
+    "serves",
     "topology",
 ]
+
+
+def serves(tensor: Tensor) -> bool:
+    """Whether compiled kernels serve on the tensor's device."""
+    return cuda.available() if tensor.is_cuda else available()
+
+
+def convolution_of(x: Tensor) -> type[Convolution]:
+    """The class whose kernels run where x lies."""
+    return cuda.Convolution if x.is_cuda else Convolution
+
+
+def gating_of(x: Tensor) -> type[Gating]:
+    """The class whose kernels run where x lies."""
+    return cuda.Gating if x.is_cuda else Gating

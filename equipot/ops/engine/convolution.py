@@ -55,8 +55,8 @@ class Convolution:
         if dtype not in (torch.float32, torch.float64):
             raise ValueError(f"the features are {dtype}; expected float32 or float64")
         reals = [t.contiguous() for t in (x, vectors, table, inverse_cutoff)]
-        integers = [t.contiguous() for t in rest[:6]]
-        coupling = rest[6].to(torch.float64).contiguous()
+        integers = [t.contiguous() for t in (*rest[:5], self._on_host(rest[5]))]
+        coupling = self._on_host(rest[6]).to(torch.float64).contiguous()
         centre, neighbour, rowptr, transpose_rowptr, transpose_edges, paths = integers
         n_edges = vectors.shape[0]
         self.kept = (*reals, *integers, coupling)
@@ -64,7 +64,7 @@ class Convolution:
             expect(tensor.dtype == dtype, f"{name} is {tensor.dtype}; expected {dtype} like the features")
         for name, tensor in zip(_INDICES, integers):
             expect(tensor.dtype == torch.int64, f"{name} is {tensor.dtype}; expected int64")
-        expect(all(t.device.type == "cpu" for t in self.kept), "a tensor is not on the CPU")
+        self._expect_place([*reals, *integers[:5]])
         expect(x.dim() == 2, f"the features have shape {tuple(x.shape)}; expected (n_atoms, columns)")
         expect(vectors.dim() == 2 and vectors.shape[1] == 3, "edge_vectors are not (n_edges, 3)")
         expect(
@@ -131,6 +131,16 @@ class Convolution:
         if any(wanted):
             self._call("second", grad, ax, av, *found)
         return found
+
+    @staticmethod
+    def _on_host(tensor: Tensor) -> Tensor:
+        """The paths and their coefficients, which the library reads itself."""
+        expect(tensor.device.type == "cpu", "a tensor is not on the CPU")
+        return tensor
+
+    @staticmethod
+    def _expect_place(tensors: Sequence[Tensor]) -> None:
+        expect(all(t.device.type == "cpu" for t in tensors), "a tensor is not on the CPU")
 
     def _like(self, tensor: Tensor, shape: Sequence[int]) -> Tensor:
         expect(

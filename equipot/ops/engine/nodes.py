@@ -105,7 +105,8 @@ class Gating:
         )
         expect(x.dim() == 2, f"the features have shape {tuple(x.shape)}; expected (n_atoms, columns)")
         expect(blocks.dtype == torch.int64 and blocks.shape[1:] == (6,), "blocks are not (n_blocks, 6) int64")
-        self.x, self.blocks, self.out_shape = x.contiguous(), blocks.contiguous(), (x.shape[0], dim_out)
+        self.x, self.out_shape = x.contiguous(), (x.shape[0], dim_out)
+        self.blocks = self._on_host(blocks).contiguous()
         sizes = (x.dtype.itemsize, torch.get_num_threads(), *x.shape, dim_out, blocks.shape[0])
         self.plan = GatePlan(*sizes, self.blocks.data_ptr(), silu, tanh)
 
@@ -126,6 +127,10 @@ class Gating:
         dgrad, dx = torch.empty_like(grad), torch.empty_like(self.x)
         self._call("gate_second", grad, change, dgrad, dx)
         return dgrad, dx
+
+    @staticmethod
+    def _on_host(blocks: Tensor) -> Tensor:
+        return blocks
 
     def _like(self, tensor: Tensor, shape: Sequence[int]) -> Tensor:
         fits = tensor.dtype == self.x.dtype and tuple(tensor.shape) == tuple(shape)

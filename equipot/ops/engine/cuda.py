@@ -1,0 +1,157 @@
+"""The compiled kernels on NVIDIA GPUs (csrc/cuda/), called through their C header.
+
+They are compiled on the first use for the paths of the model at hand, by the NVRTC that comes with torch, and kept
+below ~/.cache/equipot/cuda. Without a driver or NVRTC the reference operators serve, and EQUIPOT_ENGINE=off asks for
+these.
+"""
+
+import ctypes
+import warnings
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
+
+from equipot.errors import EquipotError
+from equipot.ops.engine import convolution, nodes
+from equipot.ops.engine.library import call, expect, function, library
+
+_VERSION = 1  # EQUIPOT_CUDA_VERSION in engine_cuda.h
+_N, _P = ctypes.c_int64, ctypes.c_void_p
+
+
+class Place(ctypes.Structure):
+    """`equipot_cuda` of engine_cuda.h: a GPU, a stream, scratch memory."""
+
+    _fields_ = [("device", _N), ("stream", _P), ("workspace", _P)]
+
+
+_PLACE = ctypes.POINTER(Place)
+
+
+@lru_cache(maxsize=1)
+def available() -> bool:
+    """Whether the kernels can serve; where a GPU is there and they cannot, one warning says why."""
+    found = library()
+    if found is None:
+        return False
+    try:
+        version = int(found.equipot_cuda_version())
+    except AttributeError:
+        version = 0
+    if version != _VERSION:
+        raise EquipotError(
+            f"kernels for GPUs of version {version}, expected {_VERSION}; install equipot again"
+        )
+    try:
+        call("CUDA", function("cuda_open", (ctypes.c_char_p,)), ":".join(map(str, _folders())).encode())
+    except ValueError as error:
+        if torch.cuda.is_available():
+            warnings.warn(f"the GPU is used without compiled kernels, slowly: {error}", stacklevel=2)
+        return False
+    return True
+
+
+def _folders() -> list[Path]:
+    """Where the CUDA wheels that torch's wheels depend on put NVRTC: beside torch."""
+    packages = Path(torch.__file__).parent.parent / "nvidia"
+    return [packages / "cu13" / "lib", packages / "cuda_nvrtc" / "lib"]
+
+
+# Of buffers on a GPU that the library reads itself: copying waits for the GPU, so it is done once.
+_copies: Any = WeakIdKeyDictionary()
+
+
+def host_copy(tensor: Tensor) -> Tensor:
+    """The tensor in the host's memory; a tensor that is asked for again must not have changed by then."""
+    if not tensor.is_cuda:
+        return tensor
+    copy = _copies.get(tensor)
+    if copy is None:
+        copy = _copies[tensor] = tensor.cpu()
+    return copy
+
+
+def _queue(tensor: Tensor) -> tuple[int, int]:
+    """Number of the tensor's GPU, and its current stream."""
+    return tensor.device.index, torch.cuda.current_stream(tensor.device).cuda_stream
+
+
+def _place(tensor: Tensor, n_bytes: int) -> tuple[Place, Tensor]:
+    """Where work on the tensor is to be done, and the scratch memory, to be kept until it has been put there."""
+    workspace = torch.empty(n_bytes, dtype=torch.uint8, device=tensor.device)
+    device, stream = _queue(tensor)
+    return Place(device, stream, workspace.data_ptr()), workspace
+
+
+def _pointers(tensors: Sequence[Tensor | None]) -> list[int | None]:
+    return [None if t is None else t.data_ptr() for t in tensors]
+
+
+class Convolution(convolution.Convolution):
+    """As its parent, with all tensors on one GPU; the paths and their coefficients may lie anywhere.
+
+    The graph is taken as `topology` made it: its indices are not checked.
+    """
+
+    @staticmethod
+    def _on_host(tensor: Tensor) -> Tensor:
+        return host_copy(tensor)
+
+    @staticmethod
+    def _expect_place(tensors: Sequence[Tensor]) -> None:
+        places = {str(t.device) for t in tensors}
+        expect(len(places) == 1, f"the tensors lie on {', '.join(sorted(places))}; expected one GPU")
+
+    def _call(self, name: str, *tensors: Tensor | None) -> None:
+        problem, n_bytes = ctypes.byref(self.problem), 0
+        if name != "forward":
+            # The last three are dx, dvectors and dtable.
+            wanted = [int(t is not None) for t in tensors[-3:]]
+            place, _ = _place(self.x, 0)
+            ask = function("cuda_workspace", (ctypes.POINTER(convolution.Problem), _PLACE, *[_N] * 4), _N)
+            derivative = 1 if name == "backward" else 2
+            n_bytes = call("convolution", ask, problem, ctypes.byref(place), derivative, *wanted)
+        place, workspace = _place(self.x, n_bytes)
+        arguments = (ctypes.POINTER(convolution.Problem), _PLACE, *[_P] * len(tensors))
+        kernels = function(f"cuda_{name}", arguments)
+        call("convolution", kernels, problem, ctypes.byref(place), *_pointers(tensors))
+        del workspace  # what follows on this stream may have it
+
+
+class Gating(nodes.Gating):
+    """As its parent, with all tensors on one GPU; the blocks may lie anywhere."""
+
+    @staticmethod
+    def _on_host(blocks: Tensor) -> Tensor:
+        return host_copy(blocks)
+
+    def _call(self, name: str, *tensors: Tensor) -> None:
+        place, _ = _place(self.x, 0)
+        arguments = (ctypes.POINTER(nodes.GatePlan), _PLACE, *[_P] * (1 + len(tensors)))
+        kernels = function(f"cuda_{name}", arguments)
+        call("gate", kernels, ctypes.byref(self.plan), ctypes.byref(place), *_pointers((self.x, *tensors)))
+
+
+def topology(edge_index: Tensor, n_centres: int, n_atoms: int) -> tuple[Tensor, Tensor, Tensor]:
+    """rowptr, transpose_rowptr, transpose_edges of `ops.topology.Topology`; RuntimeError for a wrong graph."""
+    fits = edge_index.dtype == torch.int64 and edge_index.dim() == 2 and edge_index.shape[0] == 2
+    expect(fits, f"edge_index is {edge_index.dtype} {tuple(edge_index.shape)}; expected int64 (2, n_edges)")
+    edges = edge_index.contiguous()
+    n_edges = edges.shape[1]
+    sizes = (n_centres + 1, n_atoms + 1, n_edges)
+    found = tuple(torch.empty(size, dtype=torch.int64, device=edges.device) for size in sizes)
+    place, workspace = _place(edges, 4 * (n_edges + n_atoms + 2))
+    start = edges.data_ptr()
+    pointers = (start, start + 8 * n_edges, *_pointers(found))
+    kernels = function("cuda_topology", (*[_N] * 3, _PLACE, *[_P] * 5))
+    try:
+        call("graph", kernels, n_edges, n_centres, n_atoms, ctypes.byref(place), *pointers)
+    except ValueError as error:  # TorchScript knows RuntimeError alone
+        raise RuntimeError(str(error)) from None
+    del workspace
+    return found  # type: ignore[return-value]
