@@ -224,3 +224,9 @@ def test_blocks_of_features_that_overlap_are_refused():
         engine.cuda.Convolution(
             x, vectors, table, cell["inverse"], (*cell["graph"], shifted, coupling)
         ).forward()
+
+
+@pytest.mark.parametrize("key", ["CUDA", "AutogradCUDA"])
+@pytest.mark.parametrize("name", ["convolve", "gate", "linear"])
+def test_operators_on_a_gpu_are_not_left_to_the_reference(name, key):
+    assert torch._C._dispatch_has_kernel_for_dispatch_key(f"equipot::{name}", key)

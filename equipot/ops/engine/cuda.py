@@ -6,6 +6,7 @@ these.
 """
 
 import ctypes
+import os
 import warnings
 from collections.abc import Sequence
 from functools import lru_cache
@@ -57,9 +58,10 @@ def available() -> bool:
 
 
 def _folders() -> list[Path]:
-    """Where the CUDA wheels that torch's wheels depend on put NVRTC: beside torch."""
+    """Where to look for NVRTC: EQUIPOT_NVRTC, if set, and where the CUDA wheels that torch needs put it."""
     packages = Path(torch.__file__).parent.parent / "nvidia"
-    return [packages / "cu13" / "lib", packages / "cuda_nvrtc" / "lib"]
+    wish = os.environ.get("EQUIPOT_NVRTC")
+    return [*([Path(wish)] if wish else []), packages / "cu13" / "lib", packages / "cuda_nvrtc" / "lib"]
 
 
 # Of buffers on a GPU that the library reads itself: copying waits for the GPU, so it is done once.

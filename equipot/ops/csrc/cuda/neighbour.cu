@@ -33,7 +33,7 @@ template <class I> inline void across_path(const Tile &tile, int s, int channel,
     if (SECOND) UNROLL for (int m1 = 0; m1 < P::d1; ++m1) with_ax[k] += y[k][m1] * ax[m1];
   }
   const real w = radial.times(tile.value[s]);
-  const real w1 = SECOND || WANT_V ? radial.times(tile.slope[s]) : real(0);
+  [[maybe_unused]] const real w1 = SECOND || WANT_V ? radial.times(tile.slope[s]) : real(0);
   if constexpr (!SECOND) {
     UNROLL for (int m1 = 0; m1 < P::d1; ++m1) dx[m1] += w * y[0][m1];
     if constexpr (WANT_V) {
@@ -42,10 +42,11 @@ template <class I> inline void across_path(const Tile &tile, int s, int channel,
       share.second += w * with_x[2];
     }
   } else {
-    const real along = tile.along[s], across = tile.across[s], by = tile.inverse_r[s];
+    const real along = tile.along[s], across = tile.across[s];
     UNROLL for (int m1 = 0; m1 < P::d1; ++m1) dx[m1] += w1 * along * y[0][m1] + w * across * y[1][m1];
     if constexpr (WANT_V) {
-      const real w2 = radial.times(tile.curvature[s]), steep = (w1 - w * by) * along, turn = across * by;
+      const real w2 = radial.times(tile.curvature[s]), by = tile.inverse_r[s];
+      const real steep = (w1 - w * by) * along, turn = across * by;
       share.along += w1 * with_ax[0] + w2 * along * with_x[0] + (w1 - w * by) * across * with_x[1];
       share.first += turn * (w1 - real(P::l_edge) * w * by) * with_x[0] + w * with_ax[1] + steep * with_x[1] +
                      w * with_x[3];
