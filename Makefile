@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/installed
 PIP_FLAGS ?=
 RUN ?= runs/quickstart
 # Compiled when equipot is installed.
-KERNELS := CMakeLists.txt $(wildcard equipot/ops/csrc/*)
+KERNELS := CMakeLists.txt $(wildcard equipot/ops/csrc/*.* equipot/ops/csrc/cuda/*)
 
 .PHONY: help install venv quickstart test lint format clean
 .DEFAULT_GOAL := help

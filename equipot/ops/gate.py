@@ -89,7 +89,8 @@ def by_reference(x: Tensor, blocks: Tensor, dim_out: int, silu: float, tanh: flo
         return torch.nn.functional.silu(scalars) * silu if even else torch.tanh(scalars) * tanh
 
     out = [x.new_zeros(x.shape[0], 0)]
-    for start, dim, mul, _, gate, even in sorted(blocks.tolist(), key=lambda block: block[3]):
+    rows = sorted(engine.cuda.host_copy(blocks).tolist(), key=lambda block: block[3])
+    for start, dim, mul, _, gate, even in rows:
         block = x[:, start : start + dim * mul]
         if gate < 0:
             out.append(activated(block, even))

@@ -55,11 +55,10 @@ def by_reference(edge_index: Tensor, n_centres: int, n_atoms: int) -> tuple[Tens
 
 
 def _compiled(edge_index: Tensor, n_centres: int, n_atoms: int) -> tuple[Tensor, Tensor, Tensor]:
-    if edge_index.is_cuda and engine.cuda.available():
-        return engine.cuda.topology(edge_index, n_centres, n_atoms)
-    if not edge_index.is_cuda and engine.available():
-        return engine.topology(edge_index, n_centres, n_atoms)
-    return by_reference(edge_index, n_centres, n_atoms)
+    if not engine.serves(edge_index):
+        return by_reference(edge_index, n_centres, n_atoms)
+    sort = engine.cuda.topology if edge_index.is_cuda else engine.topology
+    return sort(edge_index, n_centres, n_atoms)
 
 
 register(

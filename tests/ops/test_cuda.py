@@ -26,7 +26,7 @@ def on_gpu(compiled, dtype=torch.float64):
 
 
 def test_the_kernels_serve_on_this_gpu():
-    assert engine.cuda.available()
+    assert engine.cuda.available(torch.cuda.current_device())
 
 
 @pytest.mark.parametrize("order", [2, 3])
@@ -125,5 +125,20 @@ def test_tensors_on_two_devices_are_refused():
     compiled, _, arguments = problem("3x0e", "3x0e", 0, False)
     cell = cell_of(compiled)
     reals = [t.cuda() for t in (*arguments, cell["inverse"])]
-    with pytest.raises(ValueError, match="expected one GPU"):
+    with pytest.raises(ValueError, match="the tensors lie on cpu, cuda:0; expected all on one device"):
         torch.ops.equipot.convolve(*reals, *cell["graph"], cell["rows"], cell["coupling"])
+    # Told by x, but the others are looked at too.
+    with pytest.raises(ValueError, match="the tensors lie on cpu, cuda:0; expected all on one device"):
+        torch.ops.equipot.convolve(reals[0].cpu(), *reals[1:], *cell["graph"], cell["rows"], cell["coupling"])
+
+
+def test_weights_and_blocks_on_another_device_than_the_features_are_refused():
+    x, weight = torch.randn(5, DIM_IN), torch.randn(1, N_WEIGHTS)
+    species = torch.zeros(5, dtype=torch.int64)
+    with pytest.raises(ValueError, match="expected all on cpu"):
+        torch.ops.equipot.linear(x, weight.cuda(), species, BLOCKS, DIM_OUT)
+    with pytest.raises(RuntimeError, match="device"):
+        torch.ops.equipot.linear(x.cuda(), weight, species, BLOCKS, DIM_OUT)
+    gate = Gate(Irreps(GATES[0][0]), GATES[0][1])
+    with pytest.raises(ValueError, match="expected all on cpu"):
+        torch.ops.equipot.gate(torch.randn(5, gate.irreps_in.dim), gate.blocks.cuda(), gate.dim_out, 1.0, 1.0)

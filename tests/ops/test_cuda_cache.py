@@ -22,8 +22,8 @@ def call():
     return gpu, cpu.forward()
 
 
-def in_a_new_process(call, cache, compiler=COMPILER):
-    """Whether a process in which no kernel is loaded gets the right numbers; the message if it fails."""
+def start(call, cache, compiler):
+    """A process in which no kernel is loaded, and where to read whether it got the right numbers."""
     gpu, expected = call
     reader, writer = os.pipe()
     child = os.fork()
@@ -36,9 +36,18 @@ def in_a_new_process(call, cache, compiler=COMPILER):
         os.write(writer, found.encode())
         os._exit(0)
     os.close(writer)
+    return child, reader
+
+
+def finish(child, reader):
     os.waitpid(child, 0)
     with os.fdopen(reader) as stream:
         return stream.read()
+
+
+def in_a_new_process(call, cache, compiler=COMPILER):
+    """Whether a process in which no kernel is loaded gets the right numbers; the message if it fails."""
+    return finish(*start(call, cache, compiler))
 
 
 def test_a_kernel_that_was_compiled_once_is_not_compiled_again(call, tmp_path):
@@ -47,6 +56,21 @@ def test_a_kernel_that_was_compiled_once_is_not_compiled_again(call, tmp_path):
     assert in_a_new_process(call, tmp_path) == "right"
     assert in_a_new_process(call, tmp_path, missing) == "right"
     assert len(list((tmp_path / "equipot" / "cuda").iterdir())) == 1
+
+
+def test_processes_that_compile_at_once_leave_one_good_file(call, tmp_path):
+    children = [start(call, tmp_path, COMPILER) for _ in range(3)]
+    assert [finish(*child) for child in children] == ["right"] * 3
+    assert len(list((tmp_path / "equipot" / "cuda").iterdir())) == 1
+    assert in_a_new_process(call, tmp_path, tmp_path / "missing.h") == "right"
+
+
+def test_what_is_kept_can_be_read_and_written_by_its_owner_alone(call, tmp_path):
+    assert in_a_new_process(call, tmp_path) == "right"
+    folder = tmp_path / "equipot" / "cuda"
+    (kept,) = folder.iterdir()
+    assert folder.stat().st_mode & 0o077 == 0
+    assert kept.stat().st_mode & 0o077 == 0
 
 
 def test_a_damaged_file_is_made_anew(call, tmp_path):

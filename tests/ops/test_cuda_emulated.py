@@ -4,6 +4,8 @@ What emulation cannot tell is said by tests/ops/test_cuda.py on a GPU, and wheth
 tests/ops/test_cuda_compile.py.
 """
 
+import warnings
+
 import pytest
 import torch
 from e3nn.o3 import Irreps
@@ -230,3 +232,38 @@ def test_blocks_of_features_that_overlap_are_refused():
 @pytest.mark.parametrize("name", ["convolve", "gate", "linear"])
 def test_operators_on_a_gpu_are_not_left_to_the_reference(name, key):
     assert torch._C._dispatch_has_kernel_for_dispatch_key(f"equipot::{name}", key)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "driver", "why"), [(1, "old", "loading a kernel failed"), (3, "new", "finding the GPU failed")]
+)
+def test_where_kernels_cannot_be_loaded_the_reference_serves_after_one_warning(gpu, driver, why, monkeypatch):
+    engine.cuda.available.cache_clear()
+    monkeypatch.setenv("EMULATION_DRIVER", driver)
+    with pytest.warns(
+        UserWarning, match=f"GPU {gpu} is used without compiled kernels, slowly: CUDA: {why}.*NVRTC"
+    ):
+        assert not engine.cuda.available(gpu)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not engine.cuda.available(gpu)
+        assert engine.cuda.available(0)
+
+
+def test_a_copy_on_the_host_follows_changes_in_place(monkeypatch):
+    """Buffers are copied from a GPU once, since a copy waits for it; but a state that is loaded changes them."""
+
+    class OnGpu(torch.Tensor):
+        is_cuda = True
+
+    buffer = torch.tensor([1, 2]).as_subclass(OnGpu)
+    first = engine.cuda.host_copy(buffer)
+    assert engine.cuda.host_copy(buffer) is first
+    copies = []
+    monkeypatch.setattr(
+        OnGpu, "cpu", lambda self: copies.append(1) or torch.Tensor(self).clone(), raising=False
+    )
+    buffer.copy_(torch.tensor([3, 4]))
+    assert engine.cuda.host_copy(buffer).tolist() == [3, 4]
+    assert engine.cuda.host_copy(buffer).tolist() == [3, 4]
+    assert len(copies) == 1

@@ -280,6 +280,18 @@ def test_arguments_that_do_not_fit_are_refused_with_a_sentence(name, change, mes
         wrong(**{name: change})
 
 
+@pytest.mark.parametrize("which", ["table", "neighbour", "paths", "coupling"])
+def test_tensors_of_another_device_are_refused_before_their_memory_is_read(which):
+    """The device meta stands for any other than the CPU; the operator hands such calls to the reference."""
+    compiled, _, (x, vectors, table) = problem("2x0e", "2x0e", 0, False)
+    cell = dict(zip(compiled.__code__.co_freevars, (c.cell_contents for c in compiled.__closure__)))
+    there = {"table": table, **cell["graph"]._asdict(), "paths": cell["rows"], "coupling": cell["coupling"]}
+    there[which] = there[which].to("meta")
+    table, *rest = there.values()
+    with pytest.raises(ValueError, match=r"the tensors lie on .*meta; expected all on"):
+        engine.Convolution(x, vectors, table, cell["inverse"], rest)
+
+
 def test_switched_off_the_reference_serves():
     code = """
 import torch

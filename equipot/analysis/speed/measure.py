@@ -86,7 +86,7 @@ def _peak(dtype: torch.dtype, threads: int) -> float:
 
 def _why_without_kernels(model: LoadedModel) -> str | None:
     if model.device.type != "cpu":
-        return f"The compiled kernels serve the CPU, not {model.device}: there is no peak to compare with."
+        return f"The peak is measured on the CPU, and the model runs on {model.device}: there is none to compare with."
     if not engine.available():
         return "The compiled kernels are off or not installed: there is no peak to compare with."
     if model.metadata.format_version < KERNELS_SINCE:

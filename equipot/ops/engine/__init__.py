@@ -29,7 +29,7 @@ __all__ = [
 
 def serves(tensor: Tensor) -> bool:
     """Whether compiled kernels serve on the tensor's device."""
-    return cuda.available() if tensor.is_cuda else available()
+    return cuda.available(tensor.device.index) if tensor.is_cuda else available()
 
 
 def convolution_of(x: Tensor) -> type[Convolution]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from equipot.ops.engine.library import call, expect, function
+from equipot.ops.engine.library import call, expect, expect_one_device, function
 
 _INDICES = ("centre", "neighbour", "rowptr", "transpose_rowptr", "transpose_edges", "paths")
 
@@ -64,7 +64,7 @@ class Convolution:
             expect(tensor.dtype == dtype, f"{name} is {tensor.dtype}; expected {dtype} like the features")
         for name, tensor in zip(_INDICES, integers):
             expect(tensor.dtype == torch.int64, f"{name} is {tensor.dtype}; expected int64")
-        self._expect_place([*reals, *integers[:5]])
+        expect_one_device([*reals, *integers[:5]])
         expect(x.dim() == 2, f"the features have shape {tuple(x.shape)}; expected (n_atoms, columns)")
         expect(vectors.dim() == 2 and vectors.shape[1] == 3, "edge_vectors are not (n_edges, 3)")
         expect(
@@ -135,18 +135,15 @@ class Convolution:
     @staticmethod
     def _on_host(tensor: Tensor) -> Tensor:
         """The paths and their coefficients, which the library reads itself."""
-        expect(tensor.device.type == "cpu", "a tensor is not on the CPU")
+        expect_one_device([tensor], "cpu")
         return tensor
-
-    @staticmethod
-    def _expect_place(tensors: Sequence[Tensor]) -> None:
-        expect(all(t.device.type == "cpu" for t in tensors), "a tensor is not on the CPU")
 
     def _like(self, tensor: Tensor, shape: Sequence[int]) -> Tensor:
         expect(
             tensor.dtype == self.x.dtype and tuple(tensor.shape) == tuple(shape),
             f"a gradient is {tensor.dtype} {tuple(tensor.shape)}; expected {self.x.dtype} {tuple(shape)}",
         )
+        expect_one_device([self.x, tensor])
         return tensor.contiguous()
 
     def _call(self, name: str, *tensors: Tensor | None) -> None:

@@ -1,8 +1,8 @@
 """The compiled kernels on NVIDIA GPUs (csrc/cuda/), called through their C header.
 
 They are compiled on the first use for the paths of the model at hand, by the NVRTC that comes with torch, and kept
-below ~/.cache/equipot/cuda. Without a driver or NVRTC the reference operators serve, and EQUIPOT_ENGINE=off asks for
-these.
+below ~/.cache/equipot/cuda. Where they cannot be had, the reference operators serve, after one warning that says why;
+EQUIPOT_ENGINE=off asks for these. docs/gpu.md tells more.
 """
 
 import ctypes
@@ -34,9 +34,9 @@ class Place(ctypes.Structure):
 _PLACE = ctypes.POINTER(Place)
 
 
-@lru_cache(maxsize=1)
-def available() -> bool:
-    """Whether the kernels can serve; where a GPU is there and they cannot, one warning says why."""
+@lru_cache
+def available(device: int) -> bool:
+    """Whether the kernels can serve on this GPU; where they cannot though they are wanted, one warning says why."""
     found = library()
     if found is None:
         return False
@@ -50,9 +50,14 @@ def available() -> bool:
         )
     try:
         call("CUDA", function("cuda_open", (ctypes.c_char_p,)), ":".join(map(str, _folders())).encode())
+        # Loads a small kernel: an old GPU, an old driver or half an NVRTC show here, not in the middle of a model.
+        call("CUDA", function("cuda_probe", (_N,)), device)
     except ValueError as error:
-        if torch.cuda.is_available():
-            warnings.warn(f"the GPU is used without compiled kernels, slowly: {error}", stacklevel=2)
+        warnings.warn(
+            f"GPU {device} is used without compiled kernels, slowly: {error}; NVRTC comes with torch's builds for CUDA "
+            "and with the package nvidia-cuda-nvrtc, and EQUIPOT_NVRTC can name its folder",
+            stacklevel=2,
+        )
         return False
     return True
 
@@ -69,13 +74,14 @@ _copies: Any = WeakIdKeyDictionary()
 
 
 def host_copy(tensor: Tensor) -> Tensor:
-    """The tensor in the host's memory; a tensor that is asked for again must not have changed by then."""
+    """The tensor in the host's memory."""
     if not tensor.is_cuda:
         return tensor
-    copy = _copies.get(tensor)
-    if copy is None:
-        copy = _copies[tensor] = tensor.cpu()
-    return copy
+    version = 0 if tensor.is_inference() else tensor._version  # grows when it is written to in place
+    known = _copies.get(tensor)
+    if known is None or known[0] != version:
+        known = _copies[tensor] = (version, tensor.cpu())
+    return known[1]
 
 
 def _queue(tensor: Tensor) -> tuple[int, int]:
@@ -103,11 +109,6 @@ class Convolution(convolution.Convolution):
     @staticmethod
     def _on_host(tensor: Tensor) -> Tensor:
         return host_copy(tensor)
-
-    @staticmethod
-    def _expect_place(tensors: Sequence[Tensor]) -> None:
-        places = {str(t.device) for t in tensors}
-        expect(len(places) == 1, f"the tensors lie on {', '.join(sorted(places))}; expected one GPU")
 
     def _call(self, name: str, *tensors: Tensor | None) -> None:
         problem, n_bytes = ctypes.byref(self.problem), 0

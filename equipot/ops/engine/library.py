@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from equipot.errors import EquipotError
 
@@ -101,6 +102,13 @@ def call(what: str, function: Any, *arguments: Any) -> int:
 def expect(good: bool, sentence: str) -> None:
     if not good:
         raise ValueError(sentence)
+
+
+def expect_one_device(tensors: Sequence[Tensor], device: str = "") -> None:
+    """The kernels get addresses: one of another device's memory would end the process."""
+    found = sorted({str(t.device) for t in tensors})
+    sentence = f"the tensors lie on {', '.join(found)}; expected all on {device or 'one device'}"
+    expect(len(found) == 1 and (not device or found[0] == device), sentence)
 
 
 def _loaded() -> ctypes.CDLL:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from equipot.ops.engine.library import call, expect, function
+from equipot.ops.engine.library import call, expect, expect_one_device, function
 
 
 class Map(ctypes.Structure):
@@ -57,6 +57,7 @@ class LinearMap:
         if by_species:
             fits = species.dtype == torch.int64 and species.shape == (n,)
             expect(fits, f"species are {species.dtype} {tuple(species.shape)}; expected int64 ({n},)")
+        expect_one_device([*([species] if by_species else []), blocks], "cpu")
         self.n, self.dims, self.shape, self.dtype = n, dims, tuple(shape), dtype
         self.kept = (species.contiguous(), blocks.contiguous())
         self.map = Map(
@@ -92,6 +93,7 @@ class LinearMap:
         expect(
             fits, f"a tensor is {tensor.dtype} {tuple(tensor.shape)}; expected {self.dtype} {tuple(shape)}"
         )
+        expect_one_device([tensor], "cpu")
         return tensor.contiguous()
 
 
@@ -130,6 +132,7 @@ class Gating:
 
     @staticmethod
     def _on_host(blocks: Tensor) -> Tensor:
+        expect_one_device([blocks], "cpu")
         return blocks
 
     def _like(self, tensor: Tensor, shape: Sequence[int]) -> Tensor:
@@ -138,6 +141,7 @@ class Gating:
             fits,
             f"a gradient is {tensor.dtype} {tuple(tensor.shape)}; expected {self.x.dtype} {tuple(shape)}",
         )
+        expect_one_device([self.x, tensor])
         return tensor.contiguous()
 
     def _call(self, name: str, *tensors: Tensor) -> None:

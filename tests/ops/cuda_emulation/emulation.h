@@ -1,6 +1,10 @@
 // What a kernel's text needs to run on a CPU: every thread of a block is a fiber, run until it waits for the others.
-// Blocks run one after another. Shared memory starts as NaNs in every block, and fibers run forwards or (with
-// EMULATION_ORDER=reverse) backwards: what is read before it is written, or without waiting, shows in the results.
+// Blocks run one after another. Within a block one warp runs as far as barriers let it, then the next, forwards or (with
+// EMULATION_ORDER=reverse) backwards, and shared memory starts as NaNs: what is read before it is written, or
+// overwritten before it is read because a barrier is missing, shows in the results. Barriers that not all threads of a
+// block or warp come to, or not to the same one, end the program.
+// Not seen: races between blocks, between lanes that do not wait for each other, and all that is special to a GPU's
+// memory.
 #pragma once
 
 #include <csetjmp>
@@ -20,6 +24,7 @@
 
 using std::fabs;
 using std::floor;
+using std::fma;
 using std::sqrt;
 
 extern char __start_shared_memory[] __attribute__((weak)), __stop_shared_memory[] __attribute__((weak));
@@ -35,6 +40,7 @@ enum State { ready, at_warp, at_block, finished };
 struct Fiber {
   Index thread;
   State state = ready;
+  int line = 0;    // of the barrier it waits at
   bool begun = false;
   jmp_buf here;
   ucontext_t start;
@@ -55,9 +61,10 @@ inline void fail(const char *sentence)
   std::abort();
 }
 
-inline void wait(State at)
+inline void wait(State at, int line)
 {
   current->state = at;
+  current->line = line;
   if (_setjmp(current->here) == 0) _longjmp(scheduler, 1);
 }
 
@@ -77,17 +84,29 @@ inline void resume(Fiber &fiber)
   setcontext(&fiber.start);
 }
 
-// Lets those go on that wait for `at`, if no thread of [first, last) is still on its way there.
+// Lets the threads [first, last) go on when all of them wait for `at`, at the same barrier.
 inline bool release(std::size_t first, std::size_t last, State at)
 {
-  bool some = false;
-  for (std::size_t k = first; k < last; ++k) {
-    if (fibers[k].state != at && fibers[k].state != finished) return false;
-    some |= fibers[k].state == at;
-  }
   for (std::size_t k = first; k < last; ++k)
-    if (fibers[k].state == at) fibers[k].state = ready;
-  return some;
+    if (fibers[k].state != at) return false;
+  for (std::size_t k = first; k < last; ++k) {
+    if (fibers[k].line != fibers[first].line) fail("threads wait at different barriers");
+    fibers[k].state = ready;
+  }
+  return true;
+}
+
+// Runs the threads [first, last) of a warp until all are finished or wait for other warps.
+inline bool run_warp(unsigned first, unsigned last, bool reverse)
+{
+  bool moved = false;
+  do {
+    for (unsigned k = first; k < last; ++k) {
+      Fiber &f = fibers[reverse ? last - 1 - (k - first) : k];
+      if (f.state == ready) resume(f), moved = true;
+    }
+  } while (release(first, last, at_warp));
+  return moved;
 }
 
 inline void run_block(unsigned threads, bool reverse)
@@ -107,14 +126,13 @@ inline void run_block(unsigned threads, bool reverse)
     f.start.uc_link = nullptr;
     makecontext(&f.start, enter, 0);
   }
+  const unsigned warps = (threads + 31) / 32;
   for (;;) {
     bool moved = false;
-    for (unsigned k = 0; k < threads; ++k) {
-      Fiber &f = fibers[reverse ? threads - 1 - k : k];
-      if (f.state == ready) resume(f), moved = true;
+    for (unsigned k = 0; k < warps; ++k) {
+      const unsigned first = 32 * (reverse ? warps - 1 - k : k);
+      moved |= run_warp(first, first + 32 < threads ? first + 32 : threads, reverse);
     }
-    for (unsigned warp = 0; warp < threads; warp += 32)
-      moved |= release(warp, warp + 32 < threads ? warp + 32 : threads, at_warp);
     moved |= release(0, threads, at_block);
     if (moved) continue;
     for (const Fiber &f : fibers)
@@ -146,27 +164,35 @@ template <class T> T &slot(unsigned lane) { return reinterpret_cast<T &>(exchang
 #define threadIdx (emulation::current->thread)
 #define blockIdx (emulation::block)
 
-inline void __syncthreads() { emulation::wait(emulation::at_block); }
+#define __syncthreads() emulation::wait(emulation::at_block, __LINE__)
+#define __shfl_xor_sync(lanes, value, mask) emulation::shuffle(lanes, value, mask, __LINE__)
+#define __ballot_sync(lanes, value) emulation::ballot(lanes, value, __LINE__)
 
-template <class T> T __shfl_xor_sync(unsigned, T value, int mask)
+namespace emulation {
+
+template <class T> T shuffle(unsigned lanes, T value, int mask, int line)
 {
+  if (lanes != 0xffffffffu) fail("not all lanes shuffle");
   const unsigned lane = threadIdx.x % 32;
-  emulation::slot<T>(lane) = value;
-  emulation::wait(emulation::at_warp);
-  const T found = emulation::slot<T>(lane ^ static_cast<unsigned>(mask));
-  emulation::wait(emulation::at_warp);
+  slot<T>(lane) = value;
+  wait(at_warp, line);
+  const T found = slot<T>(lane ^ static_cast<unsigned>(mask));
+  wait(at_warp, line);
   return found;
 }
 
-inline unsigned __ballot_sync(unsigned, bool value)
+inline unsigned ballot(unsigned lanes, bool value, int line)
 {
-  emulation::slot<unsigned>(threadIdx.x % 32) = value;
-  emulation::wait(emulation::at_warp);
+  if (lanes != 0xffffffffu) fail("not all lanes vote");
+  slot<unsigned>(threadIdx.x % 32) = value;
+  wait(at_warp, line);
   unsigned found = 0;
-  for (unsigned lane = 0; lane < 32; ++lane) found |= emulation::slot<unsigned>(lane) << lane;
-  emulation::wait(emulation::at_warp);
+  for (unsigned lane = 0; lane < 32; ++lane) found |= slot<unsigned>(lane) << lane;
+  wait(at_warp, line);
   return found;
 }
+
+}    // namespace emulation
 
 inline int __popc(unsigned bits) { return __builtin_popcount(bits); }
 

@@ -65,19 +65,19 @@ void write_cache(const std::string &key, const std::string &code)
   if (wanted.empty()) return;
   for (std::size_t at = 1; at != std::string::npos;) {
     at = wanted.find('/', at + 1);
-    mkdir(wanted.substr(0, at).c_str(), 0777);
+    mkdir(wanted.substr(0, at).c_str(), 0700);    // as the XDG specification wants it
   }
-  // Written beside it and renamed: another process sees all of it or nothing.
-  const std::string target = file(key), fresh = target + "." + std::to_string(getpid());
-  {
-    std::ofstream stream(fresh, std::ios::binary);
-    stream << header(key, code) << key << code;
-    if (!stream.flush()) {
-      std::remove(fresh.c_str());
-      return;
-    }
-  }
-  if (std::rename(fresh.c_str(), target.c_str()) != 0) std::remove(fresh.c_str());
+  // Written beside it and renamed: others see all of it or nothing. The name is nobody else's, not that of another
+  // thread nor of a process with the same number on another machine that shares the folder.
+  const std::string target = file(key), whole = header(key, code) + key + code;
+  std::string fresh = target + ".XXXXXX";
+  const int descriptor = mkstemp(&fresh[0]);
+  if (descriptor < 0) return;
+  std::FILE *stream = fdopen(descriptor, "wb");
+  bool good = stream && std::fwrite(whole.data(), 1, whole.size(), stream) == whole.size();
+  if (stream) good = std::fclose(stream) == 0 && good;
+  else close(descriptor);
+  if (!good || std::rename(fresh.c_str(), target.c_str()) != 0) std::remove(fresh.c_str());
 }
 
 }    // namespace cuda

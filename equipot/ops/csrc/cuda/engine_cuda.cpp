@@ -40,6 +40,14 @@ int equipot_cuda_open(const char *folders, char *error, size_t error_size)
   });
 }
 
+int equipot_cuda_probe(int64_t device, char *error, size_t error_size)
+{
+  return guarded(error, error_size, [&] {
+    const Current current(device);
+    load("graph", graph_source, device);    // the smallest ones, which every model needs
+  });
+}
+
 int64_t equipot_cuda_workspace(const equipot_convolution *problem, const equipot_cuda *on, int64_t derivative, int64_t dx,
                                int64_t dedge_vectors, int64_t dtable, char *error, size_t error_size)
 {

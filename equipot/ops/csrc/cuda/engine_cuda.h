@@ -31,6 +31,10 @@ EQUIPOT_PUBLIC int equipot_cuda_version(void);
    else the system's. Returns 0 where both are there and a GPU answers. */
 EQUIPOT_PUBLIC int equipot_cuda_open(const char *folders, char *error, size_t error_size);
 
+/* Returns 0 where kernels compiled here load on this GPU; -1 where, say, NVRTC does not know a GPU that old, or the
+   driver is older than NVRTC. */
+EQUIPOT_PUBLIC int equipot_cuda_probe(int64_t device, char *error, size_t error_size);
+
 /* Bytes of scratch for equipot_cuda_backward (derivative 1) or equipot_cuda_second (2), by whether dx, dedge_vectors
    and dtable will be computed. */
 EQUIPOT_PUBLIC int64_t equipot_cuda_workspace(const equipot_convolution *problem, const equipot_cuda *on,

@@ -1,6 +1,10 @@
 // Where in the table an edge reads. In front of this file: real, ORDER, N_WEIGHTS.
 #include "arguments.h"
 
+// With every fused operation written out: kernels compiled apart must find an edge in the same row, and a compiler is
+// free to fuse sums of products differently in each.
+inline real length(const real *v) { return sqrt(fma(v[2], v[2], fma(v[1], v[1], v[0] * v[0]))); }
+
 // The row of the table that holds the knot below u, and how far behind that knot u lies, from 0 to 1.
 inline long long knot_below(real u, const Arguments &a, real *t)
 {

@@ -27,9 +27,8 @@ KERNEL(BLOCK) find_rows(const Arguments a)
 {
   const long long edge = (long long)blockIdx.x * BLOCK + threadIdx.x;
   if (edge >= a.n_edges) return;
-  const real *v = (const real *)a.vectors + 3 * edge;
-  const real r = sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]);
   real t;
+  const real r = length((const real *)a.vectors + 3 * edge);
   a.row_of_edge[edge] = (int)knot_below(r * inverse_cutoff(a, edge), a, &t);
 }
 

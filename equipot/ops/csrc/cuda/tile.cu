@@ -94,7 +94,7 @@ inline void change(Tile &tile, int s, const real *av)
 inline void place(Tile &tile, int s, long long edge, long long other, const Arguments &a)
 {
   const real *v = (const real *)a.vectors + 3 * edge;
-  const real r = sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]), inverse = 1 / r;
+  const real r = length(v), inverse = 1 / r;
   real *u = tile.unit[s], *e = tile.first[s], *f = tile.second[s];
   for (int k = 0; k < 3; ++k) u[k] = v[k] * inverse;
   tile.inverse_r[s] = inverse;
