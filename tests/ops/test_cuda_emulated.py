@@ -11,9 +11,11 @@ import torch
 from e3nn.o3 import Irreps
 
 import equipot.ops.gate
+from equipot.derivatives import predict
 from equipot.nn.gate import Gate
 from equipot.ops import engine
 from equipot.ops.topology import by_reference
+from tests.models import KINDS, make_potential, model_input, random_atoms
 from tests.ops.test_engine import CASES, assert_equal, derivatives, problem
 from tests.ops.test_node_operators import GATES
 
@@ -144,6 +146,29 @@ def test_results_have_the_same_bits_in_whatever_order_threads_run(dtype, monkeyp
     forwards = everything(gpu, grad, ax, av)
     monkeypatch.setenv("EMULATION_ORDER", "reverse")
     assert all(torch.equal(a, b) for a, b in zip(forwards, everything(gpu, grad, ax, av)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_atoms", [6, 1])
+def test_a_model_gives_the_forces_and_the_gradients_of_its_weights_that_it_gives_on_the_cpu(
+    n_atoms, monkeypatch
+):
+    potential = make_potential(**KINDS["extras"])
+    inputs = model_input(potential, random_atoms(n_atoms, pbc=n_atoms > 1))
+
+    def everything():
+        found = predict(potential, *inputs, create_graph=True)
+        loss = found.energy.square().sum() + found.forces.square().sum()
+        gradients = torch.autograd.grad(loss, list(potential.parameters()), allow_unused=True)
+        return [
+            t.detach()
+            for t in (found.energy, found.forces, *(torch.zeros(1) if g is None else g for g in gradients))
+        ]
+
+    on_gpu = everything()
+    monkeypatch.setattr(engine, "convolution_of", lambda x: engine.Convolution)
+    monkeypatch.setattr(engine, "gating_of", lambda x: engine.Gating)
+    assert_equal(on_gpu, everything(), 1e-9)
 
 
 @pytest.mark.parametrize("n", [5, 0, 300])
