@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -50,8 +51,7 @@ def test_changed_sources_or_versions_get_a_folder_of_their_own(monkeypatch, tmp_
 
 def test_a_changed_kernel_gets_a_plugin_of_its_own(monkeypatch, tmp_path):
     folder = lammps.build_folder()
-    for source in lammps.engine_sources().iterdir():
-        (tmp_path / source.name).write_bytes(source.read_bytes())
+    shutil.copytree(lammps.engine_sources(), tmp_path, dirs_exist_ok=True)
     monkeypatch.setattr(lammps, "engine_sources", lambda: tmp_path)
     assert lammps.build_folder() == folder
     with (tmp_path / "chunk.h").open("a") as file:

@@ -7,6 +7,7 @@ EQUIPOT_ENGINE=off asks for these. docs/gpu.md tells more.
 
 import ctypes
 import os
+import sys
 import warnings
 from collections.abc import Sequence
 from functools import lru_cache
@@ -63,10 +64,11 @@ def available(device: int) -> bool:
 
 
 def _folders() -> list[Path]:
-    """Where to look for NVRTC: EQUIPOT_NVRTC, if set, and where the CUDA wheels that torch needs put it."""
+    """Where to look for NVRTC: EQUIPOT_NVRTC, if set, and where the CUDA wheels that torch needs, and conda, put it."""
     packages = Path(torch.__file__).parent.parent / "nvidia"
     wish = os.environ.get("EQUIPOT_NVRTC")
-    return [*([Path(wish)] if wish else []), packages / "cu13" / "lib", packages / "cuda_nvrtc" / "lib"]
+    installed = [packages / "cu13" / "lib", packages / "cuda_nvrtc" / "lib", Path(sys.prefix) / "lib"]
+    return [*([Path(wish)] if wish else []), *installed]
 
 
 # Of buffers on a GPU that the library reads itself: copying waits for the GPU, so it is done once.
