@@ -49,7 +49,7 @@ def arguments() -> argparse.Namespace:
     add("--output", type=Path, metavar="DIR", help="default: runs/accuracy/SET")
     add("--table", nargs="+", type=Path, metavar="DIR", help="print results of earlier runs as Markdown")
     add("overrides", nargs="*", default=[], metavar="key=value", help="as of equipot train")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     if not args.table and (args.set is None or args.data is None):
         parser.error("expected a set and --data FOLDER, or --table")
     return args

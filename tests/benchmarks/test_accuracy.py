@@ -64,6 +64,14 @@ def test_another_seed_is_another_split(folder):
     assert set(ids(split(which, folder, 1).test)) != set(ids(split(which, folder, 2).test))
 
 
+def test_the_tension_of_a_set_is_taken_off_the_stresses_that_are_fitted_and_of_no_other(folder):
+    plain, corrected = (split(Set("", "all.extxyz", 4, n_test=6, tension=t), folder, 1) for t in (0.0, 0.02))
+    for part, pressure in (("train", 0.02), ("validation", 0.02), ("test", 0.0)):
+        for a, b in zip(getattr(plain, part), getattr(corrected, part)):
+            difference = a.get_stress(voigt=False) - b.get_stress(voigt=False)
+            np.testing.assert_allclose(difference, pressure * np.eye(3), atol=1e-12)
+
+
 def test_errors_are_those_of_their_definitions():
     x = np.array([0.001, -0.003, 0.002])
     assert measure(x, "mae") == pytest.approx(2.0)
