@@ -58,10 +58,10 @@ def _others(name: str, frames: int, which: Sequence[str]) -> dict[str, tuple[int
 
 
 CURVES = {
-    "si": Curve([12, 25, 50, 100, 200], 1500, 5, _others("si", 214, ["MTP", "SNAP", "qSNAP", "NNP"]), ["Si"]),
+    "si": Curve([12, 25, 50, 100, 200], 1000, 5, _others("si", 214, ["MTP", "SNAP", "qSNAP", "NNP"]), ["Si"]),
     "ethanol": Curve(
         [25, 50, 100, 200, 400, 900],
-        3000,
+        1500,
         5,
         {
             "NequIP": (950, PUBLISHED["ethanol"].errors["all"]["NequIP"][1] or 0.0),
@@ -69,7 +69,7 @@ CURVES = {
         },
         ["H", "C", "O"],
     ),
-    "water": Curve([4, 8, 15, 30, 60, 120], 1500, 1, _others("water", 133, ["NequIP"]), ["H", "O"]),
+    "water": Curve([4, 8, 15, 30, 60, 120], 750, 1, _others("water", 133, ["NequIP"]), ["H", "O"]),
 }
 
 
