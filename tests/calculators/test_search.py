@@ -111,6 +111,25 @@ def test_no_atoms_no_neighbours_and_atoms_far_apart_are_searched(pairs, device):
     assert same_as_neighbour_list(pairs, device, [], np.eye(3), [True] * 3, 3.0) == 0
 
 
+def test_the_box_of_atoms_far_apart_is_small_and_holds_them_without_new_neighbours():
+    """Otherwise a library's linked cells would be nearly all empty, or all atoms in one."""
+    asked = []
+
+    def pairs(positions, cell, pbc, cutoff):
+        found = every_pair(positions, cell, pbc, cutoff)
+        asked.append((positions @ torch.linalg.inv(cell), cell, int((found[0] != found[1]).sum())))
+        return found
+
+    far = torch.tensor([[0.0, 0, 0], [1e7, 0, 0], [1e7, 1.0, -1e5]], dtype=torch.float64)
+    for pbc in (np.zeros(3, dtype=bool), np.array([False, True, False])):
+        where_positions_lie(far, np.diag([0, 8.0, 0]), pbc, 3.0, pairs=pairs)
+        inside, cell, n_pairs = asked.pop()
+        assert cell.norm(dim=1).max() <= 5 * 3.0
+        assert n_pairs == 0
+        within = inside[:, torch.from_numpy(~pbc)]
+        assert ((within > 0.01) & (within < 0.99)).all()
+
+
 @pytest.mark.parametrize(("pairs", "device"), SEARCHES)
 def test_pair_cutoffs_shorten_the_search(pairs, device):
     atoms = random_atoms(12)
