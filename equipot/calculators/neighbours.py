@@ -101,7 +101,7 @@ class VerletList:
         return kept
 
     def _if_valid(self, x: Tensor, lattice: "_Lattice", species: np.ndarray) -> Tensor | None:
-        """Positions with jumps since the search undone, as stored shifts expect them; None: the list no longer holds."""
+        """Positions as the stored shifts expect them, jumps since the search undone; None: search again."""
         if self._reference is None:
             return None
         old_x, old, old_species = self._reference

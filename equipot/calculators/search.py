@@ -9,7 +9,7 @@ import importlib.util
 import warnings
 from collections.abc import Callable
 from importlib.metadata import version
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -98,9 +98,8 @@ def where_positions_lie(
     expect_searchable(bool(torch.isfinite(positions).all()), cell, pbc, cutoff)
     n_atoms, device = len(positions), positions.device
     if n_atoms == 0:
-        return torch.zeros(2, 0, dtype=torch.int64, device=device), torch.zeros(
-            0, 3, dtype=torch.int64, device=device
-        )
+        none = torch.zeros(2, 0, dtype=torch.int64, device=device)
+        return none, none.new_zeros(0, 3)
 
     def there(array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(device)
@@ -191,7 +190,8 @@ def by_library(positions: Tensor, cell: Tensor, pbc: Tensor, cutoff: float) -> t
 def _library() -> Callable:
     import warp
 
-    warp.config.quiet = True  # it would greet and report every kernel it loads
+    config: Any = warp.config
+    config.quiet = True  # it would greet and report every kernel it loads
     from nvalchemiops.torch.neighbors import cell_list
 
     return cell_list

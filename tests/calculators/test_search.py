@@ -79,7 +79,9 @@ def test_pairs_and_their_order_are_those_of_neighbour_list(pairs, device, pbc):
         cell = size * (np.eye(3) + rng.uniform(-0.35, 0.35, (3, 3)))
         if n == 9:
             cell = cell[[1, 0, 2]]  # left-handed
-        positions = rng.uniform(-2, 3, (n, 3)) @ cell  # unwrapped, and outside of the cell where nothing is periodic
+        positions = (
+            rng.uniform(-2, 3, (n, 3)) @ cell
+        )  # unwrapped, and outside of the cell where nothing is periodic
         cell[~np.array(pbc)] *= rng.integers(0, 2)  # what is not periodic may be zero
         same_as_neighbour_list(pairs, device, positions, cell, pbc, 3.3)
 
