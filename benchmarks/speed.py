@@ -180,10 +180,9 @@ def gpu(device: str) -> dict[str, str]:
     """Its name and memory, if it is one."""
     import torch
 
-    if device == "cpu":
-        return {}
-    found = torch.cuda.get_device_properties(device)
-    return {"gpu": f"{found.name}, {found.total_memory / 2**30:.0f} GiB"}
+    from equipot.device import device_name
+
+    return {} if device == "cpu" else {"gpu": device_name(torch.device(device))}
 
 
 def unusable_peer(python: Path | None) -> str | None:

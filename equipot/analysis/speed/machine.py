@@ -21,14 +21,6 @@ def processor() -> str:
     return f"{name}, {cores} cores"
 
 
-def device_name(device: torch.device) -> str:
-    """cpu, or which GPU it is and what memory it has."""
-    if device.type != "cuda":
-        return str(device)
-    found = torch.cuda.get_device_properties(device)
-    return f"{device}, {found.name} with {found.total_memory / 2**30:.0f} GiB"
-
-
 def kernels(device: torch.device) -> str:
     """Which of equipot's kernels serve on the device."""
     if not engine.serves(torch.empty(0, device=device)):

@@ -7,9 +7,10 @@ from ase import Atoms
 
 from equipot.analysis.speed import convolutions, memory
 from equipot.analysis.speed.arithmetic import Cost, NetworkCost, network_cost
-from equipot.analysis.speed.machine import device_name, kernels, processor, versions
+from equipot.analysis.speed.machine import kernels, processor, versions
 from equipot.analysis.speed.step import PARTS, TOTAL, Step
 from equipot.analysis.speed.timing import Times, in_turns
+from equipot.device import device_name
 from equipot.export import LoadedModel, load_potential
 from equipot.ops import engine
 
