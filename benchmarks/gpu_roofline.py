@@ -5,8 +5,9 @@
 Without MODEL a network with random weights is taken, in float32 and on rattled silicon with a cutoff of 5 Å as in
 `speed.py`. torch's profiler gives the kernels and their times; what each must move and multiply is counted from the
 graph and the network (`roofline/counting.py`) and compared with the highest clocks of the GPU, as torch or NVML tell
-them. Nobody reaches 100 %: a kernel near it in either column is as good as this GPU allows; one that is far from it in
-both waits. More than 100 % of bandwidth says that numbers came from a cache. Kernels that are not equipot's and no matrix products are counted together, without a fraction.
+them. A kernel near 100 % in either column is as good as this GPU allows, and one that is far from it in both waits;
+more than 100 % of bandwidth says that numbers came from a cache. Kernels that are neither equipot's nor matrix products
+are counted together, without a fraction.
 """
 
 import argparse
