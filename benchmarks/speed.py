@@ -1,10 +1,15 @@
 """Speed of equipot beside nequip, in float32 on rattled silicon with a cutoff of 5 Å.
 
     python benchmarks/speed.py --nequip-python ENV/bin/python [--presets S M L] [--json FILE] [--markdown]
+    python benchmarks/speed.py --nequip-python ENV/bin/python --device cuda [--sizes 216 5000 50000 1000000]
 
 nequip lives in an environment of its own:
 
     python -m venv ENV && ENV/bin/pip install torch==2.13.0 nequip==0.19.1
+
+and for a GPU best with OpenEquivariance's kernels (they are compiled there and take the CUDA toolkit; without them that
+mode's row says so) and with its neighbour lists on the GPU: pip install openequivariance nvalchemi-toolkit-ops. Times
+on a GPU are taken when it has finished; memory is what torch has allocated there at the peak of one call.
 
 Both packages run in worker processes with the same number of threads and take turns within one run, so that a
 busy machine slows both. Their networks have random weights and the same architecture: nequip's presets S, M, L
@@ -37,12 +42,14 @@ ENVIRONMENT = "python -m venv X && X/bin/pip install torch==2.13.0 nequip==0.19.
 def main() -> int:
     args = arguments()
     console = Console(width=None if sys.stdout.isatty() else 180)
-    sentence = missing_peer(args.nequip_python)
+    sentence = missing_gpu(args) or unusable_peer(args.nequip_python)
     if sentence:
         console.print(sentence, style="red", markup=False)
         return 1
     header = {
         "cpu": processor(),
+        "device": args.device,
+        **gpu(args.device),
         "threads": args.threads,
         "date": datetime.date.today().isoformat(),
         "versions": versions(args),
@@ -65,12 +72,15 @@ def main() -> int:
                 compile_minutes=args.compile_minutes,
                 peer_atoms=args.peer_atoms,
                 largest=args.largest,
+                sizes=args.sizes,
+                device=args.device,
                 scaling_preset=args.scaling_preset,
                 say=status.update,
             )
             for task in args.tasks:
                 measure(task, args, options, header, rows)
-                console.print(report.table(task, [r for r in rows if r["task"] == task]))
+                if found := [r for r in rows if r["task"] == task]:
+                    console.print(report.table(task, found))
     except WorkerError as error:
         console.print(f"equipot: {error}", style="red", markup=False)
         return 1
@@ -85,11 +95,13 @@ def arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--nequip-python", type=Path, help="interpreter of nequip's environment")
+    add("--nequip-python", type=Path, help="interpreter of nequip's environment; without it equipot alone")
     add("--presets", nargs="+", choices=["S", "M", "L"], default=["S", "M", "L"])
     all_tasks = ["inference", "training", "scaling", "threads"]
-    add("--tasks", nargs="+", choices=all_tasks, default=all_tasks)
-    modes = [*tasks.INFERENCE_MODES, "torch.compile"]
+    add("--tasks", nargs="+", choices=all_tasks, help="default all; on a GPU all but threads")
+    add("--device", default="cpu", help="cpu, cuda or cuda:N, of both sides (default cpu)")
+    every = (tasks.INFERENCE_MODES, tasks.TRAINING_MODES, tasks.GPU_INFERENCE_MODES, tasks.GPU_TRAINING_MODES)
+    modes = list(dict.fromkeys(mode for some in every for mode in some))
     add("--modes", nargs="+", choices=modes, default=modes, help="of nequip (default all)")
     add(
         "--variants",
@@ -110,10 +122,21 @@ def arguments() -> argparse.Namespace:
     add("--compile-minutes", type=float, default=60.0, help="longest preparation of one side (default 60)")
     add("--scaling-preset", choices=["S", "M", "L"], default="M", help="of scaling and threads (default M)")
     add("--largest", type=float, default=1e5, help="atoms at which scaling ends (default 1e5)")
-    add("--peer-atoms", type=int, default=3200, help="atoms up to which nequip is scaled (default 3200)")
+    add(
+        "--sizes", type=int, nargs="+", default=[], help="atoms of scaling (default on a GPU: 216 5000 50000)"
+    )
+    add("--peer-atoms", type=float, help="atoms up to which nequip is scaled (default 3200; on a GPU all)")
     add("--json", type=Path, help="file for the rows")
     add("--markdown", action="store_true", help="print tables for the README")
-    return parser.parse_args()
+    args = parser.parse_args()
+    on_gpu = args.device != "cpu"
+    if args.tasks is None:
+        args.tasks = [task for task in all_tasks if not (on_gpu and task == "threads")]
+    elif on_gpu and "threads" in args.tasks:
+        parser.error("threads are a task of the processor: leave out --device, or threads")
+    if args.peer_atoms is None:
+        args.peer_atoms = float("inf") if on_gpu else 3200
+    return args
 
 
 def measure(
@@ -138,10 +161,34 @@ def measure(
             args.json.write_text(json.dumps(rows, indent=1) + "\n")
 
 
-def missing_peer(python: Path | None) -> str | None:
-    """One sentence when there is no environment with nequip."""
+def missing_gpu(args: argparse.Namespace) -> str | None:
+    """One sentence when the device is none, or none that torch sees."""
+    import torch
+
+    try:
+        device = torch.device(args.device)
+    except RuntimeError:
+        return f"--device is {args.device}; expected cpu, cuda or cuda:N"
+    if device.type not in ("cpu", "cuda"):
+        return f"--device is {args.device}; expected cpu, cuda or cuda:N"
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        return f"--device is {args.device}, but torch sees {torch.cuda.device_count()} GPUs; this needs one"
+    return None
+
+
+def gpu(device: str) -> dict[str, str]:
+    """Its name and memory, if it is one."""
+    import torch
+
+    from equipot.device import device_name
+
+    return {} if device == "cpu" else {"gpu": device_name(torch.device(device))}
+
+
+def unusable_peer(python: Path | None) -> str | None:
+    """One sentence when the environment that is named has no nequip."""
     if python is None:
-        return f"nequip's environment is not named: {ENVIRONMENT}, then --nequip-python X/bin/python"
+        return None
     code = "import importlib.util, sys; sys.exit(importlib.util.find_spec('nequip') is None)"
     try:
         found = subprocess.run([str(python), "-c", code]).returncode == 0
@@ -154,12 +201,12 @@ def versions(args: argparse.Namespace) -> str:
     """Of both packages, with the torch of each environment."""
     with Worker(Path(sys.executable), "equipot_worker", args.threads, args.work / "equipot.log") as worker:
         own = worker.versions
-    with Worker(args.nequip_python, "nequip_worker", args.threads, args.work / "nequip.log") as worker:
-        peer = worker.versions
-    return (
-        f"equipot {own['equipot']} (torch {own['torch']}, kernels {own['engine']}), "
-        f"nequip {peer['nequip']} (torch {peer['torch']}), Python {platform.python_version()}"
-    )
+    words = [f"equipot {own['equipot']} (torch {own['torch']}, kernels {own['engine']})"]
+    if args.nequip_python is not None:
+        with Worker(args.nequip_python, "nequip_worker", args.threads, args.work / "nequip.log") as worker:
+            peer = worker.versions
+        words.append(f"nequip {peer['nequip']} (torch {peer['torch']}, OpenEquivariance {peer['oeq']})")
+    return ", ".join([*words, f"Python {platform.python_version()}"])
 
 
 def processor() -> str:

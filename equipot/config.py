@@ -199,8 +199,8 @@ class TrainingConfig(Section):
     """Steps after which an epoch ends, with validation and a checkpoint, even within a pass over a large set."""
     loss: LossConfig = LossConfig()
     """Loss function and its weights."""
-    accelerator: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where to train."""
+    accelerator: Literal["auto", "cpu", "gpu", "cuda"] = "auto"
+    """Where to train; auto takes a GPU where there is one, gpu and cuda mean the same."""
     devices: Annotated[int, Field(ge=1)] = 1
     """Processes on this node (DDP when more than one)."""
     num_nodes: Annotated[int, Field(ge=1)] = 1

@@ -5,7 +5,8 @@
     python benchmarks/accuracy --table runs/accuracy/*                         # all results as one Markdown text
 
 FOLDER holds the sets as extxyz files, see `sets.py`. The training is that of `equipot train`, with its defaults but for
-the few settings in `sets.py`; key=value changes others, as there. DIR gets the training, result.json and result.md.
+the few settings in `sets.py`; key=value changes others, as there: training.accelerator=gpu insists on a GPU, which is
+taken anyway where there is one, and the result names it. DIR gets the training, result.json and result.md.
 """
 
 import argparse

@@ -66,6 +66,7 @@ def result(name: str, which: Set, model: Path, test: str, cost: dict[str, float]
         "frames": metadata.training.get("frames"),
         "equipot": version("equipot"),
         "machine": processor(),
+        "device": metadata.training.get("device", "unknown"),
         "date": datetime.date.today().isoformat(),
         "remark": which.remark,
     }
@@ -106,9 +107,11 @@ def title(found: dict) -> str:
 def notes(found: dict) -> list[str]:
     """What a reader of the table must know."""
     f = found["frames"] or {}
+    device = found.get("device", "cpu")
+    where = found["machine"] + (f" and {device}" if device.startswith("cuda") else "")
     lines = [
         f"{found['minutes']:g} minutes of training, {found['cpu_minutes']:g} processor minutes on "
-        f"{found['threads']} thread{'s' if found['threads'] > 1 else ''} ({found['machine']}), seed {found['seed']}, "
+        f"{found['threads']} thread{'s' if found['threads'] > 1 else ''} ({where}), seed {found['seed']}, "
         f"{found['weights']} weights, {f.get('train', '?')} frames and {f.get('validation', '?')} for validation; "
         f"best after {found['steps']} steps and {found['seconds_to_best'] / 60:.1f} minutes; "
         f"equipot {found['equipot']}, {found['date']}.",

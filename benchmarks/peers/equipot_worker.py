@@ -1,5 +1,6 @@
 """equipot's side of the speed benchmark; started by `speed.py` with the number of threads."""
 
+import math
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 
 import equipot
+from equipot.calculators import VerletList
 from equipot.config import LossConfig, ModelConfig
 from equipot.data.graph import Graph, collate
 from equipot.data.neighbours import neighbour_list
@@ -18,7 +20,7 @@ from equipot.potential import Potential
 from equipot.spec import PotentialSpec
 from equipot.training.loss import Loss, residuals
 
-from .serve import Job, serve
+from .serve import Job, device_of, serve
 from .silicon import labels, silicon
 
 PRESETS = {"S": "small", "M": "medium", "L": "large"}
@@ -30,10 +32,13 @@ def main() -> None:
 
 
 def engine() -> str:
-    """Instruction set of the convolution library, or that there is none."""
+    """Instruction set of the convolution library, or that there is none, and whether its kernels serve on the GPU."""
     from equipot.ops import engine
 
-    return engine.isa() if engine.available() else "none (reference operator)"
+    found = engine.isa() if engine.available() else "none (reference operator)"
+    if torch.cuda.is_available():
+        found += ", compiled on the GPU" if engine.cuda.available(0) else ", reference operators on the GPU"
+    return found
 
 
 def prepare(request: dict[str, Any]) -> Job:
@@ -52,20 +57,21 @@ def _size(potential: torch.nn.Module) -> int:
     return sum(p.numel() for p in potential.parameters())
 
 
-def _deployed(potential: Potential) -> torch.jit.ScriptModule:
+def _deployed(potential: Potential, device: torch.device) -> torch.jit.ScriptModule:
     """What a user runs: the exported file, read back."""
     with tempfile.TemporaryDirectory() as folder:
-        return load_model(write_model(Path(folder) / "model.pt", potential, verify=False)).module
+        return load_model(write_model(Path(folder) / "model.pt", potential, verify=False), device).module
 
 
 def _inference(request: dict[str, Any]) -> Job:
     potential = _potential(request)
-    module = _deployed(potential)
+    device = device_of(request)
+    module = _deployed(potential, device)
     positions, cell = silicon(request["repeats"])
     edge_index, shifts, _ = neighbour_list(positions, cell, np.ones(3, bool), request["cutoff"])
-    x, edges = torch.from_numpy(positions), torch.from_numpy(edge_index)
-    shift_vectors = torch.from_numpy(shifts @ cell)
-    species = torch.zeros(len(positions), dtype=torch.int64)
+    x, edges = torch.from_numpy(positions).to(device), torch.from_numpy(edge_index).to(device)
+    shift_vectors = torch.from_numpy(shifts @ cell).to(device)
+    species = torch.zeros(len(positions), dtype=torch.int64, device=device)
 
     def call() -> Prediction:
         # From positions, as an MD step has them: the peers form their edge vectors within the call too.
@@ -75,38 +81,49 @@ def _inference(request: dict[str, Any]) -> Job:
     return Job(call, len(positions), edge_index.shape[1], _size(potential))
 
 
-def _search_and_predict(module: torch.nn.Module, repeats: Any, cutoff: float) -> tuple[Callable, int]:
+def _searcher(repeats: Any, cutoff: float, device: torch.device) -> tuple[Callable[[], tuple], str]:
+    """What finds the edges of a supercell anew in every call, and its name."""
     positions, cell = silicon(repeats)
-    species = torch.zeros(len(positions), dtype=torch.int64)
+    species, pbc = np.zeros(len(positions), dtype=np.int64), np.ones(3, bool)
 
-    def call() -> Prediction:
-        edge_index, _, vectors = neighbour_list(positions, cell, np.ones(3, bool), cutoff)
-        return predict(module, species, torch.from_numpy(edge_index), torch.from_numpy(vectors))
+    def by_list() -> tuple:
+        return VerletList(cutoff, 0.0, device=device).update(positions, cell, pbc, species)
 
-    return call, len(positions)
+    def on_cpu() -> tuple:
+        edge_index, _, vectors = neighbour_list(positions, cell, pbc, cutoff)
+        return torch.from_numpy(edge_index), torch.from_numpy(vectors)
+
+    return on_cpu if device.type == "cpu" else by_list, VerletList(cutoff, 0.0, device=device).search.name
+
+
+def _search_and_predict(
+    module: torch.nn.Module, repeats: Any, cutoff: float, device: torch.device
+) -> Callable[[], Prediction]:
+    species = torch.zeros(8 * math.prod(repeats), dtype=torch.int64, device=device)
+    search, _ = _searcher(repeats, cutoff, device)
+    return lambda: predict(module, species, *search())
 
 
 def _scaling(request: dict[str, Any]) -> Job:
     potential = _potential(request)
-    module = _deployed(potential)
-    warm_up, _ = _search_and_predict(module, (2, 2, 2), request["cutoff"])
+    device, cutoff, repeats = device_of(request), request["cutoff"], request["repeats"]
+    module = _deployed(potential, device)
+    warm_up = _search_and_predict(module, (2, 2, 2), cutoff, device)
     for _ in range(3):
         warm_up()
-    call, n_atoms = _search_and_predict(module, request["repeats"], request["cutoff"])
-    return Job(call, n_atoms, 0, _size(potential))
+    call = _search_and_predict(module, repeats, cutoff, device)
+    return Job(call, 8 * math.prod(repeats), 0, _size(potential), _searcher(repeats, cutoff, device)[1])
 
 
 def _search(request: dict[str, Any]) -> Job:
-    positions, cell = silicon(request["repeats"])
-
-    def call() -> tuple:
-        return neighbour_list(positions, cell, np.ones(3, bool), request["cutoff"])
-
-    return Job(call, len(positions), 0, 0)
+    repeats = request["repeats"]
+    call, name = _searcher(repeats, request["cutoff"], device_of(request))
+    return Job(call, 8 * math.prod(repeats), 0, 0, name)
 
 
 def _training(request: dict[str, Any]) -> Job:
-    potential = _potential(request).train()
+    device = device_of(request)
+    potential = _potential(request).train().to(device)
     frames = []
     for seed in range(request["frames"]):
         positions, cell = silicon(request["repeats"], seed)
@@ -126,7 +143,7 @@ def _training(request: dict[str, Any]) -> Job:
                 has_stress=False,
             )
         )
-    batch = collate(frames)
+    batch = collate(frames).to(device)
     parameters = list(potential.parameters())
     optimizer = torch.optim.Adam(parameters, lr=1e-4)
     loss_of = Loss(LossConfig(energy=request["energy_weight"], forces=1.0))

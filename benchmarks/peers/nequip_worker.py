@@ -5,11 +5,14 @@ take one number of the type embedding, its mean, instead of all 32. With one spe
 network can express, and leaves it with the weights of equipot's, which has one matrix per species.
 """
 
+import functools
 import hashlib
 import os
 import platform
 import re
+import sys
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +28,14 @@ from nequip.data import AtomicDataDict, from_ase
 from nequip.data.transforms import ChemicalSpeciesToAtomTypeMapper, NeighborListTransform
 from nequip.model import NequIPGNNModel
 from nequip.model.inference_models import load_compiled_model
+from nequip.model.modify_utils import modify
 from nequip.scripts._compile_utils import COMPILE_TARGET_DICT
 from nequip.utils.aot import aot_export_model
 from nequip.utils.compile import conditional_torchscript_mode
 from nequip.utils.global_state import get_latest_global_state, set_global_state
 from nequip.utils.versions import _TORCH_GE_2_10
 
-from .serve import Job, serve
+from .serve import Job, device_of, serve
 from .silicon import labels, silicon
 
 PRESETS = {
@@ -45,7 +49,11 @@ Data = dict[str, torch.Tensor]
 
 def main() -> None:
     set_global_state()
-    serve(prepare, {"nequip": nequip.__version__, "torch": torch.__version__})
+    try:
+        oeq = version("openequivariance")
+    except PackageNotFoundError:
+        oeq = "not installed"
+    serve(prepare, {"nequip": nequip.__version__, "torch": torch.__version__, "oeq": oeq})
 
 
 def prepare(request: dict[str, Any]) -> Job:
@@ -74,7 +82,10 @@ def _model(request: dict[str, Any], compile_mode: str = "eager") -> torch.nn.Mod
     )
     if request["variant"] == "narrow":
         _narrow(model)
-    return model
+    if request["mode"].endswith("+openequivariance"):
+        # For the convolutions; it is installed beside nequip and runs on GPUs alone.
+        model = modify(model, [{"modifier": "enable_OpenEquivariance"}])
+    return model.to(device_of(request))
 
 
 class _OneChannel(torch.nn.Module):
@@ -108,16 +119,33 @@ def _atoms(repeats: Any, seed: int = 0) -> ase.Atoms:
     return ase.Atoms(f"Si{len(positions)}", positions=positions, cell=cell, pbc=True)
 
 
-def _graph(atoms: ase.Atoms, cutoff: float) -> Data:
-    """What nequip's calculator hands to the model."""
+def _graph(atoms: ase.Atoms, cutoff: float, device: torch.device) -> Data:
+    """What nequip's calculator hands to the model; on a GPU neighbours are searched there, where that is installed."""
     data = from_ase(atoms)
     data = ChemicalSpeciesToAtomTypeMapper(["Si"], {"Si": "Si"})(data)
-    return NeighborListTransform(r_max=cutoff)(data)
+    search = NeighborListTransform(r_max=cutoff, backend=_backend(device))
+    if search.backend == "alchemiops":
+        return search(AtomicDataDict.to_(data, device))
+    return AtomicDataDict.to_(search(data), device)
+
+
+@functools.cache
+def _backend(device: torch.device) -> str:
+    """nequip's name of what searches neighbours."""
+    if device.type == "cpu":
+        return "matscipy"
+    two = ase.Atoms("Si2", [[0, 0, 0], [0, 0, 2]], cell=[9, 9, 9], pbc=True)
+    try:
+        NeighborListTransform(r_max=3.0, backend="alchemiops")(AtomicDataDict.to_(from_ase(two), device))
+    except Exception as error:  # not installed, or of a version that nequip does not know
+        print(f"neighbours are searched on the CPU: {type(error).__name__}: {error}", file=sys.stderr)
+        return "matscipy"
+    return "alchemiops"
 
 
 def _inference(request: dict[str, Any]) -> Job:
     eager = _model(request).eval()
-    data = _graph(_atoms(request["repeats"]), request["cutoff"])
+    data = _graph(_atoms(request["repeats"]), request["cutoff"], device_of(request))
     size = _size(eager)
     model = _in_mode(request, eager, data)
     n_atoms, n_edges = (
@@ -128,9 +156,11 @@ def _inference(request: dict[str, Any]) -> Job:
 
 
 def _in_mode(request: dict[str, Any], eager: torch.nn.Module, data: Data) -> Callable[[Data], Data]:
-    if request["mode"] == "eager":
+    mode, _, _ = request["mode"].partition("+")
+    device = device_of(request)
+    if mode == "eager":
         return eager
-    if request["mode"] == "torchscript" and _TORCH_GE_2_10:
+    if mode == "torchscript" and _TORCH_GE_2_10:
         raise RuntimeError(
             f"nequip-compile refuses TorchScript from torch 2.10 on (this is {torch.__version__})"
         )
@@ -140,11 +170,11 @@ def _in_mode(request: dict[str, Any], eager: torch.nn.Module, data: Data) -> Cal
         file.parent.mkdir(parents=True, exist_ok=True)
         # Under another name first: an interrupted compilation leaves no half-written package to reuse.
         unfinished = file.with_name("unfinished-" + file.name)
-        save = _save_torchscript if request["mode"] == "torchscript" else _save_aotinductor
-        save(eager, data, unfinished)
+        save = _save_torchscript if mode == "torchscript" else _save_aotinductor
+        save(eager, data, unfinished, device)
         unfinished.replace(file)
     target = COMPILE_TARGET_DICT["ase"]
-    model, _ = load_compiled_model(str(file), "cpu", list(target["input"]), list(target["output"]))
+    model, _ = load_compiled_model(str(file), device, list(target["input"]), list(target["output"]))
     forces = model(data.copy())[AtomicDataDict.FORCE_KEY].detach()
     difference = float((forces - expected).abs().max() / expected.abs().max())
     if not difference < 1e-3:
@@ -161,6 +191,8 @@ def _package(request: dict[str, Any]) -> Path:
     if cpuinfo.exists():
         flags = re.search(r"^(?:flags|Features)\s*:(.*)$", cpuinfo.read_text(), re.MULTILINE)
         processor += flags.group(1) if flags else ""
+    if (device := device_of(request)).type == "cuda":
+        processor += f"{torch.cuda.get_device_name(device)} {torch.version.cuda}"
     extension = "pth" if request["mode"] == "torchscript" else "pt2"
     parts = [
         f"nequip-{nequip.__version__}",
@@ -168,7 +200,9 @@ def _package(request: dict[str, Any]) -> Path:
         request["preset"],
         request["variant"],
         f"r{request['cutoff']:g}",
-        f"{torch.get_num_threads()}t",
+        f"{torch.get_num_threads()}t"
+        if device.type == "cpu"
+        else request["mode"].replace("aotinductor", "cuda"),
         hashlib.sha256(processor.encode()).hexdigest()[:8],
     ]
     return Path(request["work"]) / ("-".join(parts) + f".nequip.{extension}")
@@ -179,14 +213,14 @@ def _metadata(model: torch.nn.Module) -> dict[str, str]:
     return {k: str(int(v)) if isinstance(v, bool) else v for k, v in values.items()}
 
 
-def _save_torchscript(model: torch.nn.Module, data: Data, file: Path) -> None:
+def _save_torchscript(model: torch.nn.Module, data: Data, file: Path, device: torch.device) -> None:
     from nequip.model.inference_models.torchscript import save_torchscript_model
 
-    save_torchscript_model(model, _metadata(model), str(file), "cpu")
+    save_torchscript_model(model, _metadata(model), str(file), device)
 
 
-def _save_aotinductor(model: torch.nn.Module, data: Data, file: Path) -> None:
-    """`nequip-compile --mode aotinductor --device cpu --target ase`, for a model in memory."""
+def _save_aotinductor(model: torch.nn.Module, data: Data, file: Path, device: torch.device) -> None:
+    """`nequip-compile --mode aotinductor --device … --target ase`, for a model in memory."""
     from nequip.utils.aoti_metadata import (
         NEQUIP_AOTI_INPUTS_KEY,
         NEQUIP_AOTI_OUTPUTS_KEY,
@@ -202,7 +236,7 @@ def _save_aotinductor(model: torch.nn.Module, data: Data, file: Path) -> None:
     }
     aot_export_model(
         model=model,
-        device=torch.device("cpu"),
+        device=device,
         input_fields=target["input"],
         output_fields=target["output"],
         data=target["data_settings"](data.copy()),
@@ -214,31 +248,35 @@ def _save_aotinductor(model: torch.nn.Module, data: Data, file: Path) -> None:
 
 def _scaling(request: dict[str, Any]) -> Job:
     eager = _model(request).eval()
-    small = _graph(_atoms((2, 2, 2)), request["cutoff"])
+    device = device_of(request)
+    small = _graph(_atoms((2, 2, 2)), request["cutoff"], device)
     size = _size(eager)
     model = _in_mode(request, eager, small)
     for _ in range(2):
         model(small.copy())
     atoms = _atoms(request["repeats"])
-    return Job(lambda: model(_graph(atoms, request["cutoff"])), len(atoms), 0, size)
+    return Job(lambda: model(_graph(atoms, request["cutoff"], device)), len(atoms), 0, size, _backend(device))
 
 
 def _search(request: dict[str, Any]) -> Job:
-    atoms = _atoms(request["repeats"])
-    return Job(lambda: _graph(atoms, request["cutoff"]), len(atoms), 0, 0)
+    atoms, device = _atoms(request["repeats"]), device_of(request)
+    return Job(lambda: _graph(atoms, request["cutoff"], device), len(atoms), 0, 0, _backend(device))
 
 
 def _training(request: dict[str, Any]) -> Job:
-    model = _model(request, "compile" if request["mode"] == "torch.compile" else "eager").train()
+    compiled = request["mode"].startswith("torch.compile")
+    device = device_of(request)
+    model = _model(request, "compile" if compiled else "eager").train()
     frames, energies, forces = [], [], []
     for seed in range(request["frames"]):
         atoms = _atoms(request["repeats"], seed)
         energy, force = labels(len(atoms), seed)
-        frames.append(_graph(atoms, request["cutoff"]))
+        frames.append(_graph(atoms, request["cutoff"], torch.device("cpu")))
         energies.append(energy / len(atoms))
         forces.append(torch.from_numpy(force))
-    batch = AtomicDataDict.batched_from_list(frames)
-    energy_per_atom, force_labels = torch.tensor(energies, dtype=torch.float64), torch.cat(forces)
+    batch = AtomicDataDict.to_(AtomicDataDict.batched_from_list(frames), device)
+    energy_per_atom = torch.tensor(energies, dtype=torch.float64, device=device)
+    force_labels = torch.cat(forces).to(device)
     n_atoms = batch[AtomicDataDict.NUM_NODES_KEY].to(torch.float64)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
 
@@ -251,7 +289,7 @@ def _training(request: dict[str, Any]) -> Job:
         loss.backward()
         optimizer.step()
 
-    if request["mode"] == "torch.compile":
+    if compiled:
         step()  # compiles, and that belongs to the preparation
     return Job(step, len(force_labels), batch[AtomicDataDict.EDGE_INDEX_KEY].shape[1], _size(model))
 

@@ -30,7 +30,7 @@ def table(task: str, rows: list[Row]) -> Table:
 
 
 def _modes(row: Row) -> dict[str, str]:
-    return {
+    columns = {
         "preset": row["preset"],
         "network": row["variant"],
         "nequip mode": row["mode"],
@@ -39,20 +39,26 @@ def _modes(row: Row) -> dict[str, str]:
         "nequip": _time(row, "peer"),
         "ratio": _ratio(row["ratio"]),
         "of minima": _ratio(row["ratio_min"]),
-        "note": row["error"] or "",
     }
+    if row["device"] != "cpu":
+        columns["kB per atom"] = _kilobytes(row.get("equipot_bytes_per_atom"))
+        columns["its kB per atom"] = _kilobytes(row.get("peer_bytes_per_atom"))
+    return {**columns, "note": row["error"] or ""}
 
 
 def _scaling(row: Row) -> dict[str, str]:
+    on_gpu = row["device"] != "cpu"
+    memory = ("atoms per GiB", _atoms_per_gib) if on_gpu else ("kB per atom", _kilobytes)
     return {
         "preset": row["preset"],
         "atoms": str(row["n_atoms"]),
         "equipot": _time(row, "equipot"),
         "of it search": _number(row.get("equipot_search_us_per_atom")),
-        "kB per atom": _kilobytes(row.get("equipot_bytes_per_atom")),
+        memory[0]: memory[1](row.get("equipot_bytes_per_atom")),
+        **({"nequip mode": row["mode"]} if on_gpu else {}),
         "nequip": _time(row, "peer"),
         "its search": _number(row.get("peer_search_us_per_atom")),
-        "its kB per atom": _kilobytes(row.get("peer_bytes_per_atom")),
+        f"its {memory[0]}": memory[1](row.get("peer_bytes_per_atom")),
         "ratio": _ratio(row["ratio"]),
         "note": row["error"] or "",
     }
@@ -87,6 +93,10 @@ def _kilobytes(value: float | None) -> str:
     return "–" if value is None else _number(value / 1000)
 
 
+def _atoms_per_gib(bytes_per_atom: float | None) -> str:
+    return "–" if not bytes_per_atom else f"{2**30 / bytes_per_atom:,.0f}"
+
+
 def _ratio(value: float | None) -> str:
     return "–" if value is None else f"{value:.3g}"
 
@@ -94,7 +104,7 @@ def _ratio(value: float | None) -> str:
 def markdown(rows: list[Row], header: dict[str, Any]) -> str:
     """For the README: equipot beside the peer's fastest mode, per task, preset and network."""
     lines = [
-        f"{header['cpu']}, {header['threads']} threads; {header['versions']}; {header['date']}. "
+        f"{header.get('gpu') or header['cpu']}, {header['threads']} threads; {header['versions']}; {header['date']}. "
         "µs per atom, medians; ratio of medians (of minima).",
         "",
         "| task | preset | network of the peer | equipot | nequip, its fastest mode | ratio |",

@@ -15,20 +15,29 @@ import torch
 
 
 class Job(NamedTuple):
-    """Something that can be timed, and its size."""
+    """Something that can be timed, and its size; `search` says who finds neighbours, where that is a part of it."""
 
     call: Callable[[], Any]
     atoms: int
     edges: int
     parameters: int
+    search: str = ""
+
+
+def device_of(request: dict[str, Any]) -> torch.device:
+    """Where the request's job runs; a GPU is made the current one, whose clock and memory are looked at."""
+    device = torch.device(request.get("device", "cpu"))
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    return device
 
 
 def serve(prepare: Callable[[dict[str, Any]], Job], versions: dict[str, str]) -> None:
     """Answer requests until the input ends; argv[1] is the number of threads.
 
     {"do": "prepare", "name": …, …} -> sizes; {"do": "time", "name", "calls"} -> {"seconds": mean of the calls};
-    {"do": "memory", "name"} -> {"bytes": growth of the resident set in one call, at its peak}. A request that
-    fails is answered with {"error": one line}.
+    {"do": "memory", "name"} -> {"bytes": growth of the memory in one call, at its peak}: of the resident set, or of
+    what torch has allocated on the GPU that a job runs on. A request that fails is answered with {"error": one line}.
     """
     # Libraries print; their words go to stderr and leave the answers alone.
     answers = os.fdopen(os.dup(1), "w")
@@ -44,9 +53,11 @@ def serve(prepare: Callable[[dict[str, Any]], Job], versions: dict[str, str]) ->
         job = jobs[request["name"]]
         if request["do"] == "memory":
             return {"bytes": _peak_growth(job.call)}
+        wait()
         start = time.perf_counter()
         for _ in range(request["calls"]):
             job.call()
+        wait()
         return {"seconds": (time.perf_counter() - start) / request["calls"]}
 
     def send(values: dict[str, Any]) -> None:
@@ -63,9 +74,22 @@ def serve(prepare: Callable[[dict[str, Any]], Job], versions: dict[str, str]) ->
             send({"error": f"{type(error).__name__}: {first}"})
 
 
+def wait() -> None:
+    """Until the GPU has done what it was given, if there is one in use: calls return before."""
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+
+
 def _peak_growth(call: Callable[[], Any]) -> int:
-    """Bytes by which the resident set grows in one call, at its highest."""
+    """Bytes by which the memory grows in one call, at its highest."""
     gc.collect()
+    if torch.cuda.is_initialized():
+        wait()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        call()
+        wait()
+        return torch.cuda.max_memory_allocated() - before
     # What the warm-up freed and malloc kept would otherwise be used again and not be seen.
     ctypes.CDLL(None).malloc_trim(0)
     # Loading may have needed more for a moment than is held now; Linux forgets that peak on request.

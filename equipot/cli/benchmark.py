@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from equipot.errors import ConfigError
+from equipot.errors import ConfigError, EquipotError
 
 DESCRIPTION = """Time the steps of a model, part by part, and say how much of the processor they use.
 
@@ -18,9 +18,11 @@ EXAMPLES = """examples:
   equipot benchmark runs/silicon/model.pt
   equipot benchmark model.pt water.extxyz --atoms 5000 --threads 4
   equipot benchmark model.pt --atoms 10000 --seconds 30 --json speed.json
+  equipot benchmark model.pt --atoms 50000 --device cuda
 
 Threads need cores of their own: on a machine that others use, times grow with more of them and the measured peak is
 too small. OMP_NUM_THREADS sets the default; EQUIPOT_ENGINE=off times the model without the compiled kernels.
+On a GPU every part is timed until the GPU has finished it, and memory is what torch has allocated there at the peak.
 """
 
 
@@ -76,8 +78,13 @@ def run(args: argparse.Namespace) -> int:
     else:
         atoms = repeat(read_structure(args.structure), args.atoms or 1)
     console = Console()
-    with console.status("measuring ..."):
-        found = measure(model, atoms, args.seconds, args.steps)
+    try:
+        with console.status("measuring ..."):
+            found = measure(model, atoms, args.seconds, args.steps)
+    except torch.OutOfMemoryError:
+        raise EquipotError(
+            f"{len(atoms)} atoms need more memory than {args.device} has left; expected fewer (--atoms)"
+        ) from None
     print_tables(console, found)
     if args.json:
         Path(args.json).write_text(json.dumps(found, indent=1) + "\n")

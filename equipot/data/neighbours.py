@@ -44,18 +44,11 @@ def neighbour_list(
     positions = np.ascontiguousarray(positions, dtype=np.float64).reshape(-1, 3)
     pbc = np.array(pbc, dtype=bool).reshape(3)
     cell = np.array(cell, dtype=np.float64).reshape(3, 3)
-    if not np.isfinite(cutoff) or cutoff <= 0:
-        raise DataError(f"the cutoff is {cutoff} Å; expected a positive length")
-    if not (np.isfinite(positions).all() and np.isfinite(cell[pbc]).all()):
-        raise DataError("positions or cell are not finite, so there are no neighbours to search")
-    if not independent(cell[pbc]):
-        raise DataError(
-            "the periodic cell vectors are zero or linearly dependent; expected a cell with a volume"
-        )
+    expect_searchable(bool(np.isfinite(positions).all()), cell, pbc, cutoff)
     if len(positions) == 0:
         return np.zeros((2, 0), np.int64), np.zeros((0, 3), np.int64), np.zeros((0, 3))
 
-    basis = _complete(cell, pbc)
+    basis = complete(cell, pbc)
     wrapped = np.where(pbc, np.floor(positions @ np.linalg.inv(basis)), 0.0)
     inside = positions - wrapped @ basis
     # A slightly larger search, so that the strict comparison below decides in one place and symmetrically.
@@ -77,6 +70,18 @@ def neighbour_list(
     return np.stack([i[order], j[order]]), shifts[order], np.ascontiguousarray(vectors[order])
 
 
+def expect_searchable(finite: bool, cell: np.ndarray, pbc: np.ndarray, cutoff: float) -> None:
+    """DataError unless the cutoff is positive, the periodic vectors span a volume and positions are `finite`."""
+    if not np.isfinite(cutoff) or cutoff <= 0:
+        raise DataError(f"the cutoff is {cutoff} Å; expected a positive length")
+    if not (finite and np.isfinite(cell[pbc]).all()):
+        raise DataError("positions or cell are not finite, so there are no neighbours to search")
+    if not independent(cell[pbc]):
+        raise DataError(
+            "the periodic cell vectors are zero or linearly dependent; expected a cell with a volume"
+        )
+
+
 def independent(vectors: np.ndarray) -> bool:
     """Whether (k, 3) vectors span k dimensions, judged without regard to their lengths."""
     lengths = np.linalg.norm(vectors, axis=1)
@@ -85,7 +90,7 @@ def independent(vectors: np.ndarray) -> bool:
     return bool(np.linalg.svd(vectors / lengths[:, None], compute_uv=False).min(initial=1.0) > 1e-6)
 
 
-def _complete(cell: np.ndarray, pbc: np.ndarray) -> np.ndarray:
+def complete(cell: np.ndarray, pbc: np.ndarray) -> np.ndarray:
     """The periodic vectors, completed by unit vectors perpendicular to them and to each other."""
     basis = np.where(pbc[:, None], cell, 0.0)
     if not pbc.any():

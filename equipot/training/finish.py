@@ -45,6 +45,7 @@ def _training_summary(state: dict[str, Any], checkpoint: Path) -> dict[str, Any]
         "steps": state["global_step"],
         "seconds": round(state["equipot"]["elapsed"], 1),
         "frames": state["equipot"]["description"]["labels"],
+        "device": state["equipot"].get("device", "unknown"),  # checkpoints written before did not say
     }
     if "init" in state["equipot"]["description"]:
         summary["fine_tuned_from"] = state["equipot"]["description"]["init"]

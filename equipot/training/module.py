@@ -13,6 +13,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from equipot.config import TrainingConfig
 from equipot.data.graph import Batch, Graph, collate
 from equipot.derivatives import Prediction, predict
+from equipot.device import device_name
 from equipot.errors import NumericsError
 from equipot.potential import Potential
 from equipot.training.loss import Loss, residuals
@@ -177,6 +178,7 @@ class PotentialModule(pl.LightningModule):
             "description": self.description,
             "plateau": self.plateau.state(),
             "elapsed": self.elapsed,
+            "device": device_name(self.device),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -56,6 +56,7 @@ def train(
         KeyboardInterrupt: after Ctrl-C; the last finished epoch is in checkpoints/last.ckpt.
     """
     console = _console(console)
+    _expect_accelerator(config.training.accelerator)
     config = _with_limits(config)
     output = Path(config.output)
     checkpoint = _claim(output, config, resume, overwrite)
@@ -126,6 +127,13 @@ def _console(console: Console | None) -> Console:
     if not _first_rank():
         return Console(quiet=True)
     return console or Console()
+
+
+def _expect_accelerator(accelerator: str) -> None:
+    if accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
+        raise ConfigError(
+            f"training.accelerator is {accelerator}, but torch sees no GPU; expected cpu or auto here"
+        )
 
 
 def _with_limits(config: Config) -> Config:
@@ -233,7 +241,7 @@ def _trainer(config: Config, output: Path, console: Console, profiler: SimplePro
     with _quiet():
         trainer = pl.Trainer(
             default_root_dir=output,
-            accelerator=t.accelerator if t.accelerator != "cuda" else "gpu",
+            accelerator="cuda" if t.accelerator == "gpu" else t.accelerator,
             devices=t.devices,
             num_nodes=t.num_nodes,
             strategy=DDPStrategy(broadcast_buffers=False) if many else "auto",

@@ -10,6 +10,7 @@ from pathlib import Path
 import ase.io
 import numpy as np
 import pytest
+import torch
 
 from tests.training.conftest import labelled_frames
 
@@ -133,3 +134,16 @@ def test_the_table_has_the_published_beside_ours():
     assert "| all | NequIP | 3.3 | 10.8 |  |" in text
     assert "2.9 processor minutes on 1 thread (m)" in text
     assert text.endswith("Mind.\n")
+    on_gpu = markdown({**found, "device": "cuda:0, NVIDIA H100 with 79 GiB"})
+    assert "(m and cuda:0, NVIDIA H100 with 79 GiB)" in on_gpu
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_an_accelerator_given_as_key_and_value_reaches_the_training(folder, capfd):
+    data = write(split(Set("", "all.extxyz", 4, n_test=6), folder, 1), folder / "run/data")
+    which = Set("", "all.extxyz", 4, settings={"model": {"preset": "tiny", "cutoff": 3.5}})
+    values = config(which, data, folder / "run", max_epochs=1, seed=1, threads=1)
+    with pytest.raises(SystemExit) as ended:
+        fit(values, ["training.accelerator=gpu"], resume=False)
+    assert ended.value.code == 1
+    assert "training.accelerator is gpu, but torch sees no GPU" in capfd.readouterr().err

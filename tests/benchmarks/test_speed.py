@@ -1,17 +1,23 @@
 """The parts of the speed benchmark that decide what is compared with what."""
 
+import io
 import itertools
 import math
+import subprocess
 import sys
 from pathlib import Path
 
 import ase.build
 import numpy as np
 import pytest
+import torch
+from rich.console import Console
 
+from benchmarks.peers import report, tasks
 from benchmarks.peers.client import Worker, WorkerError
 from benchmarks.peers.silicon import LATTICE_CONSTANT, RATTLE, repeats_for, silicon
-from benchmarks.peers.timing import interleave
+from benchmarks.peers.timing import Times, interleave
+from equipot.calculators.search import search_for
 
 
 def test_the_structure_is_diamond_silicon_up_to_the_rattling():
@@ -83,3 +89,109 @@ def test_equipots_worker_times_the_exported_model_and_says_what_fails(tmp_path):
 def test_a_worker_that_ends_is_one_sentence(tmp_path):
     with pytest.raises(WorkerError, match="ended with code 1; see"):
         Worker(Path(sys.executable), "no_such_worker", 1, tmp_path / "log")
+
+
+def options(tmp_path, **changed):
+    given = {
+        "nequip_python": Path("nowhere"),
+        "threads": 1,
+        "rounds": 1,
+        "round_seconds": 0.01,
+        "work": tmp_path,
+    }
+    given |= {"modes": tasks.GPU_INFERENCE_MODES, "variants": ["preset"], "compile_minutes": 1.0}
+    given |= {"peer_atoms": math.inf, "largest": 1e4, "scaling_preset": "S", "sizes": [], "device": "cuda"}
+    return tasks.Options(**{**given, "say": lambda text: None, **changed})
+
+
+def test_sizes_of_scaling_are_those_asked_for_and_on_a_gpu_others_than_on_the_processor(tmp_path):
+    assert tasks.sizes(options(tmp_path, sizes=[1_000_000])) == [1e6]
+    assert tasks.sizes(options(tmp_path)) == [216, 5000, 50_000]
+    assert tasks.sizes(options(tmp_path, device="cpu")) == pytest.approx(
+        [100, 316.2, 1000, 3162, 10_000], rel=1e-3
+    )
+
+
+def test_a_peer_without_memory_is_a_line_of_the_table_beside_equipots_numbers(tmp_path, monkeypatch):
+    def size(given, package, request):
+        if package == "nequip" and request["mode"] != "eager":
+            raise WorkerError("OutOfMemoryError: CUDA out of memory.")
+        who = "equipot" if package == "equipot" else "peer"
+        times = Times(1.0, 2.0 if who == "equipot" else 6.0, 3)
+        us = {f"{who}_us_per_atom": times.median, f"{who}_us_per_atom_min": times.minimum}
+        return {**us, f"{who}_bytes_per_atom": 2**20 if who == "equipot" else 2**22}, times
+
+    monkeypatch.setattr(tasks, "_size", size)
+    rows = tasks.scaling(options(tmp_path, sizes=[216]))
+    assert [row["mode"] for row in rows] == list(tasks.GPU_INFERENCE_MODES)
+    assert [row["error"] for row in rows] == [None, *["OutOfMemoryError: CUDA out of memory."] * 2]
+    assert (rows[0]["ratio"], rows[1]["ratio"]) == (3.0, None)
+    text = printed(report.table("scaling", rows))
+    assert "atoms per GiB" in text
+    assert " 1,024 " in text  # of 1 MiB each
+    assert " 256 " in text
+    assert text.count("CUDA out of memory") == 2
+
+
+def test_a_size_that_equipot_cannot_do_is_a_line_too_and_the_peer_is_asked_all_the_same(
+    tmp_path, monkeypatch
+):
+    def size(given, package, request):
+        if package == "equipot":
+            raise WorkerError("OutOfMemoryError: too large")
+        return {"peer_us_per_atom": 1.0, "peer_us_per_atom_min": 1.0}, Times(1.0, 1.0, 1)
+
+    monkeypatch.setattr(tasks, "_size", size)
+    rows = tasks.scaling(options(tmp_path, modes=["eager"]))
+    assert [(row["error"], row["peer_us_per_atom"]) for row in rows] == [
+        ("equipot: OutOfMemoryError: too large", 1.0)
+    ] * 3
+    printed(report.table("scaling", rows))
+    # On the processor more atoms would only make the machine swap.
+    assert len(tasks.scaling(options(tmp_path, device="cpu"))) == 1
+
+
+def test_a_training_step_on_a_gpu_has_its_peak_memory_in_the_table():
+    row = {"device": "cuda", "preset": "S", "variant": "preset", "mode": "eager", "error": None, "n_atoms": 9}
+    row |= {"equipot_us_per_atom": 1.0, "equipot_us_per_atom_min": 1.0, "equipot_parameters": 1}
+    row |= {"ratio": None, "ratio_min": None, "equipot_bytes_per_atom": 12_300.0, "peer_bytes_per_atom": None}
+    text = printed(report.table("training", [row]))
+    assert "kB per atom" in text
+    assert "12.3" in text
+    assert "kB per atom" not in printed(report.table("training", [{**row, "device": "cpu"}]))
+
+
+def test_without_nequip_its_place_in_the_rows_says_so(tmp_path):
+    given = options(tmp_path, nequip_python=None, device="cpu", modes=["eager"])
+    rows = tasks.inference(given, "S")
+    assert rows[0]["equipot_us_per_atom"] > 0
+    assert (rows[0]["peer_us_per_atom"], rows[0]["error"]) == (None, "nequip is not here (--nequip-python)")
+
+
+def printed(table):
+    with io.StringIO() as file:
+        Console(file=file, width=220).print(table)
+        return file.getvalue()
+
+
+def test_without_a_gpu_one_sentence_says_so(tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    script = Path(__file__).parents[2] / "benchmarks" / "speed.py"
+    done = subprocess.run([sys.executable, str(script), "--device", "cuda"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stdout.strip() == "--device is cuda, but torch sees 0 GPUs; this needs one"
+    assert done.stderr == ""
+
+
+def test_equipots_worker_searches_and_trains_and_tells_the_memory_of_a_call(tmp_path):
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    with Worker(Path(sys.executable), "equipot_worker", 1, tmp_path / "log") as worker:
+        request = {"do": "prepare", "name": "job", "preset": "S", "cutoff": 5.0, "repeats": [2, 2, 2]}
+        request |= {"device": device, "frames": 2, "energy_weight": 1.0}
+        for task, atoms in (("scaling", 64), ("search", 64), ("training", 128)):
+            sizes = worker.ask({**request, "task": task})
+            assert sizes["atoms"] == atoms
+            assert sizes["search"] == ("" if task == "training" else search_for(torch.device(device)).name)
+            assert 0 < worker.ask({"do": "time", "name": "job", "calls": 1})["seconds"] < 60
+            assert worker.ask({"do": "memory", "name": "job"})["bytes"] >= 0

@@ -1,10 +1,13 @@
 """The kept list against a fresh search."""
 
+import itertools
+
 import numpy as np
 import pytest
 
 from equipot.calculators import VerletList
 from equipot.data.neighbours import neighbour_list
+from equipot.errors import DataError
 from tests.models import random_atoms
 
 CUTOFF = 3.0
@@ -102,6 +105,32 @@ def test_other_elements_other_periodicity_and_other_numbers_of_atoms_search_agai
     edges, vectors = kept.update(atoms.positions[:0], atoms.cell.array, atoms.pbc, species[:0])
     assert edges.shape == (2, 0)
     assert vectors.shape == (0, 3)
+
+
+@pytest.mark.parametrize("now", list(itertools.product([False, True], repeat=3)))
+@pytest.mark.parametrize("before", [(True, True, True), (True, False, False), (False, False, False)])
+def test_a_direction_that_becomes_periodic_or_ceases_to_be_is_noticed(before, now):
+    atoms = random_atoms(8)
+    species = np.zeros(8, dtype=np.int64)
+    kept = VerletList(CUTOFF, 0.5)
+    for pbc in (before, now):
+        atoms.pbc = pbc
+        same_edges(kept.update(atoms.positions, atoms.cell.array, atoms.pbc, species), atoms, species)
+
+
+@pytest.mark.parametrize("entry", [np.nan, np.inf, 0.0])
+def test_a_cell_that_is_broken_after_a_search_is_a_sentence(entry):
+    atoms = random_atoms(8)
+    species = np.zeros(8, dtype=np.int64)
+    kept = VerletList(CUTOFF, 0.5)
+    kept.update(atoms.positions, atoms.cell.array, atoms.pbc, species)
+    cell = atoms.cell.array.copy()
+    cell[1] = entry
+    with pytest.raises(DataError, match=r"not finite|expected a cell with a volume"):
+        kept.update(atoms.positions, cell, atoms.pbc, species)
+    # What is not periodic is not looked at.
+    atoms.pbc = (True, False, True)
+    same_edges(kept.update(atoms.positions, cell, atoms.pbc, species), atoms, species)
 
 
 def test_two_atoms_approaching_each_other_are_seen():

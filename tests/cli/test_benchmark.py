@@ -5,6 +5,7 @@ import json
 import ase.build
 import ase.io
 import pytest
+import torch
 from ase import Atoms
 
 from equipot.cli.main import main
@@ -35,7 +36,19 @@ def measured(path, tmp_path_factory):
 
 def test_all_parts_are_printed(measured):
     text, _ = measured
-    for piece in (*PARTS, SEARCH, TOTAL, "sum", "ns/day", "KiB per atom", "GFMA/s", "Si, O", engine.isa()):
+    for piece in (
+        *PARTS,
+        SEARCH,
+        TOTAL,
+        "sum",
+        "ns/day",
+        "KiB per atom",
+        "GFMA/s",
+        "Si, O",
+        engine.isa(),
+        "matscipy on the CPU",
+        "atoms per GiB",
+    ):
         assert piece in text, piece
 
 
@@ -86,6 +99,28 @@ def test_without_the_kernels_one_sentence_stands_for_the_fractions(path, tmp_pat
     assert "Si, 8 atoms" in text
     assert "The compiled kernels are off or not installed: there is no peak to compare with." in text
     assert "of the measured peak" not in text
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
+def test_on_a_gpu_its_name_what_searches_and_its_memory_are_told(path, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    file = tmp_path / "speed.json"
+    assert main(["benchmark", str(path), "--device", "cuda", "--steps", "3", "--json", str(file)]) == 0
+    text, found = capsys.readouterr().out, json.loads(file.read_text())
+    assert torch.cuda.get_device_name() in text
+    assert found["neighbour_search"] in text
+    assert found["atoms"] * found["neighbours"] * (2 + 3 + 3) * 8 < found["peak_bytes"] < 2**30
+    assert all(t["minimum"] > 0 for t in found["seconds"].values())
+
+
+def test_a_structure_too_large_for_the_memory_is_one_sentence(path, capsys, monkeypatch):
+    def too_large(*arguments):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 80 GiB")
+
+    monkeypatch.setattr("equipot.analysis.speed.measure", too_large)
+    assert main(["benchmark", str(path), "--atoms", "20"]) == 1
+    words = "equipot benchmark: 27 atoms need more memory than cpu has left; expected fewer (--atoms)"
+    assert capsys.readouterr().err.strip() == words
 
 
 def structures(folder):

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from equipot.calculators import EquipotCalculator
 from equipot.config import load_config
 from equipot.errors import ConfigError, DataError, ModelFileError, NumericsError
 from equipot.export import load_model, load_potential
+from equipot.export.read import read_metadata
 from equipot.ops import engine
 from equipot.training.checkpoints import potential_of, read_checkpoint
 from equipot.training.run import train
@@ -138,6 +140,44 @@ def test_two_ranks_hold_the_same_weights_as_one_with_batches_twice_as_large(conf
     assert float(rows(tmp_path / "one")[-1]["validation_forces_rmse"]) == pytest.approx(
         float(rows(tmp_path / "two")[-1]["validation_forces_rmse"]), rel=1e-7
     )
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"), [("gpu", "cuda"), ("cuda", "cuda"), ("cpu", "cpu"), ("auto", "auto")]
+)
+def test_the_accelerator_of_the_config_is_lightnings(config_file, tmp_path, monkeypatch, asked, given):
+    class Stop(Exception):
+        pass
+
+    def trainer(**options):
+        raise Stop(options["accelerator"])
+
+    monkeypatch.setattr("equipot.training.run.pl.Trainer", trainer)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(Stop, match=f"^{given}$"):
+        train(load_config(config_file, [f"training.accelerator={asked}"]))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize("accelerator", ["gpu", "cuda"])
+def test_a_gpu_that_is_asked_for_and_missing_is_a_sentence_before_anything_is_read(config_file, accelerator):
+    config = load_config(config_file, [f"training.accelerator={accelerator}"])
+    with pytest.raises(
+        ConfigError, match=f"accelerator is {accelerator}, but torch sees no GPU; expected cpu"
+    ):
+        train(config)
+    assert not Path(config.output).exists()
+
+
+def test_a_model_says_where_it_was_trained(config_file):
+    path = train(load_config(config_file, ["training.max_epochs=1", "training.accelerator=cpu"]))
+    assert read_metadata(path).training["device"] == "cpu"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
+def test_a_training_on_a_gpu_ends_with_a_model_that_names_it(config_file):
+    path = train(load_config(config_file, ["training.accelerator=gpu"]))
+    assert torch.cuda.get_device_name() in read_metadata(path).training["device"]
 
 
 def test_a_time_limit_ends_a_training_and_brings_the_learning_rate_down(config_file, tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 import equipot
+from equipot.ops import engine
 
 
 def processor() -> str:
@@ -18,6 +19,13 @@ def processor() -> str:
         name = next((value.strip() for key, _, value in lines if key.strip() == "model name"), name)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return f"{name}, {cores} cores"
+
+
+def kernels(device: torch.device) -> str:
+    """Which of equipot's kernels serve on the device."""
+    if not engine.serves(torch.empty(0, device=device)):
+        return "none: reference operators"
+    return "compiled on the GPU" if device.type == "cuda" else engine.isa()
 
 
 def versions() -> dict[str, str]:

@@ -7,9 +7,10 @@ from ase import Atoms
 
 from equipot.analysis.speed import convolutions, memory
 from equipot.analysis.speed.arithmetic import Cost, NetworkCost, network_cost
-from equipot.analysis.speed.machine import processor, versions
+from equipot.analysis.speed.machine import kernels, processor, versions
 from equipot.analysis.speed.step import PARTS, TOTAL, Step
 from equipot.analysis.speed.timing import Times, in_turns
+from equipot.device import device_name
 from equipot.export import LoadedModel, load_potential
 from equipot.ops import engine
 
@@ -41,14 +42,14 @@ def measure(
     dtype = getattr(torch, model.metadata.dtype)
     peak = None if why else _peak(dtype, threads)
     times = in_turns(step.pieces(), seconds if why else 0.7 * seconds, steps, model.device)
-    kernels = None
+    rows = None
     if peak is not None:
         calls = convolutions.arguments_of_layers(
             potential, step.species, step.edge_index, step.vectors.detach()
         )
         alone = in_turns(convolutions.pieces(calls), 0.3 * seconds, steps)
         peak = max(peak, _peak(dtype, threads))
-        kernels = _kernels(cost, alone, n_edges, peak)
+        rows = _kernels(cost, alone, n_edges, peak)
     total = times[TOTAL].median
     work = cost.per_atom(neighbours)
     return {
@@ -61,7 +62,9 @@ def measure(
         "neighbours": neighbours,
         "device": str(model.device),
         "threads": threads,
-        "isa": engine.isa(),
+        "device_name": device_name(model.device),
+        "isa": kernels(model.device),
+        "neighbour_search": step.calculator.neighbours.search.name,
         "cpu": processor(),
         "versions": versions(),
         "seconds": {name: t.to_dict() for name, t in times.items()},
@@ -74,7 +77,7 @@ def measure(
         "fma_per_atom_convolutions": neighbours * sum(c.total for c in cost.convolutions),
         "gfma_per_second": work * len(atoms) / total * 1e-9,
         "peak_gfma_per_second": peak,
-        "kernels": kernels,
+        "kernels": rows,
         "without_kernels": why,
     }
 
@@ -86,7 +89,10 @@ def _peak(dtype: torch.dtype, threads: int) -> float:
 
 def _why_without_kernels(model: LoadedModel) -> str | None:
     if model.device.type != "cpu":
-        return f"The peak is measured on the CPU, and the model runs on {model.device}: there is none to compare with."
+        return (
+            f"The peak is measured on the CPU, and the model runs on {model.device}: "
+            "benchmarks/gpu_roofline.py compares kernels with what that GPU can do."
+        )
     if not engine.available():
         return "The compiled kernels are off or not installed: there is no peak to compare with."
     if model.metadata.format_version < KERNELS_SINCE:

@@ -37,9 +37,10 @@ def _header(found: dict[str, Any]) -> Table:
     table.add_row("elements", ", ".join(found["elements"]))
     table.add_row("structure", f"{found['structure']}, {found['atoms']} atoms")
     table.add_row("neighbours", f"{found['neighbours']:.1f} per atom within {found['cutoff']:g} Å")
-    table.add_row("device", found["device"])
+    table.add_row("device", escape(found["device_name"]))
     table.add_row("threads", str(found["threads"]))
-    table.add_row("instructions", found["isa"])
+    table.add_row("kernels", found["isa"])
+    table.add_row("neighbours by", found["neighbour_search"])
     table.add_row("processor", escape(found["cpu"]))
     table.add_row("versions", ", ".join(f"{name} {version}" for name, version in found["versions"].items()))
     return table
@@ -70,6 +71,8 @@ def _summary(found: dict[str, Any]) -> Table:
     memory = "not measured: this system does not tell it"
     if peak is not None:
         memory = f"{peak / found['atoms'] / 1024:.2f} KiB per atom, {peak / 2**20:.1f} MiB in all at the peak"
+        if peak > 0:
+            memory += f": {found['atoms'] / peak * 2**30:,.0f} atoms per GiB"
     table.add_row("memory", memory)
     share = found["fma_per_atom_convolutions"] / found["fma_per_atom"] if found["fma_per_atom"] else 0.0
     fma = f"{found['fma_per_atom']:,.0f} fused multiply-adds per atom"

@@ -38,7 +38,8 @@ def in_turns(
     device : whose queue must be empty before the clock is read
     """
     taken: dict[str, list[float]] = {name: [] for name in pieces}
-    wait = torch.cuda.synchronize if device is not None and device.type == "cuda" else lambda: None
+    on_gpu = device is not None and device.type == "cuda"
+    wait = (lambda: torch.cuda.synchronize(device)) if on_gpu else lambda: None
     begin = time.perf_counter()
     number = 0
     while True:

@@ -1,0 +1,91 @@
+"""Measured times beside counted work: what a kernel reaches of a GPU's bandwidth and of its multiply-adds."""
+
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from rich.table import Table
+
+from .counting import Work
+from .device import Peaks
+
+LINEAR = "linear maps (products)"
+REST = "everything else"
+OURS = ("by_centre", "by_neighbour", "sum_slabs", "gate", "gate_backward")
+GRAPH = ("check_edges", "find_centres", "start_neighbours", "place_edges", "order_edges")
+_PRODUCT = re.compile(r"gemm|gemv|cutlass|cublas", re.IGNORECASE)
+
+Row = dict[str, Any]
+
+
+class Launch(NamedTuple):
+    """One kernel on the GPU, as the profiler saw it."""
+
+    name: str
+    seconds: float
+
+
+def rows(
+    events: Sequence[Launch], steps: int, expected: dict[str, list[Work]], linear: Work, peaks: Peaks
+) -> list[Row]:
+    """A row per kernel and layer, in the order of launching, one for the linear maps, one for the rest.
+
+    events: of `steps` equal steps, in order. A kernel that was not launched as often as `expected` says gets one row
+    without fractions, as nobody knows which launch was which.
+    """
+    found: list[Row] = []
+    named: dict[str, list[float]] = {}
+    for event in events:
+        named.setdefault(_group(event.name), []).append(event.seconds)
+    for name, seconds in named.items():
+        works = expected.get(name)
+        if works is None:
+            found.append(_row(name, seconds, steps, linear if name == LINEAR else None, peaks))
+        elif len(seconds) != steps * len(works):
+            found.append(_row(name, seconds, steps, None, peaks))
+        else:
+            last = len(works)
+            backwards = name in ("by_neighbour", "gate_backward")
+            for k, work in enumerate(works):
+                layer = last - k if backwards else k + 1
+                found.append(_row(f"{name}, layer {layer}", seconds[k::last], steps, work, peaks))
+    return found
+
+
+def _group(name: str) -> str:
+    if name in OURS or name in GRAPH:
+        return name
+    return LINEAR if _PRODUCT.search(name) else REST
+
+
+def _row(name: str, seconds: list[float], steps: int, work: Work | None, peaks: Peaks) -> Row:
+    time = sum(seconds) / steps
+    row: Row = {"kernel": name, "launches": len(seconds) / steps, "seconds": time, "bytes": None, "fma": None}
+    row.update(of_bandwidth=None, of_fma=None)
+    if work is not None and time > 0:
+        row.update(bytes=work.n_bytes, of_bandwidth=work.n_bytes / time / peaks.bytes_per_second)
+        row.update(fma=work.fma, of_fma=work.fma / time / peaks.fma_per_second)
+    return row
+
+
+def table(title: str, found: Sequence[Row]) -> Table:
+    result = Table(title=title, title_justify="left")
+    result.add_column("kernel", no_wrap=True)
+    for column in ("launches", "µs", "MB it must move", "of bandwidth", "MFMA", "of FMA peak"):
+        result.add_column(column, justify="right")
+    for row in found:
+        result.add_row(
+            row["kernel"],
+            f"{row['launches']:g}",
+            f"{1e6 * row['seconds']:.1f}",
+            *(_scaled(row["bytes"]), _share(row["of_bandwidth"]), _scaled(row["fma"]), _share(row["of_fma"])),
+        )
+    return result
+
+
+def _scaled(value: int | None) -> str:
+    return "–" if value is None else f"{value / 1e6:,.2f}"
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1%}"
