@@ -17,7 +17,7 @@ class Set:
     train, test: files below the data folder; without test files `n_test` training frames are kept for it.
     n_train: frames to train on, validation included, of those in the files; None: all. The choice is by seed.
     isolated: file of isolated atoms, which give the reference energies.
-    n_validation: frames of n_train used to choose the best epoch.
+    n_validation: frames of n_train used to choose the best epoch; 0: all are fitted, in one cosine.
     tension: eV/Å³, what stress labels have beyond the slope of the energies; taken off those that are fitted.
     settings: sections of the config.
     """
@@ -133,18 +133,19 @@ def split(which: Set, folder: Path, seed: int, n_fit: int | None = None) -> Spli
     return Split(train, validation, test)
 
 
-def write(found: Split, folder: Path) -> dict[str, str]:
-    """Write train, validation and test files; returns them as a config's data section."""
+def write(found: Split, folder: Path) -> dict[str, Any]:
+    """Write the files of train, validation, if there are any for it, and test; returns a config's data section."""
     folder.mkdir(parents=True, exist_ok=True)
-    files = {}
+    data: dict[str, Any] = {"validation_fraction": 0.0}
     for name in ("train", "validation", "test"):
-        path = folder / f"{name}.extxyz"
-        ase.io.write(path, getattr(found, name))
-        files[name] = str(path.resolve())
-    return files
+        frames, path = getattr(found, name), folder / f"{name}.extxyz"
+        if frames:
+            ase.io.write(path, frames)
+            data[name] = str(path.resolve())
+    return data
 
 
-def config(which: Set, data: dict[str, str], output: Path, **training: Any) -> dict[str, Any]:
+def config(which: Set, data: dict[str, Any], output: Path, **training: Any) -> dict[str, Any]:
     """A config for `equipot train`, as plain values."""
     values = copy.deepcopy(which.settings)
     values.setdefault("training", {}).update({k: v for k, v in training.items() if v is not None})

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from equipot.export.read import read_metadata
 from tests.training.conftest import labelled_frames
 
 ACCURACY = Path(__file__).parents[2] / "benchmarks" / "accuracy"
@@ -90,6 +91,15 @@ def test_networks_of_a_learning_curve_have_equal_numbers_of_weights():
         learning_curve.count(l, learning_curve.features(l, 20_000, ["H", "O"]), ["H", "O"]) for l in range(4)
     ]
     assert max(counts) < 1.1 * min(counts)
+
+
+def test_a_set_without_validation_fits_all_its_frames(folder):
+    which = Set("", "all.extxyz", 0, n_test=6, settings={"model": {"preset": "tiny", "cutoff": 3.5}})
+    data = write(split(which, folder, 1), folder / "run/data")
+    assert set(data) == {"train", "test", "validation_fraction"}
+    values = config(which, data, folder / "run", max_epochs=1, schedule="cosine", seed=1, threads=1)
+    fit(values, [], resume=False)
+    assert read_metadata(folder / "run/model.pt").training["frames"] == {"train": 24, "validation": 0, "test": 6}
 
 
 def test_the_cost_of_a_process_is_what_it_used():
