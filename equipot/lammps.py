@@ -20,6 +20,7 @@ from equipot.errors import EquipotError
 
 PLUGIN_NAME = "equipotplugin.so"  # LAMMPS loads by itself only files whose names end in plugin.so
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_SOURCES = (".h", ".cpp", ".cu", ".cmake", ".txt")
 
 
 def plugin_folder() -> str:
@@ -58,7 +59,7 @@ def build_folder(include: Path | None = None, mpi_include: Path | None = None) -
     for part in (_version("torch"), _lammps_version(include), str(include), str(mpi_include), sys.prefix):
         key.update(part.encode() + b"\0")
     for sources in (plugin_sources(), engine_sources()):
-        for source in sorted(p for p in sources.iterdir() if p.suffix in (".h", ".cpp", ".txt")):
+        for source in sorted(p for p in sources.rglob("*") if p.suffix in _SOURCES):
             key.update(source.read_bytes() + b"\0")
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache) / "equipot" / "lammps" / key.hexdigest()[:16]

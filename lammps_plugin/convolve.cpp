@@ -2,6 +2,7 @@
 #include "engine_operators.h"
 
 #include "engine.h"
+#include "place.h"
 
 #include <array>
 
@@ -29,6 +30,8 @@ class Call {
  public:
   Call(const Arguments &given, int64_t doubled_knot) : kept(given)
   {
+    const at::Device device = kept[x].device();
+    for (int k : {paths, coupling}) kept[k] = host_copy(kept[k]);
     // A model that was cast to single precision holds these in single precision, too.
     if (kept[coupling].scalar_type() == at::kFloat) kept[coupling] = kept[coupling].to(at::kDouble);
     const at::ScalarType dtype = kept[x].scalar_type();
@@ -36,7 +39,7 @@ class Call {
     const std::array<int64_t, n_arguments> dimensions{2, 2, 3, 1, 1, 1, 1, 1, 1, 2, 1};
     for (int k = 0; k < n_arguments; ++k) {
       const at::ScalarType expected = k <= inverse_cutoff ? dtype : k == coupling ? at::kDouble : at::kLong;
-      expect_tensor(kept[k], names[k], expected, dimensions[k]);
+      expect_tensor(kept[k], names[k], k < paths ? device : at::kCPU, expected, dimensions[k]);
       kept[k] = kept[k].contiguous();
     }
     const int64_t n_edges = kept[edge_vectors].size(0);
@@ -89,14 +92,17 @@ class Call {
   {
     Tensor out = at::empty({problem.n_out, problem.dim_out}, kept[x].options());
     EngineMessage message;
-    message.check(equipot_forward(&problem, out.mutable_data_ptr(), message.text, sizeof(message.text)), "convolution");
+    void *to = out.mutable_data_ptr();
+    message.check(on_gpu() ? equipot_cuda_forward(&problem, Place(kept[x]), to, message.text, sizeof(message.text))
+                           : equipot_forward(&problem, to, message.text, sizeof(message.text)),
+                  "convolution");
     return out;
   }
 
   // From the gradient of the result those of the arguments; undefined tensors where not wanted.
   std::array<Tensor, n_differentiable> backward(Tensor gradient, const std::array<bool, n_differentiable> &wanted) const
   {
-    expect_tensor(gradient, "a gradient", kept[x].scalar_type(), 2);
+    expect_tensor(gradient, "a gradient", kept[x].device(), kept[x].scalar_type(), 2);
     TORCH_CHECK(gradient.size(0) == problem.n_out && gradient.size(1) == problem.dim_out, "a gradient has shape ",
                 gradient.sizes(), "; expected (", problem.n_out, ", ", problem.dim_out, ")");
     gradient = gradient.contiguous();
@@ -108,13 +114,24 @@ class Call {
       memory[k] = found[k].mutable_data_ptr();
     }
     EngineMessage message;
-    message.check(equipot_backward(&problem, gradient.const_data_ptr(), memory[x], memory[edge_vectors], memory[table],
-                                   message.text, sizeof(message.text)),
+    const void *from = gradient.const_data_ptr();
+    void *dx = memory[x], *dvectors = memory[edge_vectors], *dtable = memory[table];
+    if (!on_gpu()) {
+      message.check(equipot_backward(&problem, from, dx, dvectors, dtable, message.text, sizeof(message.text)),
+                    "convolution");
+      return found;
+    }
+    const int64_t scratch = equipot_cuda_workspace(&problem, Place(kept[x]), 1, wanted[x], wanted[edge_vectors],
+                                                   wanted[table], message.text, sizeof(message.text));
+    message.check(scratch, "convolution");
+    message.check(equipot_cuda_backward(&problem, Place(kept[x], scratch), from, dx, dvectors, dtable, message.text,
+                                        sizeof(message.text)),
                   "convolution");
     return found;
   }
 
  private:
+  bool on_gpu() const { return kept[x].is_cuda(); }
   const int64_t *indices(int k) const { return kept[k].const_data_ptr<int64_t>(); }
 
   Arguments kept;

@@ -29,8 +29,9 @@ template <class Plain, class Differentiable>
 void define(torch::Library &library, const char *name, const char *schema, Plain plain, Differentiable differentiable)
 {
   library.def(schema);
-  library.impl(name, torch::dispatch(c10::DispatchKey::CPU, plain));
-  library.impl(name, torch::dispatch(c10::DispatchKey::AutogradCPU, differentiable));
+  for (auto key : {c10::DispatchKey::CPU, c10::DispatchKey::CUDA}) library.impl(name, torch::dispatch(key, plain));
+  for (auto key : {c10::DispatchKey::AutogradCPU, c10::DispatchKey::AutogradCUDA})
+    library.impl(name, torch::dispatch(key, differentiable));
 }
 
 torch::Library registration()
@@ -43,7 +44,8 @@ torch::Library registration()
   if (!known("equipot::gate")) define(library, "gate", gate_schema, TORCH_FN(gate), TORCH_FN(differentiable_gate));
   if (!known("equipot::topology")) {
     library.def(topology_schema);
-    library.impl("topology", torch::dispatch(c10::DispatchKey::CPU, TORCH_FN(topology)));
+    for (auto key : {c10::DispatchKey::CPU, c10::DispatchKey::CUDA})
+      library.impl("topology", torch::dispatch(key, TORCH_FN(topology)));
   }
   return library;
 }
@@ -56,9 +58,10 @@ void register_operators()
   static const torch::Library library = registration();
 }
 
-void expect_tensor(const at::Tensor &tensor, const char *name, at::ScalarType dtype, int64_t dimensions)
+void expect_tensor(const at::Tensor &tensor, const char *name, at::Device device, at::ScalarType dtype,
+                   int64_t dimensions)
 {
-  TORCH_CHECK(tensor.device().is_cpu(), name, " is on ", tensor.device(), "; expected the CPU");
+  TORCH_CHECK(tensor.device() == device, name, " is on ", tensor.device(), "; expected ", device);
   TORCH_CHECK(tensor.scalar_type() == dtype, name, " is ", tensor.scalar_type(), "; expected ", dtype);
   TORCH_CHECK(tensor.dim() == dimensions, name, " has shape ", tensor.sizes(), "; expected ", dimensions,
               " dimensions");
@@ -83,6 +86,6 @@ void refuse_second_derivatives()
               "second derivatives are not available in LAMMPS; compute them with equipot in Python");
 }
 
-void EngineMessage::check(int status, const char *what) const { TORCH_CHECK(status == 0, what, ": ", text); }
+void EngineMessage::check(int64_t status, const char *what) const { TORCH_CHECK(status >= 0, what, ": ", text); }
 
 }    // namespace equipot

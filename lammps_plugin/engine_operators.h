@@ -39,16 +39,17 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> topology(const at::Tensor &edge_i
                                                         int64_t n_atoms);
 
 // What all of them check. Throws c10::Error.
-void expect_tensor(const at::Tensor &tensor, const char *name, at::ScalarType dtype, int64_t dimensions);
+void expect_tensor(const at::Tensor &tensor, const char *name, at::Device device, at::ScalarType dtype,
+                   int64_t dimensions);
 void expect_size(int64_t size, const char *name);
 // None below the least or so large that products of two could overflow: the kernels check their sums.
 void expect_small(const at::Tensor &numbers, const char *name, int64_t least = 0);
 void refuse_second_derivatives();
 
-// The kernels' own message, when they return other than 0.
+// The kernels' own message, when they return less than 0.
 struct EngineMessage {
   char text[256] = "";
-  void check(int status, const char *what) const;
+  void check(int64_t status, const char *what) const;
 };
 
 }    // namespace equipot

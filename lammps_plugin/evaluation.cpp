@@ -7,7 +7,10 @@
 // on relative positions alone.
 #include "segments.h"
 
+#include "staging.h"
+
 #include <ATen/Parallel.h>
+#include <c10/core/DeviceGuard.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
 
@@ -71,11 +74,11 @@ Prediction Model::evaluate(const Graph &graph, const Exchange &exchange)
   PlainExecution plain;
   const bool moments = graph.positions != nullptr;
   const int64_t n_ghosts = graph.n_atoms - graph.n_centres;
-  const auto options = torch::TensorOptions().dtype(torch::kFloat64);
-  Tensor species = torch::from_blob(graph.species, {graph.n_atoms}, torch::kInt64);
-  Tensor edge_index = torch::from_blob(graph.edge_index, {2, graph.n_edges}, torch::kInt64);
-  Tensor vectors = leaf(torch::from_blob(graph.edge_vectors, {graph.n_edges, 3}, options));
-  Tensor positions = moments ? torch::from_blob(graph.positions, {graph.n_atoms, 3}, options) : Tensor();
+  const c10::DeviceGuard current(device);
+  Staging::Inputs given;
+  guarded([&] { given = staging->up(graph); });
+  const Tensor &species = given.species, &edge_index = given.edge_index, &positions = given.positions;
+  Tensor vectors = leaf(given.vectors);
   auto position = [&](int d, int64_t first, int64_t n) { return positions.narrow(0, first, n).select(1, d); };
 
   // Layer k: inputs[k] -> sent[k] at each centre; ghosts filled in, with_ghosts[k]; both -> outputs[k].
@@ -98,7 +101,7 @@ Prediction Model::evaluate(const Graph &graph, const Exchange &exchange)
         sent[k] = outgoing(k, inputs[k]);
         with_ghosts[k] = sent[k].detach().contiguous();
         if (n_ghosts > 0) {
-          Tensor wider = torch::empty({graph.n_atoms, with_ghosts[k].size(1)}, dtype);
+          Tensor wider = with_ghosts[k].new_empty({graph.n_atoms, with_ghosts[k].size(1)});
           wider.narrow(0, 0, graph.n_centres).copy_(with_ghosts[k]);
           wider.narrow(0, graph.n_centres, n_ghosts).zero_();
           with_ghosts[k] = wider;
@@ -157,6 +160,7 @@ Prediction Model::evaluate(const Graph &graph, const Exchange &exchange)
       Tensor at_neighbour = position(c - 1, 0, graph.n_atoms).index_select(0, neighbour).unsqueeze(1);
       found.edge_moments.push_back((edges[c] - at_neighbour * found.edge_gradient).contiguous());
     }
+    found = staging->down(std::move(found));
   });
   return found;
 }

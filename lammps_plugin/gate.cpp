@@ -2,6 +2,7 @@
 #include "engine_operators.h"
 
 #include "engine.h"
+#include "place.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
@@ -22,13 +23,13 @@ class Call {
   {
     const at::ScalarType dtype = given.scalar_type();
     TORCH_CHECK(dtype == at::kFloat || dtype == at::kDouble, "x is ", dtype, "; expected Float or Double");
-    expect_tensor(given, "x", dtype, 2);
-    expect_tensor(given_blocks, "blocks", at::kLong, 2);
-    TORCH_CHECK(given_blocks.size(1) == EQUIPOT_GATE_FIELDS, "blocks has shape ", given_blocks.sizes(),
+    expect_tensor(given, "x", given.device(), dtype, 2);
+    blocks = host_copy(given_blocks).contiguous();
+    expect_tensor(blocks, "blocks", at::kCPU, at::kLong, 2);
+    TORCH_CHECK(blocks.size(1) == EQUIPOT_GATE_FIELDS, "blocks has shape ", blocks.sizes(),
                 "; expected (n_blocks, 6)");
     expect_size(dim_out, "dim_out");
     x = given.contiguous();
-    blocks = given_blocks.contiguous();
     expect_small(blocks, "blocks", -1);
     gate.dtype = dtype == at::kDouble ? EQUIPOT_FLOAT64 : EQUIPOT_FLOAT32;
     gate.threads = at::get_num_threads();
@@ -45,21 +46,27 @@ class Call {
   {
     Tensor out = at::empty({gate.n, gate.dim_out}, x.options());
     EngineMessage message;
-    message.check(equipot_gate(&gate, x.const_data_ptr(), out.mutable_data_ptr(), message.text, sizeof(message.text)),
+    const void *from = x.const_data_ptr();
+    void *to = out.mutable_data_ptr();
+    message.check(x.is_cuda() ? equipot_cuda_gate(&gate, Place(x), from, to, message.text, sizeof(message.text))
+                              : equipot_gate(&gate, from, to, message.text, sizeof(message.text)),
                   "gate");
     return out;
   }
 
   Tensor backward(Tensor gradient) const
   {
-    expect_tensor(gradient, "a gradient", x.scalar_type(), 2);
+    expect_tensor(gradient, "a gradient", x.device(), x.scalar_type(), 2);
     TORCH_CHECK(gradient.size(0) == gate.n && gradient.size(1) == gate.dim_out, "a gradient has shape ",
                 gradient.sizes(), "; expected (", gate.n, ", ", gate.dim_out, ")");
     gradient = gradient.contiguous();
     Tensor dx = at::empty_like(x);
     EngineMessage message;
-    message.check(equipot_gate_backward(&gate, x.const_data_ptr(), gradient.const_data_ptr(), dx.mutable_data_ptr(),
-                                        message.text, sizeof(message.text)),
+    const void *at_x = x.const_data_ptr(), *from = gradient.const_data_ptr();
+    void *to = dx.mutable_data_ptr();
+    message.check(x.is_cuda()
+                      ? equipot_cuda_gate_backward(&gate, Place(x), at_x, from, to, message.text, sizeof(message.text))
+                      : equipot_gate_backward(&gate, at_x, from, to, message.text, sizeof(message.text)),
                   "gate");
     return dx;
   }

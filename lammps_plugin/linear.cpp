@@ -2,10 +2,16 @@
 #include "engine_operators.h"
 
 #include "engine.h"
+#include "place.h"
+
+#include <algorithm>
+#include <vector>
 
 #include <ATen/Parallel.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 using at::Tensor;
@@ -24,13 +30,13 @@ class Map {
   {
     const at::ScalarType dtype = weight.scalar_type();
     TORCH_CHECK(dtype == at::kFloat || dtype == at::kDouble, "weight is ", dtype, "; expected Float or Double");
-    expect_tensor(weight, "weight", dtype, 2);
-    expect_tensor(blocks, "blocks", at::kLong, 2);
+    expect_tensor(weight, "weight", at::kCPU, dtype, 2);
+    expect_tensor(blocks, "blocks", at::kCPU, at::kLong, 2);
     TORCH_CHECK(blocks.size(1) == EQUIPOT_BLOCK_FIELDS, "blocks has shape ", blocks.sizes(), "; expected (n_blocks, 6)");
     expect_size(dim_out, "dim_out");
     const bool by_species = weight.size(0) > 1;
     if (by_species) {
-      expect_tensor(species, "species", at::kLong, 1);
+      expect_tensor(species, "species", at::kCPU, at::kLong, 1);
       TORCH_CHECK(species.size(0) == n, "species has ", species.size(0), " entries; expected one for each of ", n,
                   " atoms");
       species = species.contiguous();
@@ -75,7 +81,7 @@ class Map {
  private:
   Tensor expect_rows(const Tensor &given, int64_t columns) const
   {
-    expect_tensor(given, "x or a gradient", weight.scalar_type(), 2);
+    expect_tensor(given, "x or a gradient", at::kCPU, weight.scalar_type(), 2);
     TORCH_CHECK(given.size(0) == map.n && given.size(1) == columns, "x or a gradient has shape ", given.sizes(),
                 "; expected (", map.n, ", ", columns, ")");
     return given.contiguous();
@@ -116,16 +122,58 @@ struct Linear : torch::autograd::Function<Linear> {
   }
 };
 
+// On a GPU the matrix products of torch, which also knows their derivatives; as by_reference in equipot/ops/linear.py.
+Tensor by_torch(const Tensor &x, const Tensor &weight, const Tensor &species, const Tensor &given_blocks,
+                int64_t dim_out)
+{
+  const at::ScalarType dtype = weight.scalar_type();
+  const Tensor blocks = host_copy(given_blocks).contiguous();
+  expect_tensor(x, "x", x.device(), dtype, 2);
+  expect_tensor(weight, "weight", x.device(), dtype, 2);
+  expect_tensor(blocks, "blocks", at::kCPU, at::kLong, 2);
+  TORCH_CHECK(blocks.size(1) == EQUIPOT_BLOCK_FIELDS, "blocks has shape ", blocks.sizes(), "; expected (n_blocks, 6)");
+  expect_size(dim_out, "dim_out");
+  expect_small(blocks, "blocks");
+  const int64_t n = x.size(0), n_species = weight.size(0);
+  std::vector<Tensor> atoms_of;    // found once for all blocks: their number has to come from the GPU
+  for (int64_t s = 0; n_species > 1 && s < n_species; ++s) atoms_of.push_back(species.eq(s).nonzero().squeeze(1));
+
+  std::vector<const int64_t *> rows;
+  for (int64_t b = 0; b < blocks.size(0); ++b)
+    rows.push_back(blocks.const_data_ptr<int64_t>() + b * EQUIPOT_BLOCK_FIELDS);
+  std::sort(rows.begin(), rows.end(), [](const int64_t *a, const int64_t *b) { return a[3] < b[3]; });
+  std::vector<Tensor> parts;
+  int64_t end = 0;
+  auto fill = [&](int64_t start) {
+    if (start > end) parts.push_back(at::zeros({n, start - end}, x.options()));
+  };
+  for (const int64_t *row : rows) {
+    const int64_t dim = row[1], mul_in = row[2], mul_out = row[4];
+    fill(row[3]);
+    const Tensor block = x.narrow(1, row[0], dim * mul_in).reshape({n, dim, mul_in});
+    const Tensor matrices = weight.narrow(1, row[5], mul_in * mul_out).reshape({n_species, mul_in, mul_out});
+    Tensor product = n_species == 1 ? block.matmul(matrices[0]) : at::zeros({n, dim, mul_out}, x.options());
+    for (int64_t s = 0; n_species > 1 && s < n_species; ++s)
+      product = product.index_add(0, atoms_of[s], block.index_select(0, atoms_of[s]).matmul(matrices[s]));
+    parts.push_back(product.reshape({n, dim * mul_out}));
+    end = row[3] + dim * mul_out;
+  }
+  fill(dim_out);
+  return parts.empty() ? at::zeros({n, 0}, x.options()) : at::cat(parts, 1);
+}
+
 }    // namespace
 
 Tensor linear(const Tensor &x, const Tensor &weight, const Tensor &species, const Tensor &blocks, int64_t dim_out)
 {
+  if (x.is_cuda()) return by_torch(x, weight, species, blocks, dim_out);
   return Map(weight, species, blocks, size_of(x, 0), size_of(x, 1), dim_out).apply(x, false);
 }
 
 Tensor differentiable_linear(const Tensor &x, const Tensor &weight, const Tensor &species, const Tensor &blocks,
                              int64_t dim_out)
 {
+  if (x.is_cuda()) return by_torch(x, weight, species, blocks, dim_out);
   return Linear::apply(x, weight, species, blocks, dim_out);
 }
 

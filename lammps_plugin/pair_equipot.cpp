@@ -1,8 +1,9 @@
 // What the input says: settings, model and elements, and what this style asks of LAMMPS.
 #include "pair_equipot.h"
 
+#include "device.h"
 #include "model_bytes.h"
-#include "segments.h"
+#include "staging.h"
 
 #include "atom.h"
 #include "comm.h"
@@ -15,6 +16,7 @@
 #include "update.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
@@ -63,12 +65,13 @@ void PairEquipot::allocate()
     for (int j = 1; j < n; ++j) setflag[i][j] = 0;
 }
 
-/* pair_style equipot [threads N] [timing yes|no] [debug_no_exchange] */
+/* pair_style equipot [threads N] [timing yes|no] [device cpu|cuda|cuda:N] [debug_no_exchange] */
 void PairEquipot::settings(int narg, char **arg)
 {
   threads = 1;
   report_times = false;
   exchange_ghosts = true;
+  std::string wish = "cpu";
   for (int i = 0; i < narg; ++i) {
     const std::string keyword = arg[i], value = i + 1 < narg ? arg[i + 1] : "";
     if (keyword == "threads" && !value.empty()) {
@@ -82,13 +85,49 @@ void PairEquipot::settings(int narg, char **arg)
         error->all(FLERR, "pair_style equipot: timing is '" + value + "', expected yes or no");
       report_times = value == "yes";
       ++i;
+    } else if (keyword == "device" && !value.empty()) {
+      wish = value;
+      ++i;
     } else if (keyword == "debug_no_exchange") {
       exchange_ghosts = false;
     } else {
       error->all(FLERR, "pair_style equipot: unknown or incomplete setting '" + keyword +
-                            "', expected threads N or timing yes");
+                            "', expected threads N, timing yes or device cuda");
     }
   }
+  choose_device(wish);
+}
+
+// Processes of one machine share its GPUs. Collective.
+void PairEquipot::choose_device(const std::string &wish)
+{
+  MPI_Comm machine;
+  MPI_Comm_split_type(world, MPI_COMM_TYPE_SHARED, comm->me, MPI_INFO_NULL, &machine);
+  int local_rank;
+  MPI_Comm_rank(machine, &local_rank);
+  MPI_Comm_free(&machine);
+  std::string problem;
+  char mine[160] = "";
+  travelling.reset();
+  try {
+    const c10::Device found = equipot::open_device(wish, local_rank);
+    device = found.str();
+    if (found.is_cuda()) {
+      travelling = std::make_unique<equipot::TravellingRows>();
+      std::snprintf(mine, sizeof mine, "%s", equipot::description(found).c_str());
+    }
+  } catch (const std::exception &failure) {
+    problem = std::string("pair_style equipot, device: ") + failure.what();
+  }
+  fail_together(problem);
+  if (!travelling) return;
+  std::vector<char> all(comm->me == 0 ? sizeof mine * comm->nprocs : 0);
+  MPI_Gather(mine, sizeof mine, MPI_CHAR, all.data(), sizeof mine, MPI_CHAR, 0, world);
+  if (comm->me != 0) return;
+  std::string text;
+  for (int rank = 0; rank < comm->nprocs; ++rank)
+    text += "equipot: rank " + std::to_string(rank) + " on " + &all[sizeof mine * rank] + "\n";
+  utils::logmesg(lmp, text);
 }
 
 /* pair_coeff * * model.pt name-of-type-1 ... */
@@ -108,7 +147,7 @@ void PairEquipot::coeff(int narg, char **arg)
 
   std::string problem, bytes = read_model(arg[2]);
   try {
-    model = std::make_unique<equipot::Model>(bytes);
+    model = std::make_unique<equipot::Model>(bytes, c10::Device(device));
   } catch (const equipot::ModelError &failure) {
     problem = std::string(arg[2]) + " " + failure.what();
   } catch (const std::exception &failure) {

@@ -14,8 +14,12 @@
 #include "edges.h"
 #include "rows.h"
 
+namespace at {
+class Tensor;
+}
 namespace equipot {
 class Model;
+class TravellingRows;
 struct Graph;
 struct Prediction;
 }
@@ -50,6 +54,7 @@ class PairEquipot : public Pair {
   void allocate();
   std::string read_model(const char *filename);
   void fail_together(const std::string &problem);
+  void choose_device(const std::string &wish);
   void refuse_unavailable_computes();
 
   void refuse_missing_neighbours();
@@ -63,10 +68,13 @@ class PairEquipot : public Pair {
   static double resident_bytes();
 
   void find_images();
-  void to_owners(char *data, std::size_t bytes, bool single_precision);
-  void to_ghosts(char *data, std::size_t bytes);
+  void choose_travelling_rows();
+  void to_owners(at::Tensor &gradients);
+  void to_ghosts(at::Tensor &features);
   template <class RowOf> int pack(int n, double *buffer, RowOf &&row_of);
-  template <class Communicate> void exchange_rows(char *data, std::size_t bytes, Communicate &&communicate);
+  template <class Down, class Communicate, class Up>
+  void exchange_rows(const at::Tensor &tensor, Down &&down, Communicate &&communicate, Up &&up);
+  char *row_at(int row) const { return row_data + (places ? (*places)[row] : row) * row_bytes; }
   static int buffer_words(std::size_t bytes) { return static_cast<int>((bytes + sizeof(double) - 1) / sizeof(double)); }
 
   std::unique_ptr<equipot::Model> model;
@@ -75,6 +83,7 @@ class PairEquipot : public Pair {
   double energy_unit = 1.0;    // LAMMPS's energy unit per eV
   int threads = 1;
   bool exchange_ghosts = true, report_times = false;
+  std::string device = "cpu";    // or cuda:N
 
   // Of one step; capacity is kept.
   equipot::Rows rows;
@@ -88,10 +97,13 @@ class PairEquipot : public Pair {
   std::vector<std::int64_t> origin_process, origin_index;
 
   std::unordered_map<const int *, std::vector<char>> wanted;    // by LAMMPS's list of what to send: which are needed
+  std::unique_ptr<equipot::TravellingRows> travelling;          // where the model is on a GPU
+  std::vector<char> listed;                                     // by atom: in any of those lists
 
   // What is under exchange: the rows, or where ghosts come from, or which of them a process needs
   enum class Sending { rows, origins, wishes } sending = Sending::rows;
   char *row_data = nullptr;
+  const std::vector<int> *places = nullptr;    // of rows in row_data, where it is not one for each
   std::size_t row_bytes = 0;
   bool rows_single = false;
 

@@ -1,7 +1,7 @@
 // Rows of features and of gradients between processes, and where ghosts come from.
 #include "pair_equipot.h"
 
-#include "segments.h"
+#include "staging.h"
 
 #include "atom.h"
 #include "comm.h"
@@ -62,37 +62,64 @@ void PairEquipot::find_images()
   MPI_Allreduce(&mine, &any, 1, MPI_INT, MPI_MAX, world);
   any_remote = any != 0;
   wanted.clear();
+  listed.assign(nall, 0);
   sending = Sending::wishes;
   comm->reverse_comm(this, 1);
   sending = Sending::rows;
 }
 
-template <class Communicate> void PairEquipot::exchange_rows(char *data, size_t bytes, Communicate &&communicate)
+// Rows that LAMMPS lists may be asked for. Which atoms share a row can differ from step to step.
+void PairEquipot::choose_travelling_rows()
+{
+  std::vector<char> is_border(rows.n_centres, 0);
+  for (size_t i = 0; i < listed.size(); ++i)
+    if (const int row = rows.of_atom[i]; listed[i] && row >= 0 && row < rows.n_centres) is_border[row] = 1;
+  std::vector<int> border;
+  for (int row = 0; row < rows.n_centres; ++row)
+    if (is_border[row]) border.push_back(row);
+  travelling->choose(border, rows.n_centres, static_cast<std::int64_t>(rows.atom_of.size()));
+}
+
+// down and up: what to do before and after where the rows lie on a GPU.
+template <class Down, class Communicate, class Up>
+void PairEquipot::exchange_rows(const at::Tensor &tensor, Down &&down, Communicate &&communicate, Up &&up)
 {
   const bool nothing_to_do = !any_remote && rows.shared();
   if (nothing_to_do || !exchange_ghosts) return;
-  row_data = data;
-  row_bytes = bytes;
+  row_bytes = tensor.size(1) * tensor.element_size();
+  rows_single = tensor.scalar_type() == at::kFloat;
+  if (travelling) {
+    down();
+    row_data = travelling->data();
+    places = &travelling->places();
+  } else {
+    row_data = static_cast<char *>(tensor.data_ptr());
+    places = nullptr;
+  }
   if (report_times) {
     // Else the time until the slowest process arrives would pass for the exchange's.
     clock.enter(Part::waiting);
     MPI_Barrier(world);
   }
   clock.enter(Part::exchange);
-  communicate();
+  communicate(buffer_words(row_bytes) + 1);
   clock.enter(Part::network);
-  bytes_received += static_cast<double>(rows.n_remote) * bytes;
+  if (travelling) up();
+  bytes_received += static_cast<double>(rows.n_remote) * row_bytes;
 }
 
-void PairEquipot::to_ghosts(char *data, size_t bytes)
+void PairEquipot::to_ghosts(at::Tensor &features)
 {
-  exchange_rows(data, bytes, [&] { comm->forward_comm(this, buffer_words(bytes) + 1); });
+  exchange_rows(
+      features, [&] { travelling->border_down(features); }, [&](int words) { comm->forward_comm(this, words); },
+      [&] { travelling->ghosts_up(features); });
 }
 
-void PairEquipot::to_owners(char *data, size_t bytes, bool single_precision)
+void PairEquipot::to_owners(at::Tensor &gradients)
 {
-  rows_single = single_precision;
-  exchange_rows(data, bytes, [&] { comm->reverse_comm(this, buffer_words(bytes) + 1); });
+  exchange_rows(
+      gradients, [&] { travelling->ghosts_down(gradients); }, [&](int words) { comm->reverse_comm(this, words); },
+      [&] { travelling->border_up(gradients); });
 }
 
 // Writes a message; row_of(i): the row to send for the i-th atom, or -1. Returns its length in words.
@@ -106,7 +133,7 @@ template <class RowOf> int PairEquipot::pack(int n, double *buffer, RowOf &&row_
     if (row < 0) continue;
     set_bit(buffer, i);
     next[width - 1] = 0.0;    // half used, where the number of floats is odd
-    std::memcpy(next, row_data + row * row_bytes, row_bytes);
+    std::memcpy(next, row_at(row), row_bytes);
     next += width;
   }
   return static_cast<int>(next - buffer);
@@ -140,7 +167,7 @@ void PairEquipot::unpack_forward_comm(int n, int first, double *buffer)
   const double *next = buffer + words_of_bits(n);
   for (int i = 0; i < n; ++i) {
     if (!has_bit(buffer, i)) continue;
-    if (rows.carried_by(first + i)) std::memcpy(row_data + rows.of_atom[first + i] * row_bytes, next, row_bytes);
+    if (rows.carried_by(first + i)) std::memcpy(row_at(rows.of_atom[first + i]), next, row_bytes);
     next += width;
   }
 }
@@ -161,6 +188,7 @@ void PairEquipot::unpack_reverse_comm(int n, int *indices, double *buffer)
   if (sending == Sending::wishes) {
     // LAMMPS names what it sends to a neighbour by one list in both directions.
     wanted[indices].assign(buffer, buffer + n);
+    for (int i = 0; i < n; ++i) listed[indices[i]] = 1;
     return;
   }
   const int width = buffer_words(row_bytes);
@@ -169,9 +197,9 @@ void PairEquipot::unpack_reverse_comm(int n, int *indices, double *buffer)
     if (!has_bit(buffer, i)) continue;
     const int row = rows.of_atom[indices[i]];
     if (row >= 0 && rows_single)
-      add_row<float>(row_data + row * row_bytes, next, row_bytes);
+      add_row<float>(row_at(row), next, row_bytes);
     else if (row >= 0)
-      add_row<double>(row_data + row * row_bytes, next, row_bytes);
+      add_row<double>(row_at(row), next, row_bytes);
     next += width;
   }
 }

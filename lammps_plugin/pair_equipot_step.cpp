@@ -1,7 +1,7 @@
 // What happens at every step: rows and edges from LAMMPS's atoms and neighbours, the model, forces and virials.
 #include "pair_equipot.h"
 
-#include "segments.h"
+#include "staging.h"
 
 #include "atom.h"
 #include "comm.h"
@@ -111,6 +111,7 @@ void PairEquipot::number_rows(bool share)
   for (int i = 0; i < nall; ++i)
     species_of_atom[i] = atom->mask[i] & absent ? -1 : species_of_type[atom->type[i]];
   rows.number(species_of_atom, share);
+  if (travelling) choose_travelling_rows();
 }
 
 void PairEquipot::evaluate(bool moments)
@@ -127,14 +128,9 @@ void PairEquipot::evaluate(bool moments)
       for (int d = 0; d < 3; ++d) positions.push_back(atom->x[i][d] - middle[d]);
     graph.positions = positions.data();
   }
-  auto bytes = [](const torch::Tensor &tensor) { return tensor.size(1) * tensor.element_size(); };
   equipot::Exchange exchange;
-  exchange.fill_ghosts = [&](torch::Tensor &features) {
-    to_ghosts(static_cast<char *>(features.data_ptr()), bytes(features));
-  };
-  exchange.collect_ghosts = [&](torch::Tensor &gradient) {
-    to_owners(static_cast<char *>(gradient.data_ptr()), bytes(gradient), gradient.scalar_type() == torch::kFloat32);
-  };
+  exchange.fill_ghosts = [&](torch::Tensor &features) { to_ghosts(features); };
+  exchange.collect_ghosts = [&](torch::Tensor &gradients) { to_owners(gradients); };
   clock.enter(Part::network);
   equipot::Prediction prediction;
   try {

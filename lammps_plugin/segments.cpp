@@ -4,6 +4,7 @@
 #include "engine.h"
 #include "engine_operators.h"
 #include "operations.h"
+#include "staging.h"
 
 #include <algorithm>
 #include <sstream>
@@ -19,7 +20,8 @@ constexpr int64_t newest_format = 2;
 
 }    // namespace
 
-Model::Model(const std::string &bytes)
+Model::Model(const std::string &bytes, c10::Device device) :
+    device(device), staging(std::make_unique<Staging>(device))
 {
   register_operators();
   equipot_keep_memory();
@@ -36,7 +38,7 @@ Model::Model(const std::string &bytes)
   if (!foreign.empty()) throw ModelError("calls '" + foreign + "', which no model needs; refused");
   try {
     std::istringstream stream(bytes);
-    module = torch::jit::load(stream, torch::kCPU);
+    module = torch::jit::load(stream, device);
     module.eval();
   } catch (const std::exception &error) {
     const std::string why = sentence(error);
@@ -64,6 +66,8 @@ Model::Model(const std::string &bytes)
   }
 }
 
+Model::~Model() = default;
+
 void Model::read_attributes()
 {
   for (const torch::jit::IValue &name : module.attr("type_names").toListRef())
@@ -76,7 +80,7 @@ void Model::read_attributes()
   if (precision != "float32" && precision != "float64")
     throw ModelError("has dtype " + precision + ", expected float32 or float64");
   dtype = precision == "float32" ? torch::kFloat32 : torch::kFloat64;
-  Tensor cutoffs = module.attr("pair_cutoffs").toTensor().to(torch::kFloat64).contiguous();
+  Tensor cutoffs = module.attr("pair_cutoffs").toTensor().cpu().to(torch::kFloat64).contiguous();
   int64_t n_species = static_cast<int64_t>(type_names.size());
   if (cutoffs.sizes() != torch::IntArrayRef{n_species, n_species} ||
       static_cast<int64_t>(feature_dims.size()) != n_layers || n_layers < 1)
@@ -117,8 +121,8 @@ void Model::self_test()
   Exchange alone{[](Tensor &) {}, [](Tensor &) {}};
   for (const torch::jit::IValue &entry : module.attr("self_test").toListRef()) {
     const auto &parts = entry.toTupleRef().elements();
-    Tensor species = parts.at(0).toTensor().contiguous(), edge_index = parts.at(1).toTensor().contiguous();
-    Tensor vectors = parts.at(2).toTensor().contiguous();
+    auto part = [&parts](size_t k) { return parts.at(k).toTensor().cpu().contiguous(); };
+    Tensor species = part(0), edge_index = part(1), vectors = part(2);
     Graph graph{species.size(0), species.size(0), vectors.size(0), species.data_ptr<int64_t>(),
                 edge_index.data_ptr<int64_t>(), vectors.data_ptr<double>()};
     Prediction prediction;
@@ -127,8 +131,8 @@ void Model::self_test()
     } catch (const ModelError &error) {
       throw ModelError(std::string("fails its self-test (") + error.what() + ")");
     }
-    if (differs(prediction.atomic_energies, parts.at(3).toTensor()) ||
-        differs(prediction.edge_gradient, parts.at(4).toTensor()))
+    if (differs(prediction.atomic_energies, part(3)) ||
+        differs(prediction.edge_gradient, part(4)))
       throw ModelError("fails its self-test: energies or forces differ from those it was exported with; "
                        "export it again with `equipot export`");
   }

@@ -24,6 +24,7 @@ struct Graph {
   double *positions = nullptr;    // (n_atoms, 3) Å, given where moments are wanted: r_ij is their difference
 };
 
+// In the host's memory; where the model is on a GPU, valid until its next evaluation.
 struct Prediction {
   torch::Tensor atomic_energies;    // (n_centres) eV, float64
   torch::Tensor edge_gradient;      // (n_edges, 3) dE/dr_ij in eV/Å, float64; E is the sum over all processes
@@ -32,7 +33,7 @@ struct Prediction {
   std::vector<torch::Tensor> edge_moments;
 };
 
-// The two exchanges between processes. Each gets a contiguous tensor of shape (n_atoms, columns).
+// The two exchanges between processes. Each gets a contiguous tensor of shape (n_atoms, columns) on the model's device.
 struct Exchange {
   std::function<void(torch::Tensor &)> fill_ghosts;        // copy each centre's row to its ghosts everywhere
   std::function<void(torch::Tensor &)> collect_ghosts;     // add each ghost's row to its centre's
@@ -40,8 +41,9 @@ struct Exchange {
 
 class Model {
  public:
-  // From the bytes of a model file; checks its version and runs its self-test. Throws ModelError.
-  explicit Model(const std::string &bytes);
+  // From the bytes of a model file; checks its version and runs its self-test on the device. Throws ModelError.
+  Model(const std::string &bytes, c10::Device device);
+  ~Model();
 
   // Every process has to call this, also those without atoms: the exchanges are collective. Throws ModelError.
   Prediction evaluate(const Graph &graph, const Exchange &exchange);
@@ -61,6 +63,8 @@ class Model {
                         const torch::Tensor &species, const torch::Tensor &vectors,
                         const torch::jit::IValue &topology);
   torch::jit::Module module;
+  c10::Device device;
+  std::unique_ptr<class Staging> staging;
   bool in_halves;
   int64_t n_layers;
   std::vector<int64_t> feature_dims;

@@ -57,8 +57,7 @@ def by_reference(edge_index: Tensor, n_centres: int, n_atoms: int) -> tuple[Tens
 def _compiled(edge_index: Tensor, n_centres: int, n_atoms: int) -> tuple[Tensor, Tensor, Tensor]:
     if not engine.serves(edge_index):
         return by_reference(edge_index, n_centres, n_atoms)
-    sort = engine.cuda.topology if edge_index.is_cuda else engine.topology
-    return sort(edge_index, n_centres, n_atoms)
+    return engine.sorting_of(edge_index)(edge_index, n_centres, n_atoms).topology()
 
 
 register(

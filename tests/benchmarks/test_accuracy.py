@@ -99,7 +99,11 @@ def test_a_set_without_validation_fits_all_its_frames(folder):
     assert set(data) == {"train", "test", "validation_fraction"}
     values = config(which, data, folder / "run", max_epochs=1, schedule="cosine", seed=1, threads=1)
     fit(values, [], resume=False)
-    assert read_metadata(folder / "run/model.pt").training["frames"] == {"train": 24, "validation": 0, "test": 6}
+    assert read_metadata(folder / "run/model.pt").training["frames"] == {
+        "train": 24,
+        "validation": 0,
+        "test": 6,
+    }
 
 
 def test_the_cost_of_a_process_is_what_it_used():

@@ -50,7 +50,8 @@ def emulation(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EMULATION_HEADER", str(SOURCES / "emulation.h"))
         patch.setenv("XDG_CACHE_HOME", str(folder))
-        call("CUDA", function("cuda_open", (ctypes.c_char_p,)), str(folder).encode())
+        patch.setenv("EQUIPOT_NVRTC", str(folder))
+        call("CUDA", function("cuda_open", (ctypes.c_char_p,)), None)
         yield folder
 
 

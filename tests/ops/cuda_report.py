@@ -12,7 +12,7 @@ from e3nn.o3 import Irreps
 
 from equipot.ops import ConvolutionPaths
 from equipot.ops.engine.convolution import Problem, output_columns
-from equipot.ops.engine.cuda import _folders
+from equipot.ops.engine.cuda import packages
 from equipot.ops.engine.library import call, function
 
 
@@ -31,7 +31,7 @@ def report(irreps: str, wanted: str, l_max: int, size: int, order: int, architec
         kernels,
         ctypes.byref(problem),
         architecture,
-        ":".join(map(str, _folders())).encode(),
+        packages(),
         text,
         len(text),
     )

@@ -199,7 +199,7 @@ def test_topology_is_that_of_torch_in_whatever_order_threads_run(n_edges, n_cent
     expected = by_reference(edges, n_centres, n_atoms)
     for order in ("forwards", "reverse"):
         monkeypatch.setenv("EMULATION_ORDER", order)
-        for a, b in zip(engine.cuda.topology(edges, n_centres, n_atoms), expected, strict=True):
+        for a, b in zip(engine.cuda.Sorting(edges, n_centres, n_atoms).topology(), expected, strict=True):
             assert torch.equal(a, b)
 
 
@@ -215,7 +215,7 @@ def test_topology_is_that_of_torch_in_whatever_order_threads_run(n_edges, n_cent
 )
 def test_a_wrong_graph_is_refused_with_a_sentence(edges, message):
     with pytest.raises(RuntimeError, match=message):
-        engine.cuda.topology(torch.tensor(edges), 2, 2)
+        engine.cuda.Sorting(torch.tensor(edges), 2, 2).topology()
 
 
 @pytest.mark.parametrize(

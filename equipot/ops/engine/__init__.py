@@ -4,7 +4,7 @@ from torch import Tensor
 
 from equipot.ops.engine import cuda
 from equipot.ops.engine.convolution import Convolution, output_columns
-from equipot.ops.engine.graph import collect, near, topology
+from equipot.ops.engine.graph import Sorting, collect, near
 from equipot.ops.engine.library import available, isa, keep_memory, peak_gfma
 from equipot.ops.engine.nodes import Gating, LinearMap
 
@@ -12,6 +12,7 @@ __all__ = [
     "Convolution",
     "Gating",
     "LinearMap",
+    "Sorting",
     "available",
     "collect",
     "convolution_of",
@@ -23,7 +24,7 @@ __all__ = [
     "output_columns",
     "peak_gfma",
     "serves",
-    "topology",
+    "sorting_of",
 ]
 
 
@@ -40,3 +41,8 @@ def convolution_of(x: Tensor) -> type[Convolution]:
 def gating_of(x: Tensor) -> type[Gating]:
     """The class whose kernels run where x lies."""
     return cuda.Gating if x.is_cuda else Gating
+
+
+def sorting_of(edge_index: Tensor) -> type[Sorting]:
+    """The class whose kernels run where the edges lie."""
+    return cuda.Sorting if edge_index.is_cuda else Sorting

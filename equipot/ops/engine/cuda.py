@@ -7,7 +7,6 @@ EQUIPOT_ENGINE=off asks for these. docs/gpu.md tells more.
 
 import ctypes
 import os
-import sys
 import warnings
 from collections.abc import Sequence
 from functools import lru_cache
@@ -19,10 +18,10 @@ from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
 from equipot.errors import EquipotError
-from equipot.ops.engine import convolution, nodes
-from equipot.ops.engine.library import call, expect, function, library
+from equipot.ops.engine import convolution, graph, nodes
+from equipot.ops.engine.library import call, function, library
 
-_VERSION = 1  # EQUIPOT_CUDA_VERSION in engine_cuda.h
+_VERSION = 2  # EQUIPOT_CUDA_VERSION in engine_cuda.h
 _N, _P = ctypes.c_int64, ctypes.c_void_p
 
 
@@ -50,7 +49,7 @@ def available(device: int) -> bool:
             f"kernels for GPUs of version {version}, expected {_VERSION}; install equipot again"
         )
     try:
-        call("CUDA", function("cuda_open", (ctypes.c_char_p,)), ":".join(map(str, _folders())).encode())
+        call("CUDA", function("cuda_open", (ctypes.c_char_p,)), packages())
         # Loads a small kernel: an old GPU, an old driver or half an NVRTC show here, not in the middle of a model.
         call("CUDA", function("cuda_probe", (_N,)), device)
     except ValueError as error:
@@ -63,12 +62,9 @@ def available(device: int) -> bool:
     return True
 
 
-def _folders() -> list[Path]:
-    """Where to look for NVRTC: EQUIPOT_NVRTC, if set, and where the CUDA wheels that torch needs, and conda, put it."""
-    packages = Path(torch.__file__).parent.parent / "nvidia"
-    wish = os.environ.get("EQUIPOT_NVRTC")
-    installed = [packages / "cu13" / "lib", packages / "cuda_nvrtc" / "lib", Path(sys.prefix) / "lib"]
-    return [*([Path(wish)] if wish else []), *installed]
+def packages() -> bytes:
+    """The folder of torch and its neighbours, which the library begins to look for NVRTC from."""
+    return os.fsencode(Path(torch.__file__).parent.parent)
 
 
 # Of buffers on a GPU that the library reads itself: copying waits for the GPU, so it is done once.
@@ -142,21 +138,11 @@ class Gating(nodes.Gating):
         call("gate", kernels, ctypes.byref(self.plan), ctypes.byref(place), *_pointers((self.x, *tensors)))
 
 
-def topology(edge_index: Tensor, n_centres: int, n_atoms: int) -> tuple[Tensor, Tensor, Tensor]:
-    """rowptr, transpose_rowptr, transpose_edges of `ops.topology.Topology`; RuntimeError for a wrong graph."""
-    fits = edge_index.dtype == torch.int64 and edge_index.dim() == 2 and edge_index.shape[0] == 2
-    expect(fits, f"edge_index is {edge_index.dtype} {tuple(edge_index.shape)}; expected int64 (2, n_edges)")
-    edges = edge_index.contiguous()
-    n_edges = edges.shape[1]
-    sizes = (n_centres + 1, n_atoms + 1, n_edges)
-    found = tuple(torch.empty(size, dtype=torch.int64, device=edges.device) for size in sizes)
-    place, workspace = _place(edges, 4 * (n_edges + n_atoms + 2))
-    start = edges.data_ptr()
-    pointers = (start, start + 8 * n_edges, *_pointers(found))
-    kernels = function("cuda_topology", (*[_N] * 3, _PLACE, *[_P] * 5))
-    try:
-        call("graph", kernels, n_edges, n_centres, n_atoms, ctypes.byref(place), *pointers)
-    except ValueError as error:  # TorchScript knows RuntimeError alone
-        raise RuntimeError(str(error)) from None
-    del workspace
-    return found  # type: ignore[return-value]
+class Sorting(graph.Sorting):
+    """As its parent, with the edges on a GPU."""
+
+    def _call(self, *pointers: int) -> None:
+        place, workspace = _place(self.edges, 4 * (self.n_edges + self.n_atoms + 2))
+        kernels = function("cuda_topology", (*[_N] * 3, _PLACE, *[_P] * 5))
+        call("graph", kernels, self.n_edges, self.n_centres, self.n_atoms, ctypes.byref(place), *pointers)
+        del workspace

@@ -27,6 +27,10 @@ int cuInit(unsigned) { return 0; }
 int cuGetErrorString(int, const char **text) { return *text = "no such thing in the emulated GPU", 0; }
 int cuDeviceGet(int *device, int number) { return *device = number, number < 2 ? 0 : 101; }
 int cuDeviceGetAttribute(int *value, int attribute, int) { return *value = attribute == 75 ? 8 : 0, 0; }
+int cuDeviceGetName(char *name, int size, int device)
+{
+  return std::snprintf(name, size, "emulated GPU %d", device), 0;
+}
 int cuDevicePrimaryCtxRetain(void **context, int) { return *context = reinterpret_cast<void *>(1), 0; }
 int cuCtxPushCurrent_v2(void *) { return 0; }
 int cuCtxPopCurrent_v2(void **) { return 0; }

@@ -2,7 +2,7 @@
 
 #include <dlfcn.h>
 
-#include <algorithm>
+#include <cstdlib>
 #include <mutex>
 #include <stdexcept>
 #include <vector>
@@ -12,17 +12,19 @@ namespace cuda {
 namespace {
 
 std::mutex lock;
-std::string more_folders;
+std::string packages;    // Python's, where torch is
 
+// With a slash at their ends.
 std::vector<std::string> folders()
 {
   const std::lock_guard<std::mutex> guard(lock);
   std::vector<std::string> found;
-  for (std::size_t first = 0; first < more_folders.size();) {
-    const std::size_t last = std::min(more_folders.find(':', first), more_folders.size());
-    if (last > first) found.push_back(more_folders.substr(first, last - first) + "/");
-    first = last + 1;
-  }
+  const char *wish = std::getenv("EQUIPOT_NVRTC");
+  if (wish && *wish) found.push_back(wish + std::string("/"));
+  if (!packages.empty())
+    // The CUDA wheels that torch needs, 13 and 12, and conda, which keeps it where the packages' folder is.
+    for (const char *name : {"nvidia/cu13/lib/", "nvidia/cuda_nvrtc/lib/", "../../"})
+      found.push_back(packages + "/" + name);
   found.push_back("");    // the system's
   return found;
 }
@@ -51,6 +53,7 @@ Driver load_driver()
   find(d.error_string, library, "cuGetErrorString");
   find(d.device_get, library, "cuDeviceGet");
   find(d.device_attribute, library, "cuDeviceGetAttribute");
+  find(d.device_name, library, "cuDeviceGetName");
   find(d.retain_context, library, "cuDevicePrimaryCtxRetain");
   find(d.push_context, library, "cuCtxPushCurrent_v2");
   find(d.pop_context, library, "cuCtxPopCurrent_v2");
@@ -94,10 +97,10 @@ void Driver::check(int status, const char *what) const
   throw std::runtime_error(std::string(what) + " failed: " + sentence + " (CUDA error " + std::to_string(status) + ")");
 }
 
-void search(const std::string &names)
+void search(const std::string &folder)
 {
   const std::lock_guard<std::mutex> guard(lock);
-  more_folders = names;
+  packages = folder;
 }
 
 // An exception leaves the static unset: the next call tries again.

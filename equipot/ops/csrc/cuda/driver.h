@@ -22,6 +22,7 @@ struct Driver {
   int (*error_string)(int, const char **);
   int (*device_get)(int *, int);
   int (*device_attribute)(int *, int, int);
+  int (*device_name)(char *, int, int);
   int (*retain_context)(Context *, int);
   int (*push_context)(Context);
   int (*pop_context)(Context *);
@@ -52,9 +53,10 @@ struct Compiler {
   const char *(*error_string)(int);
 };
 
-// More folders to look for both libraries in, separated by colons: first what the process has loaded, then these, then
-// the system's folders. Must be said before the first use.
-void search(const std::string &folders);
+// The folder of the Python packages among which torch is: both libraries are looked for first in the process, then in
+// the folder that EQUIPOT_NVRTC names, then where wheels and conda put them beside torch, then in the system's folders.
+// Must be said before the first use.
+void search(const std::string &packages);
 
 // Loaded on the first call, and initialised. Throw std::runtime_error where there is none, in a sentence.
 const Driver &driver();

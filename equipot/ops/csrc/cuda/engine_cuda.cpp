@@ -3,6 +3,7 @@
 
 #include "../guarded.h"
 #include "compile.h"
+#include "driver.h"
 #include "graph.h"
 #include "nodes.h"
 #include "steps.h"
@@ -31,12 +32,21 @@ extern "C" {
 
 int equipot_cuda_version(void) { return EQUIPOT_CUDA_VERSION; }
 
-int equipot_cuda_open(const char *folders, char *error, size_t error_size)
+int equipot_cuda_open(const char *packages, char *error, size_t error_size)
 {
   return guarded(error, error_size, [&] {
-    if (folders) search(folders);
+    if (packages) search(packages);
     driver();
     compiler();
+  });
+}
+
+int equipot_cuda_name(int64_t device, char *name, size_t name_size, char *error, size_t error_size)
+{
+  return guarded(error, error_size, [&] {
+    int handle = 0;
+    driver().check(driver().device_get(&handle, static_cast<int>(device)), "finding the GPU");
+    driver().check(driver().device_name(name, static_cast<int>(name_size), handle), "asking the GPU");
   });
 }
 
@@ -130,11 +140,11 @@ int equipot_cuda_topology(int64_t n_edges, int64_t n_out, int64_t n_in, const eq
   });
 }
 
-int equipot_cuda_report(const equipot_convolution *problem, int64_t architecture, const char *folders, char *report,
+int equipot_cuda_report(const equipot_convolution *problem, int64_t architecture, const char *packages, char *report,
                         size_t report_size, char *error, size_t error_size)
 {
   return guarded(error, error_size, [&] {
-    if (folders) search(folders);
+    if (packages) search(packages);
     check(*problem);
     const equipot::Problem decoded(*problem, false);
     std::string all;

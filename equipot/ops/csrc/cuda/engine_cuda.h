@@ -17,7 +17,7 @@ extern "C" {
 #endif
 
 /* Raised when the structure below or the meaning of an argument changes. */
-#define EQUIPOT_CUDA_VERSION 1
+#define EQUIPOT_CUDA_VERSION 2
 
 typedef struct {
   int64_t device;    /* number of the GPU, whose primary context is used */
@@ -27,9 +27,13 @@ typedef struct {
 
 EQUIPOT_PUBLIC int equipot_cuda_version(void);
 
-/* Load CUDA's driver and NVRTC: those the process has loaded, else from `folders` (separated by colons, may be null),
-   else the system's. Returns 0 where both are there and a GPU answers. */
-EQUIPOT_PUBLIC int equipot_cuda_open(const char *folders, char *error, size_t error_size);
+/* Load CUDA's driver and NVRTC: those the process has loaded, else from the folder that the environment variable
+   EQUIPOT_NVRTC names, else from where wheels and conda put them beside torch, whose folder of packages is `packages`
+   (may be null), else the system's. Returns 0 where both are there and a GPU answers. */
+EQUIPOT_PUBLIC int equipot_cuda_open(const char *packages, char *error, size_t error_size);
+
+/* What the GPU is called, into `name`. */
+EQUIPOT_PUBLIC int equipot_cuda_name(int64_t device, char *name, size_t name_size, char *error, size_t error_size);
 
 /* Returns 0 where kernels compiled here load on this GPU; -1 where, say, NVRTC does not know a GPU that old, or the
    driver is older than NVRTC. */
@@ -65,7 +69,7 @@ EQUIPOT_PUBLIC int equipot_cuda_topology(int64_t n_edges, int64_t n_out, int64_t
 
 /* Compile all kernels of a problem for an architecture (10 · major + minor), with no GPU and no cache, and write what
    the compiler says about them (registers, spills, shared memory) into `report`. */
-EQUIPOT_PUBLIC int equipot_cuda_report(const equipot_convolution *problem, int64_t architecture, const char *folders,
+EQUIPOT_PUBLIC int equipot_cuda_report(const equipot_convolution *problem, int64_t architecture, const char *packages,
                                        char *report, size_t report_size, char *error, size_t error_size);
 
 #ifdef __cplusplus
