@@ -84,13 +84,16 @@ SETS: dict[str, Set] = {
     "cu": Set(
         "mlearn Cu",
         "mlearn/Cu_train_rebuilt_from_snap.extxyz",
-        13,
+        0,
         "mlearn/Cu_test.extxyz",
         tension=0.0161,
         remark="The training set is rebuilt from that of SNAP: 263 frames, officially 262. Its stresses are 16.1 "
         "meV/Å³ more tensile than the slope of its energies (equipot check); that was taken off before the fit. "
         + TWINS.format("11 of Cu"),
-        settings=CRYSTAL,
+        settings={
+            "model": {**CRYSTAL["model"], "residual": False},
+            "training": {"schedule": "cosine", "max_epochs": 57},
+        },
     ),
     "water": Set(
         "Liquid water, 133 frames", "water/train.extxyz", 13, n_train=133, n_test=100, settings=CRYSTAL
