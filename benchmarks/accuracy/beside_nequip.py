@@ -66,7 +66,7 @@ def arguments() -> argparse.Namespace:
     )
     add = parser.add_argument
     named = os.environ.get(VARIABLE)
-    add("set", choices=["si", "3bpa", "cu", "acac", "ethanol"])
+    add("set", choices=["si", "3bpa", "acac", "ethanol"])
     add("--data", type=Path, required=True, metavar="FOLDER", help="where the sets are")
     add("--minutes", type=float, default=20.0, help="of training of each side (default 20)")
     add("--threads", type=int, default=1, help="of each side (default 1)")
