@@ -137,6 +137,9 @@ void PairEquipot::evaluate(bool moments)
     prediction = model->evaluate(graph, exchange);
   } catch (const equipot::ModelError &failure) {
     stop_all("pair_style equipot failed at step " + std::to_string(update->ntimestep) + ": " + failure.what());
+  } catch (const c10::Error &failure) {    // of rows on their way to or from a GPU
+    stop_all("pair_style equipot failed at step " + std::to_string(update->ntimestep) + ": " +
+             equipot::sentence(failure));
   }
   clock.enter(Part::forces);
   scatter(prediction);
