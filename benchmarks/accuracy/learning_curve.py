@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import matplotlib.ticker
 import numpy as np
 import yaml
 from published import PUBLISHED
@@ -196,6 +197,9 @@ def plot(points: list[dict[str, Any]], path: Path) -> None:
             axis.loglog(n, error, marker, color="0.4", ms=5, label=method.split(",")[0])
         handles = dict(zip(*reversed(axis.get_legend_handles_labels())))
         axis.legend(handles.values(), handles.keys(), fontsize=8)
+        sizes = sorted({p["frames"] for p in mine})
+        axis.set_xticks(sizes, [str(n) for n in sizes])
+        axis.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
         axis.set_xlabel("training frames")
         axis.set_ylabel(f"force {mine[0]['metric'].upper()} (meV/Å)")
         axis.set_title(SETS[name].title.split(",")[0], fontsize=10)

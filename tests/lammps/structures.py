@@ -74,6 +74,8 @@ def cases() -> dict[str, Case]:
         ),
         "steep": Case(_jittered(steep, (2, 2, 2), 6), before="box tilt large"),
         "thin": Case(_random(thin, 9), before="box tilt large\nprocessors * 1 1"),
+        # Each rank has atoms that no other asks for.
+        "rod": Case(_jittered(np.diag([32.4, 5.4, 5.4]), (6, 1, 1), 7), before="processors * 1 1"),
         "cut_in_z": Case(long, before="processors 1 1 *"),
         "cut_in_y": Case(long, before="processors 1 * 1"),
         "uneven": Case(long, before="processors 1 1 *", after="balance 1.0 shift z 10 1.01"),

@@ -23,7 +23,7 @@ from tests.lammps.structures import cases
 from tests.lammps.test_energy_flux import CROWD
 from tests.ops.conftest import SOURCES, build_emulation, has_driver
 
-CASES = ("tilted", "slab", "tiny", "scattered", "nothing", "tiled", "thin")
+CASES = ("tilted", "slab", "tiny", "scattered", "nothing", "tiled", "thin", "rod")
 
 
 @pytest.fixture(scope="module")
