@@ -144,6 +144,17 @@ class InitConfig(Section):
     """Parts that are not trained: embedding, radial, linear, self_connection, readout, layers.0, layers.1, …"""
 
 
+class FinalWeights(Section):
+    """Weights of the loss at the end of a training; those that are not given stay as they are."""
+
+    energy: Annotated[float, Field(ge=0)] | None = None
+    """Weight at the end, if another: it moves there from the one above as the learning rate falls (cosines only)."""
+    forces: Annotated[float, Field(ge=0)] | None = None
+    """The same of the forces."""
+    stress: Annotated[float, Field(ge=0)] | None = None
+    """The same of the stress."""
+
+
 class LossConfig(Section):
     """The loss: weights times errors of energy per atom (eV), forces (eV/Å) and stress (eV/Å³)."""
 
@@ -153,6 +164,8 @@ class LossConfig(Section):
     """Weight of the force components."""
     stress: Annotated[float, Field(ge=0)] = 1.0
     """Weight of the stress components, which are multiplied by the volume per atom to be of the energy's size."""
+    final: FinalWeights = FinalWeights()
+    """Weights at the end."""
     kind: Literal["mse", "huber", "stratified_huber"] = "mse"
     """mse, Huber, or Huber with a delta that shrinks for large reference forces."""
     huber_delta: Positive = 0.05
@@ -235,6 +248,16 @@ class Config(Section):
                 raise ValueError(
                     f"model.pair_cutoffs.{pair} is {cutoff} Å, longer than model.cutoff {self.model.cutoff} Å"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _final_weights_come_with_cosines(self) -> "Config":
+        schedule = self.training.schedule
+        if self.training.loss.final != FinalWeights() and schedule not in ("cosine", "restarts"):
+            raise ValueError(
+                f"training.loss.final needs training.schedule restarts or cosine, and it is {schedule}: "
+                "the weights move as a cosine falls"
+            )
         return self
 
 

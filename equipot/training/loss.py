@@ -10,6 +10,14 @@ from equipot.data.graph import Batch
 from equipot.derivatives import Prediction
 
 
+class Weights(NamedTuple):
+    """What the mean squares (or Huber's measure) of the errors count in the loss."""
+
+    energy: float
+    forces: float
+    stress: float
+
+
 class Residuals(NamedTuple):
     """Prediction minus label, where there is a label; float64."""
 
@@ -42,14 +50,23 @@ class Loss:
     def __init__(self, config: LossConfig) -> None:
         self.config = config
 
-    def __call__(self, r: Residuals) -> Tensor:
+    def weights(self, fallen: float) -> Weights:
+        """Those in force when the learning rate has fallen by this part (0 to 1) of its height."""
+        start = Weights(self.config.energy, self.config.forces, self.config.stress)
+        final = self.config.final
+        end = (final.energy, final.forces, final.stress)
+        return Weights(
+            *(s if e is None else (1 - fallen) * s + fallen * e for s, e in zip(start, end, strict=True))
+        )
+
+    def __call__(self, r: Residuals, fallen: float = 0.0) -> Tensor:
         """Scalar float64; a kind of label that the batch lacks adds nothing."""
-        weights = self.config
+        weights = self.weights(fallen)
         total = r.energy_per_atom.new_zeros(())
         if weights.energy and r.energy_per_atom.numel():
             total = total + weights.energy * self._mean(r.energy_per_atom)
         if weights.forces and r.forces.numel():
-            strata = _strata(r.reference_forces) if weights.kind == "stratified_huber" else None
+            strata = _strata(r.reference_forces) if self.config.kind == "stratified_huber" else None
             total = total + weights.forces * self._mean(r.forces, strata)
         if weights.stress and r.stress.numel():
             total = total + weights.stress * self._mean(r.stress * r.volume_per_atom[:, None, None])

@@ -19,7 +19,7 @@ from equipot.potential import Potential
 from equipot.training.loss import Loss, residuals
 from equipot.training.metrics import LabelErrors
 from equipot.training.optimizer import MuonAdamW
-from equipot.training.schedule import Plateau, learning_rate
+from equipot.training.schedule import Plateau, fallen, learning_rate
 
 
 class PotentialModule(pl.LightningModule):
@@ -97,7 +97,7 @@ class PotentialModule(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         prediction = self._predict(self.potential, batch, create_graph=True)
         r = residuals(prediction, batch)
-        loss = self.loss(r)
+        loss = self.loss(r, fallen(self.config, self.progress()))
         if not torch.isfinite(loss):
             raise NumericsError(
                 f"the loss is {float(loss.detach())} in epoch {self.current_epoch}, step {self.trainer.global_step}; "
@@ -154,8 +154,8 @@ class PotentialModule(pl.LightningModule):
             self.elapsed = self.trainer.strategy.broadcast(self.elapsed)
 
     def _score(self, errors: dict[str, float]) -> float:
-        """What decides which epoch is best: the validation errors in the loss's proportions (eV and Å)."""
-        weights = self.config.loss
+        """What decides which epoch is best: the validation errors in the proportions of the last losses (eV and Å)."""
+        weights = self.loss.weights(1.0)
         volume = self.description["volume_per_atom"] or 0.0
         terms = (
             (weights.energy, errors.get("energy_per_atom_rmse", 0.0)),

@@ -49,15 +49,20 @@ def cycle(progress: float) -> tuple[int, float]:
     return doublings, 2 * mantissa - 1
 
 
+def fallen(config: TrainingConfig, progress: float) -> float:
+    """How far the cosine has fallen, 0 to 1, when `progress` (0 to 1) of the training is done; 0 without cosines."""
+    if config.schedule not in ("cosine", "restarts"):
+        return 0.0
+    done = min(1.0, progress) if config.schedule == "cosine" else cycle(progress)[1]
+    return 0.5 * (1 - math.cos(math.pi * done))
+
+
 def learning_rate(config: TrainingConfig, step: int, progress: float, plateau: Plateau) -> float:
     """Rate of a step (counted from 0) when `progress` (0 to 1) of the training is done."""
     rate = config.peak_rate
     if step < config.warmup_steps:
         rate *= (step + 1) / config.warmup_steps
-    if config.schedule in ("cosine", "restarts"):
-        done = min(1.0, progress) if config.schedule == "cosine" else cycle(progress)[1]
-        # Ends at a hundredth: the last steps still move the average of the weights.
-        rate *= 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))
-    elif config.schedule == "plateau":
-        rate *= plateau.scale
-    return rate
+    if config.schedule == "plateau":
+        return rate * plateau.scale
+    # Ends at a hundredth: the last steps still move the average of the weights.
+    return rate * (1 - 0.99 * fallen(config, progress))

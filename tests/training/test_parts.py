@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from equipot.config import LossConfig, TrainingConfig
+from equipot.config import FinalWeights, LossConfig, TrainingConfig
 from equipot.data.batching import EpochBatches, pack
 from equipot.training.loss import Loss, Residuals
 from equipot.training.metrics import LabelErrors
-from equipot.training.schedule import Plateau, cycle, learning_rate
+from equipot.training.schedule import Plateau, cycle, fallen, learning_rate
 
 
 def some_residuals(n=3, seed=0):
@@ -46,6 +46,14 @@ def test_stratified_huber_is_huber_with_a_smaller_delta_for_large_forces():
     loss = Loss(LossConfig(energy=0, forces=1, stress=0, kind="stratified_huber", huber_delta=0.5))(r)
     deltas = 0.5 * np.array([1, 0.7, 0.4, 0.1])
     assert float(loss) == pytest.approx(np.mean(deltas * (1 - deltas / 2)))
+
+
+def test_weights_move_to_the_final_ones_as_the_learning_rate_falls():
+    r = some_residuals()
+    loss = Loss(LossConfig(energy=2, forces=3, stress=4, final=FinalWeights(energy=20, stress=0)))
+    assert float(loss(r)) == float(Loss(LossConfig(energy=2, forces=3, stress=4))(r))
+    assert float(loss(r, 0.25)) == pytest.approx(float(Loss(LossConfig(energy=6.5, forces=3, stress=3))(r)))
+    assert float(loss(r, 1.0)) == pytest.approx(float(Loss(LossConfig(energy=20, forces=3, stress=0))(r)))
 
 
 def test_labels_that_a_batch_lacks_add_nothing():
@@ -131,6 +139,14 @@ def test_restarts_begin_at_the_full_rate_and_fall_to_a_hundredth_whenever_what_i
     assert rate(0.0) == pytest.approx(0.01)
     assert rate(1.0) == rate(1.2) == pytest.approx(0.0001)
     assert [cycle(p)[0] for p in (0, 1 / 64, 1 / 32, 0.3, 0.5, 1, 1.5)] == [0, 1, 2, 5, 6, 6, 6]
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "restarts", "plateau", "constant"])
+@pytest.mark.parametrize("progress", [0.0, 0.2, 0.25, 0.9, 1.0])
+def test_what_the_rate_has_fallen_by_is_what_moves_the_weights(schedule, progress):
+    config = TrainingConfig(learning_rate=0.01, schedule=schedule, warmup_steps=0)
+    rate = learning_rate(config, 1000, progress, Plateau(1, 0.5))
+    assert rate == pytest.approx(0.01 * (1 - 0.99 * fallen(config, progress)))
 
 
 def test_the_plateau_lowers_the_rate_only_without_progress():
