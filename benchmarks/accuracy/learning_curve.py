@@ -59,7 +59,7 @@ def _others(name: str, frames: int, which: Sequence[str]) -> dict[str, tuple[int
 
 
 CURVES = {
-    "si": Curve([12, 25, 50, 100, 200], 1000, 5, _others("si", 214, ["MTP", "SNAP", "qSNAP", "NNP"]), ["Si"]),
+    "si": Curve([12, 25, 50, 100, 200], 1000, 5, _others("si", 214, ["MTP", "SNAP", "NNP"]), ["Si"]),
     "ethanol": Curve(
         [25, 50, 100, 200, 400, 900],
         1500,
@@ -193,10 +193,10 @@ def plot(points: list[dict[str, Any]], path: Path) -> None:
         for l_max in sorted({p["l_max"] for p in mine}):
             curve = sorted((p["frames"], p["forces"]) for p in mine if p["l_max"] == l_max)
             axis.loglog(*zip(*curve), "o-", ms=4, color=f"C{l_max}", label=f"$l_{{max}}$ = {l_max}")
-        for marker, (method, (n, error)) in zip("sDv^P", CURVES[name].others.items()):
-            axis.loglog(n, error, marker, color="0.4", ms=5, label=method.split(",")[0])
-        handles = dict(zip(*reversed(axis.get_legend_handles_labels())))
-        axis.legend(handles.values(), handles.keys(), fontsize=8)
+        for method, (n, error) in CURVES[name].others.items():
+            axis.loglog(n, error, "s", color="0.4", ms=4)
+            label = method.split(",")[0]
+            axis.annotate(label, (n, error), (-6, -3), textcoords="offset points", fontsize=8, ha="right")
         sizes = sorted({p["frames"] for p in mine})
         axis.set_xticks(sizes, [str(n) for n in sizes])
         axis.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
@@ -204,7 +204,10 @@ def plot(points: list[dict[str, Any]], path: Path) -> None:
         axis.set_ylabel(f"force {mine[0]['metric'].upper()} (meV/Å)")
         axis.set_title(SETS[name].title.split(",")[0], fontsize=10)
         axis.grid(True, which="both", lw=0.3)
-    figure.tight_layout()
+        axis.yaxis.set_major_formatter(matplotlib.ticker.ScalarFormatter())
+        axis.yaxis.set_minor_formatter(matplotlib.ticker.LogFormatter(minor_thresholds=(2, 0.5)))
+    figure.tight_layout(rect=(0, 0.07, 1, 1))
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="lower center", ncol=4, fontsize=9)
     figure.savefig(path, dpi=150)
 
 
