@@ -144,15 +144,16 @@ class InitConfig(Section):
     """Parts that are not trained: embedding, radial, linear, self_connection, readout, layers.0, layers.1, …"""
 
 
-class FinalWeights(Section):
-    """Weights of the loss at the end of a training; those that are not given stay as they are."""
+class InitialWeights(Section):
+    """Weights of the loss where a cosine begins; they move to those of the loss as the learning rate falls."""
 
     energy: Annotated[float, Field(ge=0)] | None = None
-    """Weight at the end, if another: it moves there from the one above as the learning rate falls (cosines only)."""
+    """Weight of the energy where a cosine begins, from which it moves to the one above as the learning rate falls; by
+    default a tenth of that: forces are learnt first."""
     forces: Annotated[float, Field(ge=0)] | None = None
-    """The same of the forces."""
+    """The same of the forces; by default as above."""
     stress: Annotated[float, Field(ge=0)] | None = None
-    """The same of the stress."""
+    """The same of the stress; by default as above."""
 
 
 class LossConfig(Section):
@@ -164,12 +165,15 @@ class LossConfig(Section):
     """Weight of the force components."""
     stress: Annotated[float, Field(ge=0)] = 1.0
     """Weight of the stress components, which are multiplied by the volume per atom to be of the energy's size."""
-    final: FinalWeights = FinalWeights()
-    """Weights at the end."""
+    initial: InitialWeights = InitialWeights()
+    """Weights where a cosine of the learning rate begins."""
     kind: Literal["mse", "huber", "stratified_huber"] = "mse"
     """mse, Huber, or Huber with a delta that shrinks for large reference forces."""
     huber_delta: Positive = 0.05
     """Error (in the label's unit) beyond which the Huber losses grow linearly."""
+
+
+COSINES = ("restarts", "cosine")
 
 
 class TrainingConfig(Section):
@@ -251,11 +255,11 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
-    def _final_weights_come_with_cosines(self) -> "Config":
+    def _initial_weights_come_with_cosines(self) -> "Config":
         schedule = self.training.schedule
-        if self.training.loss.final != FinalWeights() and schedule not in ("cosine", "restarts"):
+        if self.training.loss.initial != InitialWeights() and schedule not in COSINES:
             raise ValueError(
-                f"training.loss.final needs training.schedule restarts or cosine, and it is {schedule}: "
+                f"training.loss.initial needs training.schedule {' or '.join(COSINES)}, and it is {schedule}: "
                 "the weights move as a cosine falls"
             )
         return self

@@ -52,14 +52,14 @@ class Loss:
 
     def weights(self, fallen: float) -> Weights:
         """Those in force when the learning rate has fallen by this part (0 to 1) of its height."""
-        start = Weights(self.config.energy, self.config.forces, self.config.stress)
-        final = self.config.final
-        end = (final.energy, final.forces, final.stress)
+        c, initial = self.config, self.config.initial
+        start = (0.1 * c.energy if initial.energy is None else initial.energy, initial.forces, initial.stress)
+        end = (c.energy, c.forces, c.stress)
         return Weights(
-            *(s if e is None else (1 - fallen) * s + fallen * e for s, e in zip(start, end, strict=True))
+            *(e if s is None else (1 - fallen) * s + fallen * e for s, e in zip(start, end, strict=True))
         )
 
-    def __call__(self, r: Residuals, fallen: float = 0.0) -> Tensor:
+    def __call__(self, r: Residuals, fallen: float = 1.0) -> Tensor:
         """Scalar float64; a kind of label that the batch lacks adds nothing."""
         weights = self.weights(fallen)
         total = r.energy_per_atom.new_zeros(())

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from equipot.config import TrainingConfig
+from equipot.config import COSINES, TrainingConfig
 
 
 @dataclass
@@ -50,9 +50,9 @@ def cycle(progress: float) -> tuple[int, float]:
 
 
 def fallen(config: TrainingConfig, progress: float) -> float:
-    """How far the cosine has fallen, 0 to 1, when `progress` (0 to 1) of the training is done; 0 without cosines."""
-    if config.schedule not in ("cosine", "restarts"):
-        return 0.0
+    """How far the cosine has fallen, 0 to 1, when `progress` (0 to 1) of the training is done; 1 without cosines."""
+    if config.schedule not in COSINES:
+        return 1.0
     done = min(1.0, progress) if config.schedule == "cosine" else cycle(progress)[1]
     return 0.5 * (1 - math.cos(math.pi * done))
 
@@ -62,7 +62,9 @@ def learning_rate(config: TrainingConfig, step: int, progress: float, plateau: P
     rate = config.peak_rate
     if step < config.warmup_steps:
         rate *= (step + 1) / config.warmup_steps
-    if config.schedule == "plateau":
-        return rate * plateau.scale
-    # Ends at a hundredth: the last steps still move the average of the weights.
-    return rate * (1 - 0.99 * fallen(config, progress))
+    if config.schedule in COSINES:
+        # Ends at a hundredth: the last steps still move the average of the weights.
+        rate *= 1 - 0.99 * fallen(config, progress)
+    elif config.schedule == "plateau":
+        rate *= plateau.scale
+    return rate

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from equipot.config import FinalWeights, LossConfig, TrainingConfig
+from equipot.config import InitialWeights, LossConfig, TrainingConfig
 from equipot.data.batching import EpochBatches, pack
 from equipot.training.loss import Loss, Residuals
 from equipot.training.metrics import LabelErrors
@@ -48,12 +48,19 @@ def test_stratified_huber_is_huber_with_a_smaller_delta_for_large_forces():
     assert float(loss) == pytest.approx(np.mean(deltas * (1 - deltas / 2)))
 
 
-def test_weights_move_to_the_final_ones_as_the_learning_rate_falls():
+def test_weights_move_from_the_initial_ones_as_the_learning_rate_falls():
     r = some_residuals()
-    loss = Loss(LossConfig(energy=2, forces=3, stress=4, final=FinalWeights(energy=20, stress=0)))
-    assert float(loss(r)) == float(Loss(LossConfig(energy=2, forces=3, stress=4))(r))
-    assert float(loss(r, 0.25)) == pytest.approx(float(Loss(LossConfig(energy=6.5, forces=3, stress=3))(r)))
-    assert float(loss(r, 1.0)) == pytest.approx(float(Loss(LossConfig(energy=20, forces=3, stress=0))(r)))
+    loss = Loss(LossConfig(energy=20, forces=3, stress=0, initial=InitialWeights(energy=4, stress=4)))
+    constant = lambda **weights: float(Loss(LossConfig(**weights))(r))  # noqa: E731
+    assert float(loss(r, 0.0)) == pytest.approx(constant(energy=4, forces=3, stress=4))
+    assert float(loss(r, 0.25)) == pytest.approx(constant(energy=8, forces=3, stress=3))
+    assert float(loss(r)) == float(loss(r, 1.0)) == constant(energy=20, forces=3, stress=0)
+
+
+def test_the_energy_begins_with_a_tenth_of_its_weight_unless_told_otherwise():
+    assert Loss(LossConfig(energy=20, forces=3, stress=4)).weights(0.0) == (2, 3, 4)
+    assert Loss(LossConfig(energy=20, initial=InitialWeights(energy=0))).weights(0.0) == (0, 1, 1)
+    assert Loss(LossConfig(energy=20, forces=3, stress=4)).weights(1.0) == (20, 3, 4)
 
 
 def test_labels_that_a_batch_lacks_add_nothing():
@@ -141,12 +148,17 @@ def test_restarts_begin_at_the_full_rate_and_fall_to_a_hundredth_whenever_what_i
     assert [cycle(p)[0] for p in (0, 1 / 64, 1 / 32, 0.3, 0.5, 1, 1.5)] == [0, 1, 2, 5, 6, 6, 6]
 
 
-@pytest.mark.parametrize("schedule", ["cosine", "restarts", "plateau", "constant"])
+@pytest.mark.parametrize("schedule", ["cosine", "restarts"])
 @pytest.mark.parametrize("progress", [0.0, 0.2, 0.25, 0.9, 1.0])
 def test_what_the_rate_has_fallen_by_is_what_moves_the_weights(schedule, progress):
     config = TrainingConfig(learning_rate=0.01, schedule=schedule, warmup_steps=0)
     rate = learning_rate(config, 1000, progress, Plateau(1, 0.5))
     assert rate == pytest.approx(0.01 * (1 - 0.99 * fallen(config, progress)))
+
+
+@pytest.mark.parametrize("schedule", ["plateau", "constant"])
+def test_without_cosines_the_weights_of_the_loss_hold_throughout(schedule):
+    assert fallen(TrainingConfig(schedule=schedule), 0.0) == 1.0
 
 
 def test_the_plateau_lowers_the_rate_only_without_progress():

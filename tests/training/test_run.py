@@ -201,7 +201,7 @@ def test_streaming_from_disk_trains_the_same_network(config_file, tmp_path):
     [
         ["training.loss.kind=huber", "training.schedule=plateau", "training.plateau_patience=0"],
         ["training.loss.kind=stratified_huber", "training.schedule=constant", "training.ema_decay=0"],
-        ["training.loss.final.energy=50", "training.schedule=cosine", "training.ema_decay=0"],
+        ["training.loss.initial.stress=0", "training.schedule=cosine", "training.ema_decay=0"],
         ["training.max_edges=900", "model.dtype=float64", "training.early_stop_patience=1"],
     ],
 )
@@ -209,26 +209,28 @@ def test_every_recipe_runs_to_its_end(config_file, overrides):
     assert train(load_config(config_file, [*overrides, "training.max_epochs=3"])).exists()
 
 
-def test_final_weights_without_a_cosine_to_move_along_are_refused(config_file):
+def test_initial_weights_without_a_cosine_to_move_along_are_refused(config_file):
     with pytest.raises(
-        ConfigError, match=r"loss\.final needs training\.schedule restarts or cosine.* plateau"
+        ConfigError, match=r"loss\.initial needs training\.schedule restarts or cosine.* plateau"
     ):
-        load_config(config_file, ["training.schedule=plateau", "training.loss.final.stress=0"])
+        load_config(config_file, ["training.schedule=plateau", "training.loss.initial.stress=0"])
 
 
-def test_the_weights_of_a_training_are_the_final_ones_at_its_end(config_file, tmp_path, monkeypatch):
+def test_the_weights_of_a_training_begin_at_the_initial_ones_and_end_at_the_others(
+    config_file, tmp_path, monkeypatch
+):
     seen = []
     measured = Loss.__call__
 
-    def watched(self, residuals, fallen=0.0):
-        seen.append(self.weights(fallen).forces)
+    def watched(self, residuals, fallen=1.0):
+        seen.append(self.weights(fallen).energy)
         return measured(self, residuals, fallen)
 
     monkeypatch.setattr(Loss, "__call__", watched)
-    train(load_config(config_file, ["training.loss.final.forces=0", "training.schedule=cosine"]))
-    assert seen[0] == 1.0
-    assert seen == sorted(seen, reverse=True)
-    assert seen[-1] < 0.05
+    train(load_config(config_file, ["training.loss.energy=20", "training.schedule=cosine"]))
+    assert seen[0] == 2.0
+    assert seen == sorted(seen)
+    assert seen[-1] > 19
 
 
 def test_a_folder_in_use_is_not_overwritten_unasked(config_file):
