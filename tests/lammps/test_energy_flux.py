@@ -8,6 +8,7 @@ import pytest
 import torch
 from ase import Atoms, units
 from ase.neighborlist import neighbor_list
+from scipy.spatial.distance import cdist
 
 from equipot.derivatives import predict
 from equipot.potential import Potential
@@ -41,14 +42,16 @@ def graph_of(potential: Potential, atoms: Atoms) -> tuple[torch.Tensor, ...]:
 
 def brute_force(potential: Potential, atoms: Atoms) -> np.ndarray:
     """W_j = sum over atoms i, all their images, of (r_i - r_j) ⊗ dE_i/dr_j, (n, 3, 3) eV, in a cluster without
-    boundaries that matter: every atom within reach of the cell, messages included."""
+    boundaries that matter: every atom within reach of one in the cell, messages included."""
     reach = potential.n_layers * potential.cutoff
     images = [range(-n, n + 1) for n in np.ceil(reach / atoms.cell.cellpar()[:3] * 1.2).astype(int)]
     shifts = np.array(list(itertools.product(*images)))
     order = np.argsort(np.abs(shifts).sum(axis=1), kind="stable")  # the cell itself first
     n = len(atoms)
     positions = (atoms.positions + (shifts[order] @ atoms.cell.array)[:, None]).reshape(-1, 3)
-    cluster = Atoms(np.tile(atoms.numbers, len(shifts)), positions)
+    matter = cdist(positions, atoms.positions).min(axis=1) < reach
+    positions, inside = positions[matter], np.tile(np.arange(n), len(shifts))[matter]
+    cluster = Atoms(atoms.numbers[inside], positions)
     species, edge_index, vectors = graph_of(potential, cluster)
     vectors.requires_grad_(True)
     energies = potential(species, edge_index, vectors)
@@ -58,7 +61,7 @@ def brute_force(potential: Potential, atoms: Atoms) -> np.ndarray:
         of_position = torch.zeros(len(cluster), 3, dtype=torch.float64)
         of_position.index_add_(0, edge_index[1], gradient).index_add_(0, edge_index[0], -gradient)
         outer = (positions[i] - positions)[:, :, None] * of_position.numpy()[:, None, :]
-        found += outer.reshape(-1, n, 3, 3).sum(axis=0)
+        np.add.at(found, inside, outer)
     return found
 
 
