@@ -122,6 +122,26 @@ struct Linear : torch::autograd::Function<Linear> {
   }
 };
 
+using Rows = std::vector<const int64_t *>;
+
+Tensor of_one_species(const Tensor &x, const Tensor &weight, const Rows &rows, int64_t dim_out)
+{
+  const int64_t n = x.size(0);
+  std::vector<Tensor> parts;
+  int64_t end = 0;
+  auto fill = [&](int64_t start) { parts.push_back(at::zeros({n, start - end}, x.options())); };
+  for (const int64_t *row : rows) {
+    const int64_t dim = row[1], mul_in = row[2], mul_out = row[4];
+    fill(row[3]);
+    const Tensor block = x.narrow(1, row[0], dim * mul_in).reshape({n, dim, mul_in});
+    const Tensor matrix = weight.narrow(0, row[5], mul_in * mul_out).view({mul_in, mul_out});
+    parts.push_back(block.matmul(matrix).reshape({n, dim * mul_out}));
+    end = row[3] + dim * mul_out;
+  }
+  fill(dim_out);
+  return at::cat(parts, 1);
+}
+
 // On a GPU the matrix products of torch, which also knows their derivatives; as by_reference in equipot/ops/linear.py.
 Tensor by_torch(const Tensor &x, const Tensor &weight, const Tensor &species, const Tensor &given_blocks,
                 int64_t dim_out)
@@ -134,32 +154,24 @@ Tensor by_torch(const Tensor &x, const Tensor &weight, const Tensor &species, co
   TORCH_CHECK(blocks.size(1) == EQUIPOT_BLOCK_FIELDS, "blocks has shape ", blocks.sizes(), "; expected (n_blocks, 6)");
   expect_size(dim_out, "dim_out");
   expect_small(blocks, "blocks");
-  const int64_t n = x.size(0), n_species = weight.size(0);
-  std::vector<Tensor> atoms_of;    // found once for all blocks: their number has to come from the GPU
-  for (int64_t s = 0; n_species > 1 && s < n_species; ++s) atoms_of.push_back(species.eq(s).nonzero().squeeze(1));
-
-  std::vector<const int64_t *> rows;
+  Rows rows;
   for (int64_t b = 0; b < blocks.size(0); ++b)
     rows.push_back(blocks.const_data_ptr<int64_t>() + b * EQUIPOT_BLOCK_FIELDS);
   std::sort(rows.begin(), rows.end(), [](const int64_t *a, const int64_t *b) { return a[3] < b[3]; });
-  std::vector<Tensor> parts;
-  int64_t end = 0;
-  auto fill = [&](int64_t start) {
-    if (start > end) parts.push_back(at::zeros({n, start - end}, x.options()));
-  };
-  for (const int64_t *row : rows) {
-    const int64_t dim = row[1], mul_in = row[2], mul_out = row[4];
-    fill(row[3]);
-    const Tensor block = x.narrow(1, row[0], dim * mul_in).reshape({n, dim, mul_in});
-    const Tensor matrices = weight.narrow(1, row[5], mul_in * mul_out).reshape({n_species, mul_in, mul_out});
-    Tensor product = n_species == 1 ? block.matmul(matrices[0]) : at::zeros({n, dim, mul_out}, x.options());
-    for (int64_t s = 0; n_species > 1 && s < n_species; ++s)
-      product = product.index_add(0, atoms_of[s], block.index_select(0, atoms_of[s]).matmul(matrices[s]));
-    parts.push_back(product.reshape({n, dim * mul_out}));
-    end = row[3] + dim * mul_out;
+
+  const int64_t n = x.size(0), n_species = weight.size(0);
+  if (n_species == 1) return of_one_species(x, weight[0], rows, dim_out);
+  // Atoms in the order of their species, so that the GPU is waited for once, for the numbers of atoms.
+  const Tensor order = species.argsort(true, 0, false);
+  const Tensor counts = species.bincount({}, n_species).cpu();
+  const Tensor sorted = x.index_select(0, order);
+  std::vector<Tensor> there;
+  for (int64_t s = 0, begin = 0; s < n_species; ++s) {
+    const int64_t count = counts.const_data_ptr<int64_t>()[s];
+    if (count || n == 0) there.push_back(of_one_species(sorted.narrow(0, begin, count), weight[s], rows, dim_out));
+    begin += count;
   }
-  fill(dim_out);
-  return parts.empty() ? at::zeros({n, 0}, x.options()) : at::cat(parts, 1);
+  return at::zeros({n, dim_out}, x.options()).index_copy(0, order, at::cat(there));
 }
 
 }    // namespace

@@ -97,20 +97,24 @@ def _differentiable(x: Tensor, weight: Tensor, species: Tensor, blocks: Tensor, 
 
 def by_reference(x: Tensor, weight: Tensor, species: Tensor, blocks: Tensor, dim_out: int) -> Tensor:
     """The operator in plain torch, for GPUs, whose matrix products it uses, and as an oracle."""
-    parts, end = [], 0
     rows = sorted(engine.cuda.host_copy(blocks).tolist(), key=lambda block: block[3])
+    if weight.shape[0] == 1:
+        return _of_one_species(x, weight[0], rows, dim_out)
+    # Atoms in the order of their species, so that a GPU is waited for once, for the numbers of atoms.
+    order = species.argsort(stable=True)
+    counts = species.bincount(minlength=weight.shape[0]).tolist()
+    pieces = zip(x.index_select(0, order).split(counts), weight.unbind())
+    there = [_of_one_species(mine, own, rows, dim_out) for mine, own in pieces if len(mine) or not len(x)]
+    return x.new_zeros(x.shape[0], dim_out).index_copy(0, order, torch.cat(there))
+
+
+def _of_one_species(x: Tensor, weight: Tensor, rows: list[list[int]], dim_out: int) -> Tensor:
+    parts, end = [], 0
     for start, dim, mul_in, out_start, mul_out, first in rows:
         parts.append(x.new_zeros(x.shape[0], out_start - end))
         block = x[:, start : start + dim * mul_in].reshape(-1, dim, mul_in)
-        matrices = weight[:, first : first + mul_in * mul_out].view(-1, mul_in, mul_out)
-        if matrices.shape[0] == 1:
-            product = block @ matrices[0]
-        else:
-            product = x.new_zeros(x.shape[0], dim, mul_out)
-            for s, matrix in enumerate(matrices):
-                mine = torch.nonzero(species == s).squeeze(1)
-                product = product.index_add(0, mine, block.index_select(0, mine) @ matrix)
-        parts.append(product.flatten(1))
+        matrix = weight[first : first + mul_in * mul_out].view(mul_in, mul_out)
+        parts.append((block @ matrix).flatten(1))
         end = out_start + dim * mul_out
     parts.append(x.new_zeros(x.shape[0], dim_out - end))
     return torch.cat(parts, dim=1)
