@@ -121,6 +121,8 @@ class ModelConfig(Section):
     """Order of the radial splines; quintic where second derivatives matter (phonons)."""
     knots: Annotated[int, Field(ge=8, le=4096)] = 128
     """Number of spline knots between distance zero and the cutoff."""
+    norms: bool = False
+    """The squared norms of each layer's vectors and tensors enter its scalars: better on molecules."""
     residual: bool = True
     """Every layer but the first adds the features that enter it to those that leave it."""
     readout_hidden: Annotated[int, Field(ge=1)] | None = None
@@ -141,7 +143,8 @@ class InitConfig(Section):
     elements: Literal["data", "all"] = "data"
     """data: the new model knows the elements of the training set; all: those of the file too, as they become."""
     freeze: list[str] = []
-    """Parts that are not trained: embedding, radial, linear, self_connection, readout, layers.0, layers.1, …"""
+    """Parts that are not trained: embedding, radial, linear, self_connection, norms, readout, layers.0,
+    layers.1, …"""
 
 
 class InitialWeights(Section):

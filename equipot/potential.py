@@ -90,6 +90,7 @@ class Potential(nn.Module):
                     doubled_knot=spec.doubled_knot,
                     sends=sends.clone() if by_sender and len(layers) < spec.n_layers - 1 else None,
                     residual=residual,
+                    norms=spec.norms,
                 )
                 layers.append(layer)
                 irreps = layer.irreps_out

@@ -73,6 +73,7 @@ class PotentialSpec:
     radial_activation: RadialActivation = "silu"
     readout_activation: Activation = "silu"
     residuals: list[bool] | None = None  # of every layer: adds what enters to what leaves; None: none does
+    norms: bool = False  # of higher irreps enter the scalars of every layer
     zbl_range: Literal["covalent", "cutoff"] = "covalent"  # where the repulsion has faded out
 
     @property
@@ -164,6 +165,7 @@ class PotentialSpec:
             scales=[float(x) for x in scales],
             neighbours=[float(x) for x in neighbours],
             stretch=config.stretch,
+            norms=config.norms,
             # Not in the first, where an isolated atom's features have to stay zero.
             residuals=[k > 0 for k in range(n_layers)] if config.residual else None,
         )

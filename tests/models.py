@@ -21,6 +21,7 @@ KINDS = {
     "gaps": {"irreps": "5x0e+2x2e+3x1o+1x1e", "n_layers": 3},
     "l4": {"l_max": 4, "features": 2},
     "scalar": {"l_max": 0, "features": 4},
+    "norms": {"irreps": "5x0e+2x0o+3x1o+1x1e+2x2e", "n_layers": 3, "norms": True},
     "extras": {
         "l_max": 1,
         "features": [4, 3],

@@ -6,12 +6,14 @@
 
 FOLDER holds the sets as extxyz files, see `sets.py`. The training is that of `equipot train`, with its defaults but for
 the few settings in `sets.py`; key=value changes others, as there: training.accelerator=gpu insists on a GPU, which is
-taken anyway where there is one, and the result names it. DIR gets the training, result.json and result.md.
+taken anyway where there is one, and the result names it. With --validation 0 all frames are fitted; then give
+training.schedule=cosine, which needs none to choose an epoch by. DIR gets the training, result.json and result.md.
 """
 
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from fit import fit
@@ -46,6 +48,7 @@ def arguments() -> argparse.Namespace:
     add("--minutes", type=float, default=60.0, help="of training, wall clock (default 60)")
     add("--threads", type=int, default=1, help="of the training (default 1)")
     add("--seed", type=int, default=1, help="of weights, order and split (default 1)")
+    add("--validation", type=int, metavar="N", help="frames to choose the best epoch by (default: the set's)")
     add("--resume", action="store_true", help="continue; with more --minutes, beyond the first end")
     add("--output", type=Path, metavar="DIR", help="default: runs/accuracy/SET")
     add("--table", nargs="+", type=Path, metavar="DIR", help="print results of earlier runs as Markdown")
@@ -58,6 +61,8 @@ def arguments() -> argparse.Namespace:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     which = SETS[args.set]
+    if args.validation is not None:
+        which = replace(which, n_validation=args.validation)
     output = args.output or Path("runs/accuracy") / args.set
     data = write(split(which, args.data, args.seed), output / "data")
     values = config(which, data, output, max_time=60 * args.minutes, seed=args.seed, threads=args.threads)

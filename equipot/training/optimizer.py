@@ -49,6 +49,8 @@ def matrix_cuts(potential: Potential) -> dict[str, list[Cut]]:
             rows = [(first, mul_in, mul_out) for _, _, mul_in, _, mul_out, first in module.blocks.tolist()]
             found[f"{name}.weight"] = [_block(*row) for row in rows]
         elif isinstance(module, Interaction):
+            if module.norms is not None:
+                found[f"{name}.norms.weight"] = [lambda w: w.unsqueeze(0)]
             last = len(module.radial.layers) - 1
             for i in range(last):
                 found[f"{name}.radial.layers.{i}.weight"] = [lambda w: w.unsqueeze(0)]

@@ -35,6 +35,7 @@ PARTS = {
     "embedding": r"embedding\.",
     "radial": r"layers\.\d+\.radial\.",
     "linear": r"layers\.\d+\.(linear_in|linear_out|bias_in|bias_out)\.",
+    "norms": r"layers\.\d+\.norms\.",
     "self_connection": r"layers\.\d+\.self_connection\.",
     "readout": r"read\.",
 }

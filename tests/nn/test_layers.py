@@ -16,6 +16,7 @@ from equipot.nn.basis import (
     xplor_envelope,
 )
 from equipot.nn.linear import IrrepsLinear, SelfConnection
+from equipot.nn.norms import SquaredNorms
 from equipot.nn.radial import RadialNetwork
 from equipot.nn.zbl import ZBL
 from equipot.ops import topology
@@ -89,6 +90,42 @@ def test_the_self_connection_uses_the_matrix_of_each_atoms_species():
 def test_a_linear_map_to_an_irrep_the_input_lacks_is_refused_when_built():
     with pytest.raises(ValueError, match="cannot give 1o"):
         IrrepsLinear(Irreps("3x0e"), Irreps("3x0e+1x1o"))
+
+
+@pytest.mark.parametrize("irreps", ["3x0e+2x1o+1x2e", "2x0o+3x0e+2x1o+0x2o+1x1e"])
+def test_even_scalars_gain_the_squared_lengths_of_vectors_and_tensors(irreps):
+    irreps = Irreps(irreps)
+    layer = SquaredNorms(irreps)
+    x = torch.randn(4, irreps.dim, dtype=torch.float64)
+    expected = x.clone()
+    scalars = next(place for (_, ir), place in zip(irreps, irreps.slices()) if str(ir) == "0e")
+    row = 0
+    for (mul, ir), place in zip(irreps, irreps.slices()):
+        for channel in range(mul if ir.l > 0 else 0):
+            length = torch.linalg.vector_norm(x[:, place][:, channel::mul], dim=1)
+            expected[:, scalars] += (length**2 / ir.dim)[:, None] * layer.weight[row]
+            row += 1
+    assert row == len(layer.weight)
+    torch.testing.assert_close(layer(x), expected)
+
+
+@pytest.mark.parametrize("irreps", ["4x0e+3x1o+2x2e", "4x0e"])
+def test_norms_enter_before_the_gate_of_every_layer_that_has_vectors(irreps):
+    potential = make_potential(seed=2, irreps=irreps, n_layers=3, norms=True)
+    has = [layer.norms is not None for layer in potential.layers]
+    assert has == ([True, True, False] if "1o" in irreps else [False, False, False])
+    for layer in potential.layers if any(has) else []:
+        seen = []
+        for part in (layer.norms, layer.gate):
+            if part is not None:
+                part.register_forward_hook(lambda part, given, made, seen=seen: seen.append((given[0], made)))
+        x = torch.randn(2, layer.irreps_in.dim, dtype=torch.float64)
+        graph = topology(torch.tensor([[0, 1], [1, 0]]), 2, 2)
+        vectors = torch.tensor([[0.9, 1.1, 0.4], [-0.9, -1.1, -0.4]], dtype=torch.float64)
+        layer(x, torch.tensor([0, 1]), vectors, torch.full((1,), 0.2, dtype=torch.float64), graph)
+        if layer.norms is not None:
+            torch.testing.assert_close(seen[0][1], seen[1][0])
+            assert not torch.allclose(seen[0][0], seen[0][1])
 
 
 def test_zbl_is_the_published_formula_inside_and_zero_outside():

@@ -12,7 +12,7 @@ from tests.models import KINDS, make_potential
 REST_OF = ("embedding", "read", "layers.0.bias", "layers.1.bias")
 
 
-@pytest.fixture(params=["gaps", "foreign"])
+@pytest.fixture(params=["gaps", "foreign", "norms"])
 def potential(request):
     return make_potential(3, ("Cu", "Ni", "Al"), **KINDS[request.param])
 

@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from equipot.nn.linear import IrrepsLinear, SelfConnection
+from equipot.nn.norms import SquaredNorms
 from equipot.ops import ConvolutionPaths
 from equipot.potential import Potential
 
@@ -54,6 +55,8 @@ def network_cost(potential: Potential) -> NetworkCost:
         maps = linear_cost(layer.linear_in, moves) + linear_cost(layer.linear_out)
         if layer.self_connection is not None:
             maps += linear_cost(layer.self_connection, moves)
+        if layer.norms is not None:
+            maps += norms_cost(layer.norms)
         linear_maps.append(maps)
     products = sum(m.weight.numel() for m in potential.read.modules() if isinstance(m, nn.Linear))
     return NetworkCost(tuple(convolutions), tuple(linear_maps), Cost(products, products))
@@ -93,3 +96,9 @@ def linear_cost(linear: IrrepsLinear | SelfConnection, input_gradient: bool = Tr
     """Per atom: a matrix product for each component of each block, and one with the transposed matrix back."""
     products = sum(dim * mul_in * mul_out for _, dim, mul_in, _, mul_out, _ in linear.blocks.tolist())
     return Cost(products, products if input_gradient else 0)
+
+
+def norms_cost(norms: SquaredNorms) -> Cost:
+    """Per atom: the squares, and their matrix product; the same back."""
+    products = sum(dim * mul for _, dim, mul in norms.spans) + norms.weight.numel()
+    return Cost(products, products)
