@@ -122,7 +122,7 @@ class ModelConfig(Section):
     knots: Annotated[int, Field(ge=8, le=4096)] = 128
     """Number of spline knots between distance zero and the cutoff."""
     norms: bool = False
-    """The squared norms of each layer's vectors and tensors enter its scalars: better on molecules."""
+    """The lengths of each layer's vectors and tensors enter its scalars: better on molecules."""
     residual: bool = True
     """Every layer but the first adds the features that enter it to those that leave it."""
     readout_hidden: Annotated[int, Field(ge=1)] | None = None

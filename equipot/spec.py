@@ -73,7 +73,7 @@ class PotentialSpec:
     radial_activation: RadialActivation = "silu"
     readout_activation: Activation = "silu"
     residuals: list[bool] | None = None  # of every layer: adds what enters to what leaves; None: none does
-    norms: bool = False  # of higher irreps enter the scalars of every layer
+    norms: bool = False  # of vectors and tensors enter the scalars of every layer, see nn.norms
     zbl_range: Literal["covalent", "cutoff"] = "covalent"  # where the repulsion has faded out
 
     @property

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from equipot.nn.gate import Gate
 from equipot.nn.linear import IrrepsLinear, ScalarBias, SelfConnection
-from equipot.nn.norms import SquaredNorms
+from equipot.nn.norms import Norms
 from equipot.nn.radial import RadialNetwork
 from equipot.ops import Convolution, ConvolutionPaths, Topology
 
@@ -32,7 +32,7 @@ class Interaction(nn.Module):
         doubled_knot: of the radial table, see `read_table`.
         residual: add the features that enter to those that leave, of irreps that both have equally often (He et
             al., CVPR 2016). They are added after `sends`, which they went through where they left.
-        norms: let the squared norms of what the gate is given enter its scalars, see `SquaredNorms`.
+        norms: let the lengths of vectors and tensors that the gate is given enter its scalars, see `Norms`.
     """
 
     inverse_norm: Tensor
@@ -75,7 +75,7 @@ class Interaction(nn.Module):
         self.bias_in = ScalarBias(irreps_in) if biases else None
         self.bias_out = ScalarBias(self.gate.irreps_in) if biases else None
         vectors = any(mul and ir.l > 0 for mul, ir in self.gate.irreps_in)
-        self.norms = SquaredNorms(self.gate.irreps_in) if norms and vectors else None
+        self.norms = Norms(self.gate.irreps_in) if norms and vectors else None
         norm = torch.tensor(neighbours, dtype=torch.float64).clamp(min=1.0).rsqrt()
         self.register_buffer("inverse_norm", norm)
         self.sends = None if sends is None else SpeciesFactor(sends)

@@ -148,8 +148,8 @@ def test_the_work_of_a_network_is_that_of_its_products(kind):
             expected += passes * products(layer.irreps_in, layer.gate.irreps_in)
         higher = [(mul, ir) for mul, ir in layer.gate.irreps_in if ir.l > 0]
         if kind == "norms" and higher:
-            squares = sum(mul * ir.dim for mul, ir in higher)
-            expected += 2 * (squares + sum(mul for mul, _ in higher) * layer.gate.irreps_in.count("0e"))
+            channels = sum(mul for mul, _ in higher)
+            expected += 2 * channels * (layer.gate.irreps_in.dim + layer.gate.irreps_in.count("0e"))
     widths = {"extras": [5], "foreign": [5, 4]}.get(kind, [])
     widths = [potential.layers[-1].irreps_out.dim, *widths, 1]
     expected += 2 * sum(a * b for a, b in pairwise(widths))

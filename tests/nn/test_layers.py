@@ -16,7 +16,7 @@ from equipot.nn.basis import (
     xplor_envelope,
 )
 from equipot.nn.linear import IrrepsLinear, SelfConnection
-from equipot.nn.norms import SquaredNorms
+from equipot.nn.norms import Norms
 from equipot.nn.radial import RadialNetwork
 from equipot.nn.zbl import ZBL
 from equipot.ops import topology
@@ -93,9 +93,9 @@ def test_a_linear_map_to_an_irrep_the_input_lacks_is_refused_when_built():
 
 
 @pytest.mark.parametrize("irreps", ["3x0e+2x1o+1x2e", "2x0o+3x0e+2x1o+0x2o+1x1e"])
-def test_even_scalars_gain_the_squared_lengths_of_vectors_and_tensors(irreps):
+def test_even_scalars_gain_what_the_lengths_of_vectors_and_tensors_say(irreps):
     irreps = Irreps(irreps)
-    layer = SquaredNorms(irreps)
+    layer = Norms(irreps)
     x = torch.randn(4, irreps.dim, dtype=torch.float64)
     expected = x.clone()
     scalars = next(place for (_, ir), place in zip(irreps, irreps.slices()) if str(ir) == "0e")
@@ -103,7 +103,7 @@ def test_even_scalars_gain_the_squared_lengths_of_vectors_and_tensors(irreps):
     for (mul, ir), place in zip(irreps, irreps.slices()):
         for channel in range(mul if ir.l > 0 else 0):
             length = torch.linalg.vector_norm(x[:, place][:, channel::mul], dim=1)
-            expected[:, scalars] += (length**2 / ir.dim)[:, None] * layer.weight[row]
+            expected[:, scalars] += ((1 + length**2 / ir.dim).sqrt() - 1)[:, None] * layer.weight[row]
             row += 1
     assert row == len(layer.weight)
     torch.testing.assert_close(layer(x), expected)

@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from equipot.nn.linear import IrrepsLinear, SelfConnection
-from equipot.nn.norms import SquaredNorms
+from equipot.nn.norms import Norms
 from equipot.ops import ConvolutionPaths
 from equipot.potential import Potential
 
@@ -98,7 +98,7 @@ def linear_cost(linear: IrrepsLinear | SelfConnection, input_gradient: bool = Tr
     return Cost(products, products if input_gradient else 0)
 
 
-def norms_cost(norms: SquaredNorms) -> Cost:
-    """Per atom: the squares, and their matrix product; the same back."""
-    products = sum(dim * mul for _, dim, mul in norms.spans) + norms.weight.numel()
+def norms_cost(norms: Norms) -> Cost:
+    """Per atom: a matrix product that sums squares, and one of the lengths; the same back."""
+    products = norms.squares.numel() + norms.weight.numel()
     return Cost(products, products)
