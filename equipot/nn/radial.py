@@ -17,7 +17,8 @@ class RadialNetwork(nn.Module):
     """A bias-free perceptron of the radial basis; gives the table a convolution reads (see ops.table.read_table).
 
     Values and derivatives with respect to u pass through the layers together, by the chain rule, so the
-    splines have the network's exact slopes. Without biases the table is zero at the cutoff, slope included.
+    splines have the network's exact slopes. They are kept as the table has them, (n_knots, order, width).
+    Without biases the table is zero at the cutoff, slope included.
 
     Args:
         basis: (3, n_knots, n_basis) basis functions and derivatives at the knots.
@@ -40,8 +41,8 @@ class RadialNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.order, self.activation, self.norm = order, activation, norm(activation)
-        self.register_buffer("basis", torch.from_numpy(basis[:order].copy()), persistent=False)
-        wide = None if factor is None else torch.from_numpy(factor[:order].copy())
+        self.register_buffer("basis", _knot_by_knot(basis, order), persistent=False)
+        wide = None if factor is None else _knot_by_knot(factor, order)
         self.register_buffer("factor", wide, persistent=False)
         sizes = [basis.shape[2], *hidden, n_weights]
         self.layers = nn.ModuleList(_Layer(a, b) for a, b in pairwise(sizes))
@@ -55,23 +56,28 @@ class RadialNetwork(nn.Module):
             jet = layer(jet)
         if self.factor is not None:
             jet = _product(jet, self.factor)
-        return jet.transpose(0, 1).contiguous()
+        return jet
 
     def _activate(self, jet: Tensor) -> Tensor:
         """f(v), f' v' and f'' v'^2 + f' v'' for the activation f."""
-        value, slope, curvature = activation_jet(self.activation, jet[0])
-        out = [value, slope * jet[1]]
+        value, slope, curvature = activation_jet(self.activation, jet[:, 0])
+        out = [value, slope * jet[:, 1]]
         if self.order == 3:
-            out.append(curvature * jet[1].square() + slope * jet[2])
-        return torch.stack(out) * self.norm
+            out.append(curvature * jet[:, 1].square() + slope * jet[:, 2])
+        return torch.stack(out, dim=1) * self.norm
+
+
+def _knot_by_knot(functions: NDArray[np.float64], order: int) -> Tensor:
+    """(3, n_knots, n), values and derivatives, to (n_knots, order, n)."""
+    return torch.from_numpy(functions[:order].swapaxes(0, 1).copy())
 
 
 def _product(a: Tensor, b: Tensor) -> Tensor:
     """Value and derivatives of a product."""
-    out = [a[0] * b[0], a[0] * b[1] + a[1] * b[0]]
-    if a.shape[0] == 3:
-        out.append(a[0] * b[2] + 2 * a[1] * b[1] + a[2] * b[0])
-    return torch.stack(out)
+    out = [a[:, 0] * b[:, 0], a[:, 0] * b[:, 1] + a[:, 1] * b[:, 0]]
+    if a.shape[1] == 3:
+        out.append(a[:, 0] * b[:, 2] + 2 * a[:, 1] * b[:, 1] + a[:, 2] * b[:, 0])
+    return torch.stack(out, dim=1)
 
 
 class _Layer(nn.Module):
