@@ -17,8 +17,8 @@ class Norms(nn.Module):
     """Adds W (sqrt(1 + |x_l|²/(2l + 1)) - 1) to the even scalars; |x_l| are the lengths of all channels with l > 0.
 
     As PaiNN's update block does with its vectors (Schütt et al., ICML 2021, eq. 9), here for all l. The root is smooth
-    where a length is zero, and grows no faster than the length: with squares, features of six layers that see atoms
-    too close to each other grow beyond all bounds. W is a learnt matrix; the linear map that comes before makes scalar
+    where a length is zero, and grows no faster than the length: squares made energies of atoms too close to each other
+    a hundred times too high (docs/training.md). W is a learnt matrix; the linear map that comes before makes scalar
     products of two channels out of lengths.
 
     Args:
