@@ -9,6 +9,8 @@ from typing import Any
 import ase.io
 from ase import Atoms
 
+from equipot.errors import ConfigError
+
 
 @dataclass(frozen=True)
 class Set:
@@ -139,6 +141,11 @@ def split(which: Set, folder: Path, seed: int, n_fit: int | None = None) -> Spli
     else:
         test, frames = frames[: which.n_test], frames[which.n_test :]
     frames = frames[: which.n_train]
+    if not 0 <= which.n_validation < len(frames):
+        raise ConfigError(
+            f"{which.n_validation} frames for validation were asked for; "
+            f"expected 0 to {len(frames) - 1} of {which.title}"
+        )
     validation, train = frames[: which.n_validation], frames[which.n_validation :]
     if n_fit is not None:
         if n_fit > len(train):

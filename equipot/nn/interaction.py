@@ -74,8 +74,8 @@ class Interaction(nn.Module):
         )
         self.bias_in = ScalarBias(irreps_in) if biases else None
         self.bias_out = ScalarBias(self.gate.irreps_in) if biases else None
-        vectors = any(mul and ir.l > 0 for mul, ir in self.gate.irreps_in)
-        self.norms = Norms(self.gate.irreps_in) if norms and vectors else None
+        has_vectors = any(mul and ir.l > 0 for mul, ir in self.gate.irreps_in)
+        self.norms = Norms(self.gate.irreps_in) if norms and has_vectors else None
         norm = torch.tensor(neighbours, dtype=torch.float64).clamp(min=1.0).rsqrt()
         self.register_buffer("inverse_norm", norm)
         self.sends = None if sends is None else SpeciesFactor(sends)

@@ -39,9 +39,9 @@ def orthogonalize(matrices: Tensor) -> Tensor:
 def matrix_cuts(potential: Potential) -> dict[str, list[Cut]]:
     """By name of a parameter that holds matrices: how to view each stack of them as (n, n_in, n_out).
 
-    The maps between irreps are one matrix per irrep, and of the self-connection per species; the last layer of a
-    radial network is one per path of the convolution. A parameter holds its matrices side by side. Embedding and
-    readout are not maps between hidden features and are left out.
+    The maps between irreps are one matrix per irrep, and of the self-connection per species; that of norms to scalars
+    is one; the last layer of a radial network is one per path of the convolution. A parameter holds its matrices side
+    by side. Embedding and readout are not maps between hidden features and are left out.
     """
     found: dict[str, list[Cut]] = {}
     for name, module in potential.named_modules():

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from equipot.errors import ConfigError
 from equipot.export.read import read_metadata
 from tests.training.conftest import labelled_frames
 
@@ -59,6 +60,12 @@ def test_fewer_frames_are_part_of_more_and_the_rest_of_the_split_stays(folder):
         assert ids(small.test) == ids(large.test)
     with pytest.raises(ValueError, match="has 20"):
         split(which, folder, 1, 21)
+
+
+@pytest.mark.parametrize("n", [-1, 24])
+def test_a_validation_set_that_leaves_nothing_to_fit_is_one_sentence(folder, n):
+    with pytest.raises(ConfigError, match=f"{n} frames for validation were asked for; expected 0 to 23"):
+        split(Set("", "all.extxyz", n, n_test=6), folder, seed=1)
 
 
 def test_another_seed_is_another_split(folder):
