@@ -24,8 +24,11 @@ class Frame:
     stress: np.ndarray | None = None  # Shape: (3, 3), eV/Å³
     config_type: str = "default"
     source: str = ""  # "file.extxyz#12": frame 12 of the file, counted from 0 as in ASE's file@12
-    unread: tuple[str, ...] = ()  # keys that look like labels and were not read
+    # Keys that look like labels and were not read, each with the label whose shape it has ("" for none).
+    unread: tuple[tuple[str, str], ...] = ()
     energy_key: str = ""  # the key the energy was read from
+    scf_converged: bool = True  # False where the file says that the electrons did not converge
+    charge_spin: tuple[tuple[str, float], ...] = ()  # charge, spin and the like, as the file gives them
 
     def __len__(self) -> int:
         return len(self.numbers)

@@ -2,24 +2,34 @@
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ase import Atoms
+from ase.data import chemical_symbols
 
 from equipot.data.frame import Frame
 from equipot.data.neighbours import independent
+from equipot.data.units import expect_our_units
 from equipot.errors import DataError
 
 if TYPE_CHECKING:
     from equipot.config import DataConfig
 
-_LABEL_LIKE = re.compile(r"energ|force|stress|virial", re.IGNORECASE)
+# Words by which a key looks like a label, in the order in which they are tried.
+_LOOKS_LIKE = {
+    "virial": re.compile(r"virial", re.IGNORECASE),
+    "stress": re.compile(r"stress", re.IGNORECASE),
+    "forces": re.compile(r"forc|frc|grad|^f$", re.IGNORECASE),
+    "energy": re.compile(r"energ|etot|toten|^e$", re.IGNORECASE),
+}
 # Calculator results that look like labels and are none of ours: per-atom shares, and settings of a run.
-_PER_ATOM_SHARES = {"energies", "stresses", "magmoms", "charges"}
+_PER_ATOM_SHARES = {"energies": 1, "stresses": 2, "magmoms": 1, "charges": 1}  # with their number of axes
 _SYMMETRY_TOLERANCE = 1e-3
+_CONVERGED = ("scf_converged", "converged", "electronic_converged")
+_CHARGE_SPIN = ("charge", "total_charge", "spin", "total_spin", "multiplicity", "spin_multiplicity")
 
 
 @dataclass(frozen=True)
@@ -27,9 +37,9 @@ class LabelKeys:
     """Names of the labels; None means ASE's standard calculator results.
 
     Standard results are `forces`, `stress` and, as energy, `free_energy` where a frame has one and else
-    `energy`: ASE calls `free_energy` the quantity whose derivatives are the forces, while with smeared
-    occupations `energy` may be an extrapolation to zero temperature. A mapped key is looked up in atoms.info,
-    then atoms.arrays, then among the calculator results, where ASE's readers put the standard names.
+    `energy`, in capital letters or not: ASE calls `free_energy` the quantity whose derivatives are the forces,
+    while with smeared occupations `energy` may be an extrapolation to zero temperature. A mapped key is looked up
+    in atoms.info, then atoms.arrays, then among the calculator results, where ASE's readers put the standard names.
     """
 
     energy: str | None = None
@@ -62,11 +72,14 @@ def frame_from_atoms(atoms: Atoms, keys: LabelKeys | None = None, source: str = 
     """A Frame from ASE Atoms. Labels are taken as stored: ASE's constraints do not zero any force.
 
     Raises DataError for a label of the wrong shape or type, a stress that is not symmetric, a virial without
-    a volume, or periodic cell vectors that span no volume.
+    a volume, periodic cell vectors that span no volume, an atom that is no element, or a foreign unit that the
+    frame declares.
     """
     keys = keys or LabelKeys()
     where = source or "structure"
     values = available(atoms)
+    expect_our_units(values, where)
+    _expect_elements(atoms.numbers, where)
     pbc = np.array(atoms.pbc, dtype=bool)
     cell = np.array(atoms.cell.array, dtype=np.float64)
     if np.isfinite(cell).all() and not independent(cell[pbc]):
@@ -75,11 +88,12 @@ def frame_from_atoms(atoms: Atoms, keys: LabelKeys | None = None, source: str = 
             "there are zero or linearly dependent; give a cell (Lattice) or set pbc to F there"
         )
     n = len(atoms)
-    energy_key = keys.energy or ("free_energy" if values.get("free_energy") is not None else "energy")
+    spelling = _spellings(values, where)
+    energy_key = keys.energy or spelling("free_energy" if values.get("free_energy") is not None else "energy")
     energy = _number(values.get(energy_key), f"{where}: {energy_key}")
-    forces_key = keys.forces or "forces"
+    forces_key = keys.forces or spelling("forces")
     forces = _array(values.get(forces_key), (n, 3), f"{where}: {forces_key}")
-    stress_key = keys.stress or "stress"
+    stress_key = keys.stress or spelling("stress")
     stress = _tensor(values.get(stress_key), f"{where}: {stress_key}")
     read = {
         energy_key,
@@ -98,9 +112,7 @@ def frame_from_atoms(atoms: Atoms, keys: LabelKeys | None = None, source: str = 
                     "the frame is not periodic in all three directions"
                 )
             stress = -virial / abs(np.linalg.det(cell))
-    unread = sorted(
-        k for k in values if k not in read and k not in _PER_ATOM_SHARES and _LABEL_LIKE.search(k)
-    )
+    unread = {k: _label_like(k, v, n) for k, v in values.items() if k not in read}
     group = values.get(keys.config_type)
     return Frame(
         numbers=np.array(atoms.numbers, dtype=np.int64),
@@ -112,9 +124,56 @@ def frame_from_atoms(atoms: Atoms, keys: LabelKeys | None = None, source: str = 
         stress=stress,
         config_type=str(group).strip() if group is not None and str(group).strip() else "default",
         source=source,
-        unread=tuple(unread),
+        unread=tuple(sorted((k, label) for k, label in unread.items() if label is not None)),
         energy_key=energy_key if energy is not None else "",
+        scf_converged=not any(values.get(k) is False for k in _CONVERGED),
+        charge_spin=tuple((k, float(values[k])) for k in _CHARGE_SPIN if _is_number(values.get(k))),
     )
+
+
+def _expect_elements(numbers: np.ndarray, where: str) -> None:
+    """Raise DataError for atomic numbers that are no element's: ghost atoms, dummies."""
+    strange = np.flatnonzero((numbers < 1) | (numbers >= len(chemical_symbols)))
+    if len(strange):
+        raise DataError(
+            f"{where}: atom {strange[0]} has the atomic number {numbers[strange[0]]}, which is no element; "
+            "remove ghost and dummy atoms"
+        )
+
+
+def _spellings(values: dict[str, Any], where: str) -> Callable[[str], str]:
+    """From a standard name to the key that a frame gives it, whatever its case. DataError where two could be meant."""
+
+    def spelling(name: str) -> str:
+        if values.get(name) is not None:
+            return name
+        others = [key for key in values if key.lower() == name]
+        if len(others) > 1:
+            raise DataError(
+                f"{where}: {' and '.join(others)} both look like the {name}; name one of them as {name}_key"
+            )
+        return others[0] if others else name
+
+    return spelling
+
+
+def _label_like(key: str, value: Any, n_atoms: int) -> str | None:
+    """The label that a key could hold by name and shape; "" where only its name looks like one; None otherwise."""
+    label = next((label for label, words in _LOOKS_LIKE.items() if words.search(key)), None)
+    if label is None or value is None:
+        return None
+    array = np.asarray(value)
+    if array.dtype.kind not in "if":
+        return None  # text, such as the name of a unit
+    if key in _PER_ATOM_SHARES and array.ndim == _PER_ATOM_SHARES[key] and len(array) == n_atoms:
+        return None
+    shapes = {"energy": ((), (1,)), "forces": ((n_atoms, 3),)}.get(label, ((6,), (9,), (3, 3)))
+    fits = array.shape in shapes
+    return label if fits else "" if len(key) > 1 else None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
 
 
 def check_mapped_keys(keys: LabelKeys, seen: Iterable[str], where: str) -> None:

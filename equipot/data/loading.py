@@ -10,6 +10,7 @@ import torch
 
 from equipot.config import DataConfig
 from equipot.data.checks import Report, check_frames
+from equipot.data.checks.labels import check_validation_labels
 from equipot.data.frame import Frame, config_types
 from equipot.data.graph import Graph, graph_from_frame
 from equipot.data.labels import LabelKeys
@@ -85,6 +86,10 @@ class Loading:
 
     def _check(self, name: str, frames: Sequence[Frame]) -> None:
         self.reports[name] = check_frames(frames, cutoff=self.cutoff, e0=self.config.e0)
+        if name == "train":
+            self._train = frames
+        elif name == "validation":
+            self.reports[name].findings.extend(check_validation_labels(self._train, frames))
 
     def _sets(
         self,

@@ -2,10 +2,11 @@
 
 import glob
 import lzma
+import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from ase import Atoms
@@ -15,6 +16,7 @@ from ase.io.formats import UnknownFileTypeError, filetype
 from equipot.data.extxyz import iter_extxyz
 from equipot.data.frame import Frame
 from equipot.data.labels import LabelKeys, available, check_mapped_keys, frame_from_atoms
+from equipot.data.vasp import unconverged_steps
 from equipot.errors import DataError
 
 __all__ = ["LabelKeys", "expand", "iter_frames", "read_frames"]
@@ -55,7 +57,7 @@ def expand(patterns: Sequence[str]) -> list[Path]:
     if isinstance(patterns, str):
         patterns = [patterns]
     files: dict[Path, None] = {}
-    for pattern in patterns:
+    for pattern in map(os.path.expanduser, patterns):
         # A name that exists is meant literally, even with brackets in it.
         matches = [pattern] if Path(pattern).exists() else sorted(glob.glob(pattern, recursive=True))
         if not matches:
@@ -76,13 +78,22 @@ def _iter_atoms(path: Path) -> Iterator[Atoms]:
         elif path.suffix == ".xz":
             yield from _decompressed(path)
         else:
-            yield from _by_ase(path)
+            yield from _marked(_by_ase(path), unconverged_steps(path, form))
     except UnknownFileTypeError:
         raise DataError(f"{path}: not a file format ase.io knows; extxyz is the usual one") from None
     except (lzma.LZMAError, EOFError) as error:
         raise DataError(f"{path}: the compressed file is damaged or truncated ({error})") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: not a text file, though its name says so") from None
+    except UnicodeError as error:
+        raise DataError(
+            f"{path}: not a text file in UTF-8 ({error}); convert another encoding with `iconv -t UTF-8`"
+        ) from None
+
+
+def _marked(frames: Iterator[Atoms], unconverged: Collection[int]) -> Iterator[Atoms]:
+    for k, atoms in enumerate(frames):
+        if k in unconverged:
+            atoms.info["scf_converged"] = False
+        yield atoms
 
 
 def _decompressed(path: Path) -> Iterator[Atoms]:

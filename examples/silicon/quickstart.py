@@ -41,7 +41,7 @@ def main() -> int:
         seconds[name] = run(name, command)
     epochs = len((args.output / "metrics.csv").read_text().splitlines()) - 1
     total = sum(seconds.values())
-    found = requirements(args.output, total)
+    found = requirements(args.output)
     CONSOLE.print(results_table(found))
     CONSOLE.print(times_table(seconds, total, epochs))
     CONSOLE.print(files_table(args.output))

@@ -37,7 +37,7 @@ FROM_DFT = {
 }
 
 
-def requirements(output: Path, total_seconds: float) -> list[Requirement]:
+def requirements(output: Path) -> list[Requirement]:
     """All lines, from the JSON files in a folder."""
 
     def load(name: str) -> dict[str, Any]:
@@ -48,7 +48,6 @@ def requirements(output: Path, total_seconds: float) -> list[Requirement]:
         *_crystal(load("elastic")),
         *_dynamics(load("md_ase"), load("md_lammps")),
         *_agreement(load("compare_ranks")),
-        _below("Wall time", "total (min)", total_seconds / 60, 15, ".1f"),
     ]
 
 

@@ -192,11 +192,14 @@ def test_duplicates_are_a_warning_and_an_error_where_labels_conflict(trajectory)
     assert "again#0" in message([*trajectory, other], "conflicting-labels")
 
 
+_UNREAD = (("REF_forces", "forces"), ("dft_energy", "energy"))
+
+
 def test_unread_labels_are_named_with_the_key_that_reads_them(trajectory):
-    frames = [replace(f, energy=None, forces=None, unread=("REF_forces", "dft_energy")) for f in trajectory]
+    frames = [replace(f, energy=None, forces=None, unread=_UNREAD) for f in trajectory]
     found = levels(frames)
     assert ("energies", "error") in found
-    assert ("unread-keys", "warning") in found
+    assert ("unread-keys", "error") in found
     assert "energy_key: dft_energy" in message(frames, "energies")
     assert "forces_key: REF_forces" in message(frames, "unread-keys")
 

@@ -143,10 +143,10 @@ def test_named_keys_are_read_from_info_arrays_and_results(tmp_path):
     assert read.forces.tolist() == [[0.1, 0.2, 0.3]]
     # ASE's order: xx yy zz yz xz xy
     assert read.stress.tolist() == [[1, 6, 5], [6, 2, 4], [5, 4, 3]]
-    assert read.unread == ("energy",)
+    assert read.unread == (("energy", "energy"),)
     (plain,) = read_frames(files)
     assert (plain.energy, plain.forces, plain.stress, plain.config_type) == (7.0, None, None, "default")
-    assert plain.unread == ("REF_energy", "REF_forces", "REF_stress")
+    assert [key for key, _ in plain.unread] == ["REF_energy", "REF_forces", "REF_stress"]
     (by_name,) = read_frames(files, LabelKeys(energy="energy"))
     assert by_name.energy == 7.0
 

@@ -6,6 +6,7 @@ from equipot.data.checks.consistency import check_work
 from equipot.data.checks.labels import check_energy_kind, check_finite, check_labels
 from equipot.data.checks.outliers import check_energy_outliers, check_forces
 from equipot.data.checks.report import NAMES, Finding, Report, check_names
+from equipot.data.checks.sizes import check_sizes
 from equipot.data.checks.structures import check_duplicates, check_neighbours, check_periodicity
 from equipot.data.frame import Frame
 
@@ -35,5 +36,8 @@ def check_frames(
     findings += kind
     findings += check_energy_outliers(frames, per_atom)
     findings += check_forces(frames)
-    findings += check_work([frames[i] for i in usable])
+    work = check_work([frames[i] for i in usable])
+    findings += work
+    if not any(f.level == "error" for f in work):  # one cause is named once
+        findings += check_sizes(frames, usable)
     return Report(findings, len(frames))

@@ -12,32 +12,67 @@ from equipot.data.reference_energies import reference_energies
 from equipot.data.species import SpeciesMap
 from equipot.data.split import is_isolated_atom
 
+# The config's key for each label.
+_KEYS = {"energy": "energy_key", "forces": "forces_key", "stress": "stress_key", "virial": "virial_key"}
+
 
 def check_labels(frames: Sequence[Frame]) -> list[Finding]:
-    """Findings energies, forces, stresses, unread-keys."""
-    unread = Counter(key for f in frames for key in f.unread)
-    findings = [_energies(frames, unread), _forces(frames), _stresses(frames)]
-    kinds = {"energ": "energy_key", "force": "forces_key", "stress": "stress_key", "virial": "virial_key"}
-    have = {
-        "energ": any(f.energy is not None for f in frames),
-        "force": any(f.forces is not None for f in frames),
-        "stress": any(f.stress is not None for f in frames),
+    """Findings energies, forces, stresses, unread-keys, scf, charge-spin."""
+    unread = Counter(entry for f in frames for entry in f.unread)
+    missing = {
+        "energy": all(f.energy is None for f in frames),
+        "forces": all(f.forces is None for f in frames),
+        "stress": all(f.stress is None for f in frames),
     }
-    have["virial"] = have["stress"]
-    for key, count in sorted(unread.items()):
-        kind = next((k for k in kinds if k in key.lower()), "energ")
-        level: Level = "note" if have[kind] else "warning"
-        instead = f"; it is read with {kinds[kind]}: {key}" + (
-            "" if not have[kind] else " in place of what is read now"
-        )
-        findings.append(
-            Finding(
-                "unread-keys", level, f"'{key}' looks like a label in {count} frames and is not read{instead}"
-            )
-        )
+    missing["virial"] = missing["stress"]
+    findings = [_energies(frames, Counter({key: n for (key, _), n in unread.items()}))]
+    findings += [_forces(frames), _stresses(frames)]
+    whole = sum(len(f) > 1 for f in frames)
+    findings += [_unread(*entry, count, whole, missing) for entry, count in sorted(unread.items())]
     if not unread:
         findings.append(Finding("unread-keys", "ok", "no key that looks like a label is left unread"))
-    return findings
+    return [*findings, *_convergence(frames), *_charge_spin(frames)]
+
+
+def _unread(key: str, label: str, count: int, whole: int, missing: Mapping[str, bool]) -> Finding:
+    """A key that looks like a label; an error where the label is missing everywhere and the key is in all frames.
+
+    whole : frames of more than one atom
+    """
+    message = f"'{key}' looks like a label in {count} frames and is not read"
+    if not label:
+        return Finding("unread-keys", "note", f"{message}; its shape is that of no label")
+    if "grad" in key.lower():
+        remedy = f"if it is the gradient of the energy, write its negative as {label}"
+    else:
+        remedy = f"it is read with {_KEYS[label]}: {key}"
+    if not missing[label]:
+        return Finding("unread-keys", "note", f"{message}; {remedy} in place of what is read now")
+    level: Level = "error" if count >= max(whole, 1) else "warning"
+    return Finding("unread-keys", level, f"no frame has {label} that was read, and {message}; {remedy}")
+
+
+def _convergence(frames: Sequence[Frame]) -> list[Finding]:
+    bad = [i for i, f in enumerate(frames) if not f.scf_converged]
+    if not bad:
+        return []
+    message = (
+        f"the electrons of {len(bad)} frames did not converge, so their labels are wrong: "
+        f"{list_frames(frames, bad)}; repeat or remove these frames"
+    )
+    return [Finding("scf", "error", message, tuple(bad))]
+
+
+def _charge_spin(frames: Sequence[Frame]) -> list[Finding]:
+    states = {f.charge_spin for f in frames}
+    if len(states) < 2:
+        return []
+    shown = sorted(", ".join(f"{k} {v:g}" for k, v in state) or "none given" for state in states)
+    message = (
+        f"frames differ in charge or spin ({'; '.join(shown[:5])}{'; …' * (len(shown) > 5)}), which a potential "
+        "cannot see: the same structure must not come with two of them"
+    )
+    return [Finding("charge-spin", "note", message)]
 
 
 def _energies(frames: Sequence[Frame], unread: Counter[str]) -> Finding:
@@ -91,6 +126,23 @@ def _stresses(frames: Sequence[Frame]) -> Finding:
             "stresses", "note", f"stresses of {len(stressed)} out of {periodic} fully periodic frames"
         )
     return Finding("stresses", "ok", f"stresses of all {periodic} fully periodic frames")
+
+
+def check_validation_labels(train: Sequence[Frame], validation: Sequence[Frame]) -> list[Finding]:
+    """Finding validation-labels: kinds of labels that are trained on and not validated with."""
+    lacking = [
+        name
+        for name in ("energy", "forces", "stress")
+        if any(getattr(f, name) is not None for f in train)
+        and all(getattr(f, name) is None for f in validation)
+    ]
+    if not lacking:
+        return []
+    message = (
+        f"no validation frame has {' or '.join(lacking)}, which the training frames have: the best epoch is then "
+        "chosen by other errors than those that are trained on"
+    )
+    return [Finding("validation-labels", "warning", message)]
 
 
 def check_finite(frames: Sequence[Frame]) -> list[Finding]:
