@@ -1,7 +1,8 @@
 """The ASE calculator of a model file."""
 
 import copy
-from collections.abc import Sequence
+import difflib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +37,12 @@ class EquipotCalculator(Calculator):
     model : path of a model file, or one that `load_model` has read
     device : "cpu", "cuda", "cuda:1", …; of a loaded model, the device it was loaded to
     skin : Å, how much further than the cutoff neighbours are searched, so that a search serves several steps;
-        changes the speed, not the result
+        changes the speed, not the result; `set(skin=…)` changes it later
+    atoms, label, directory : as of every ASE calculator
 
     Raises UnknownSpeciesError for elements that the model does not know, NumericsError for positions or
-    results that are not finite, DataError for a periodic cell without volume. Copies share the network; a
+    results that are not finite, DataError for a periodic cell without volume, TypeError for keywords that are not
+    listed here. Copies share the network; a
     pickled calculator holds the path of its model file.
     """
 
@@ -50,9 +53,14 @@ class EquipotCalculator(Calculator):
         model: str | Path | LoadedModel,
         device: str | torch.device = "cpu",
         skin: float = DEFAULT_SKIN,
-        **kwargs: Any,
+        *,
+        atoms: Atoms | None = None,
+        label: str | None = None,
+        directory: str | Path = ".",
+        **unknown: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        _refuse(unknown, ("model", "device", "skin", "atoms", "label", "directory"))
+        super().__init__(atoms=atoms, label=label, directory=directory)
         self._use(model if isinstance(model, LoadedModel) else load_model(model, device), skin)
 
     def _use(self, model: LoadedModel, skin: float) -> None:
@@ -61,6 +69,17 @@ class EquipotCalculator(Calculator):
         pair_cutoffs = np.array(model.metadata.spec["pair_cutoffs"], dtype=np.float64)
         self.neighbours = VerletList(model.metadata.cutoff, skin, pair_cutoffs, model.device)
 
+    def set(self, **changes: Any) -> dict[str, Any]:
+        """Change the skin (Å). Raises TypeError for anything else, which only a new calculator can have."""
+        _refuse(changes, ("skin",))
+        if not changes or changes["skin"] == self.neighbours.skin:
+            return {}
+        self._use(self.model, changes["skin"])
+        self.reset()
+        return changes
+
+    @torch.inference_mode(False)  # forces are gradients, also where the caller's code needs none
+    @torch.enable_grad()
     def calculate(
         self,
         atoms: Atoms | None = None,
@@ -126,6 +145,17 @@ class EquipotCalculator(Calculator):
                 f"{path}: is not the model this calculator was pickled with; keep a copy of that one"
             )
         self._use(model, skin)
+
+
+def _refuse(keywords: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Raise TypeError for keywords that are not known; ASE's base class would take them and do nothing."""
+    for name in keywords:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean '{near[0]}'? " if near else ""
+            raise TypeError(
+                f"EquipotCalculator has no keyword '{name}'; {hint}expected some of {', '.join(known)}"
+            )
 
 
 def _closest(edge_index: Tensor, vectors: Tensor) -> str:

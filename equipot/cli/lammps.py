@@ -38,12 +38,17 @@ def input_snippet(model: str | None, plugin: Path) -> str:
 
         elements = " ".join(read_metadata(model).type_names)
     # The lmp of the wheel loads what lies in the folder of the entry point without being told.
-    load = "" if str(plugin.parent) == plugin_folder() else f"plugin load {plugin}\n"
+    load = "" if str(plugin.parent) == plugin_folder() else f"plugin load {_quoted(plugin)}\n"
     return (
         "# units real works too; the elements are those of atom types 1, 2, ...\n"
         "units metal\n"
         "newton on\n"
         f"{load}"
         "pair_style equipot\n"
-        f"pair_coeff * * {model or 'model.pt'} {elements}\n"
+        f"pair_coeff * * {_quoted(model or 'model.pt')} {elements}\n"
     )
+
+
+def _quoted(path: str | Path) -> str:
+    """A path as one word of a LAMMPS input."""
+    return f'"{path}"' if any(c.isspace() or c in "#&$" for c in str(path)) else str(path)

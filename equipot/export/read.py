@@ -57,6 +57,7 @@ def read_metadata(path: str | Path) -> ModelMetadata:
     return metadata
 
 
+@torch.inference_mode(False)  # weights of inference mode could never have gradients
 def load_model(path: str | Path, device: str | torch.device = "cpu") -> LoadedModel:
     """Load a model file and run its self-test.
 
@@ -65,7 +66,7 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> LoadedMo
     Raises:
         ModelFileError: not a model file, damaged, of a newer format, or one whose self-test fails.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     metadata = read_metadata(path)
     try:
         where = torch.device(device)

@@ -1,10 +1,14 @@
 """The calculator against finite differences, the eager potential, and ASE's own drivers."""
 
 import copy
+import os
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+import torch
 from ase import Atoms, units
 from ase.build import bulk
 from ase.calculators.calculator import PropertyNotImplementedError
@@ -223,3 +227,70 @@ def test_dynamics_at_constant_energy_conserve_it(tmp_path):
     assert np.abs(drift).max() < 0.02 * np.mean(kinetic)
     assert np.ptp(kinetic) > 10 * np.abs(drift).max()
     assert atoms.calc.neighbours.n_searches - searches < 75
+
+
+def test_unknown_keywords_are_refused_with_the_known_ones(path):
+    with pytest.raises(TypeError, match="'devise'; did you mean 'device'"):
+        EquipotCalculator(path, devise="cpu")
+    with pytest.raises(TypeError, match=r"'dtype'.* expected some of model, device, skin"):
+        EquipotCalculator(path, dtype="float64")
+    with pytest.raises(TypeError, match="'modal'"):
+        EquipotCalculator(path).set(modal="PBE")
+
+
+def test_setting_the_skin_acts_and_changes_no_number(calculator):
+    atoms = random_atoms(5)
+    atoms.calc = calculator
+    forces = atoms.get_forces()
+    calculator.set(skin=0.3)
+    assert calculator.neighbours.skin == 0.3
+    np.testing.assert_allclose(atoms.get_forces(), forces, atol=1e-12)
+
+
+@pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad])
+def test_forces_are_right_where_torch_keeps_no_gradients(path, mode):
+    atoms = random_atoms(5)
+    atoms.calc = EquipotCalculator(path)
+    expected = atoms.get_forces()
+    with mode():
+        atoms.calc = EquipotCalculator(path)
+        np.testing.assert_array_equal(atoms.get_forces(), expected)
+    atoms.rattle(0.01)
+    moved = atoms.get_forces()
+    atoms.calc = EquipotCalculator(path)
+    np.testing.assert_allclose(moved, atoms.get_forces(), atol=1e-12)
+
+
+FORK = """
+import multiprocessing, sys, numpy, torch
+from ase.build import bulk
+from equipot.calculators import EquipotCalculator
+
+torch.set_num_threads(2)
+atoms = bulk("Si", cubic=True) * (3, 3, 3)
+atoms.rattle(0.05, seed=1)
+atoms.calc = EquipotCalculator(sys.argv[1])
+
+def forces(k):
+    moved = atoms.copy()
+    moved.positions[0] += 0.01 * k
+    moved.calc = atoms.calc
+    return moved.get_forces()
+
+expected = [forces(k) for k in range(4)]
+with multiprocessing.get_context("fork").Pool(2) as pool:
+    print(max(numpy.abs(a - b).max() for a, b in zip(pool.map(forces, range(4)), expected)))
+"""
+
+
+def test_forked_processes_give_the_numbers_of_their_parent(path):
+    """Without care they hang, because the threads of OpenMP are not forked."""
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORK, str(path)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "OMP_NUM_THREADS": "2"},
+    )
+    assert run.returncode == 0, run.stderr
+    assert float(run.stdout) < 1e-10

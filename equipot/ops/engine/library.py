@@ -9,7 +9,7 @@ import importlib.util
 import os
 import warnings
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,10 @@ import torch
 from torch import Tensor
 
 from equipot.errors import EquipotError
+
+# A forked child has one thread alone, while the OpenMP pools of torch and of the kernels would wait for those of its
+# parent for ever.
+os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
 
 _VERSION = 2  # EQUIPOT_ENGINE_VERSION in engine.h
 
