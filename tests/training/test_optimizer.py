@@ -1,4 +1,4 @@
-"""The optimizer against one matrix at a time, the singular value decomposition, and torch's AdamW."""
+"""The optimizer against one matrix at a time, the singular value decomposition, and torch's Muon and AdamW."""
 
 import copy
 import math
@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from equipot.training.optimizer import MuonAdamW, matrix_cuts, orthogonalize
+from equipot.training.optimizer import COEFFICIENTS, STEPS, MuonAdamW, matrix_cuts, orthogonalize
 from tests.models import KINDS, make_potential
 
 REST_OF = ("embedding", "read", "layers.0.bias", "layers.1.bias")
@@ -67,6 +67,29 @@ def test_every_matrix_moves_by_the_rate_along_its_own_orthogonalised_gradient(po
                 direction = direction.T if gradient.shape[0] > gradient.shape[1] else direction
                 expected = -0.1 * math.sqrt(max(1, one.shape[1] / one.shape[0])) * direction
                 torch.testing.assert_close(one, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_matrices_move_over_many_steps_as_with_muon_of_torch(potential, monkeypatch):
+    # Torch rounds to bfloat16 before it orthogonalises; without that, what is left is rounding of float64.
+    monkeypatch.setattr(torch.Tensor, "bfloat16", torch.Tensor.clone)
+    potential = potential.double()
+    cuts = matrix_cuts(potential)
+    initial = dict(copy.deepcopy(potential).named_parameters())
+    # Torch's matrices are (n_out, n_in).
+    places = [(name, cut, k) for name in cuts for cut in cuts[name] for k in range(len(cut(initial[name])))]
+    theirs = [torch.nn.Parameter(cut(initial[name])[k].detach().mT.clone()) for name, cut, k in places]
+    options = {"lr": 0.1, "weight_decay": 0.2, "momentum": 0.8}
+    muon = torch.optim.Muon(theirs, nesterov=True, ns_coefficients=COEFFICIENTS, ns_steps=STEPS, **options)
+    ours = MuonAdamW(potential, **options)
+    parameters = dict(potential.named_parameters())
+    for step in range(4):
+        gradients(potential, step)
+        for matrix, (name, cut, k) in zip(theirs, places):
+            matrix.grad = cut(parameters[name].grad)[k].mT.clone()
+        ours.step(), muon.step()
+    assert theirs
+    for matrix, (name, cut, k) in zip(theirs, places):
+        torch.testing.assert_close(cut(parameters[name])[k].mT, matrix, rtol=1e-9, atol=1e-11)
 
 
 def test_embedding_and_readout_move_as_with_adamw(potential):
