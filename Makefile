@@ -51,7 +51,7 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --durations=20
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .

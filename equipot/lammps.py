@@ -5,6 +5,7 @@ user's cache. The folder's name is a hash of everything the result depends on, s
 or equipot never loads an old plugin: the new folder is empty until `equipot lammps` has run.
 """
 
+import fcntl
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -90,8 +91,14 @@ def build_plugin(
     settings = _settings(headers, mpi)
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "build.log"
-    # Compiled aside and moved into place, so that another process never loads half a file.
-    with tempfile.TemporaryDirectory(dir=folder, prefix="build-") as scratch:
+    # Compiled aside and moved into place, so that another process never loads half a file; one process at a time.
+    with (
+        (folder / "lock").open("w") as lock,
+        tempfile.TemporaryDirectory(dir=folder, prefix="build-") as scratch,
+    ):
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if plugin.is_file() and not force:
+            return plugin
         _compile(plugin_sources(), Path(scratch), settings, log)
         os.replace(Path(scratch) / PLUGIN_NAME, plugin)
     return plugin
