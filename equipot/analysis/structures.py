@@ -10,9 +10,9 @@ import ase.io
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.constraints import FixAtoms, FixCartesian
 from ase.io.formats import string2index
 
+from equipot.analysis.constraints import writable
 from equipot.data.neighbours import independent
 from equipot.data.reading import _iter_atoms, expand
 from equipot.errors import ConfigError, DataError
@@ -94,11 +94,10 @@ def repeated(atoms: Atoms, times: Sequence[int]) -> Atoms:
 def snapshot(atoms: Atoms, **info: Any) -> Atoms:
     """A copy that holds the present energy (eV), forces (eV/Å) and stress (eV/Å³) and no live calculator.
 
-    info: values for the comment line of extended XYZ. Constraints that belong to a method (symmetry, centre of
-    mass) are left out; fixed atoms stay.
+    info: values for the comment line of extended XYZ. Constraints stay as far as such a file can hold them.
     """
     copy = atoms.copy()
-    copy.set_constraint([c for c in atoms.constraints if isinstance(c, FixAtoms | FixCartesian)])
+    copy.set_constraint(writable(atoms)[0])
     copy.info.update(info)
     results = {
         "energy": atoms.get_potential_energy(),

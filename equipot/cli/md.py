@@ -8,7 +8,7 @@ from ase import Atoms
 from rich.console import Console
 
 from equipot.cli.md_output import Display
-from equipot.cli.simulation import add_model_arguments, load_calculator, output_file
+from equipot.cli.simulation import add_model_arguments, load_calculator, name_lost_constraints, output_file
 from equipot.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -101,6 +101,7 @@ def run(args: argparse.Namespace) -> int:
             f"{trajectory} has {begun:g} ps already; a longer --time goes on", markup=False, soft_wrap=True
         )
         return 0
+    name_lost_constraints([atoms], [trajectory])
     calculator = load_calculator(args.model, args.device, [atoms])
     atoms.calc = calculator
     if state is None:

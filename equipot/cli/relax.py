@@ -10,7 +10,15 @@ from ase import Atoms
 from rich.console import Console
 from rich.table import Table
 
-from equipot.cli.simulation import add_model_arguments, bar, begin, load_calculator, not_there, output_file
+from equipot.cli.simulation import (
+    add_model_arguments,
+    bar,
+    begin,
+    load_calculator,
+    name_lost_constraints,
+    not_there,
+    output_file,
+)
 from equipot.errors import EquipotError, NumericsError
 
 if TYPE_CHECKING:
@@ -108,6 +116,7 @@ def run(args: argparse.Namespace) -> int:
     for path in (output, steps):
         if path is not None:
             not_there(path, args.overwrite)
+    name_lost_constraints(structures, [path for path in (output, steps) if path is not None])
     calculator = load_calculator(args.model, args.device, structures)
     for k, atoms in enumerate(structures):
         try:

@@ -1,6 +1,7 @@
 """What `relax`, `phonons` and `md` share: a model, structures it knows, and a bar that says how long it takes."""
 
 import argparse
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -57,6 +58,15 @@ def output_file(name: str, option: str, taken: Sequence[str] = ()) -> Path:
             raise ConfigError(f"{option}: {name} is the input itself; give another name")
     path.absolute().parent.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def name_lost_constraints(structures: Sequence[Atoms], files: Sequence[Path]) -> None:
+    """Say on stderr which constraints the files of a run cannot hold."""
+    from equipot.analysis.constraints import lost_constraints
+
+    sentence = lost_constraints(structures, files)
+    if sentence:
+        print(f"note: {sentence}", file=sys.stderr)
 
 
 def not_there(path: Path, overwrite: bool) -> None:

@@ -2,6 +2,7 @@ import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.constraints import FixAtoms, FixBondLength, FixScaled
 from ase.filters import FrechetCellFilter
 from ase.optimize import LBFGS
 
@@ -143,3 +144,24 @@ def test_help_teaches_by_examples(capsys):
         main(["relax", "--help"])
     assert leaving.value.code == 0
     assert "equipot relax crystal.cif -m model.pt --cell full" in capsys.readouterr().out
+
+
+def test_selective_dynamics_hold_in_the_second_relaxation_too(path, folder):
+    atoms = silicon()
+    atoms.set_constraint([FixAtoms([0]), FixScaled(3, (True, False, True))])
+    ase.io.write("sel.vasp", atoms, format="vasp")
+    assert main(["relax", "sel.vasp", "-m", path, "-o", "one.extxyz", "--fmax", "0.1"]) == 0
+    assert main(["relax", "one.extxyz", "-m", path, "-o", "two.extxyz", "--fmax", "0.02"]) == 0
+    one, two = ase.io.read("one.extxyz"), ase.io.read("two.extxyz")
+    moved = np.abs(two.positions - one.positions)
+    assert moved[0].max() == 0
+    assert moved[3, [0, 2]].max() == 0
+    assert moved[3, 1] > 0
+
+
+def test_a_constraint_that_the_files_cannot_hold_is_named(path, folder, capsys):
+    atoms = silicon()
+    atoms.set_constraint(FixBondLength(0, 1))
+    ase.io.write("si.traj", atoms)
+    main(["relax", "si.traj", "-m", path, "--steps", "2"])
+    assert "FixBondLength" in capsys.readouterr().err

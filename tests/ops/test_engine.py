@@ -3,12 +3,15 @@
 import os
 import subprocess
 import sys
+from functools import lru_cache
 
+import numpy as np
 import pytest
 import torch
 from e3nn.o3 import Irreps
 from torch.autograd import gradcheck, gradgradcheck
 
+from equipot.calculators.neighbours import near as torch_near
 from equipot.derivatives import forces_from, virials_from
 from equipot.ops import ConvolutionPaths, ReferenceConvolution, engine, topology
 from equipot.ops.topology import by_reference
@@ -185,25 +188,51 @@ def test_results_have_the_same_bits_for_any_number_of_threads(dtype):
         assert all(torch.equal(a, b) for a, b in zip(results[0], other))
 
 
-def test_every_instruction_set_of_this_machine_gives_the_same_numbers(tmp_path):
-    """The choice is made once a process, so each runs in its own."""
+@pytest.fixture(scope="module")
+def of_instruction_set(tmp_path_factory):
+    """Name of the kernels in use and their results; the choice is made once a process, so each runs in its own."""
     code = """
 import sys, torch
 from tests.ops.test_engine import CASES, derivatives, engine, problem
 results = [derivatives(*(lambda c, p, a: (c, a))(*problem(*case))) for case in CASES.values()]
 torch.save((engine.isa(), results), sys.argv[1])
 """
-    found = {}
-    for wish in ("portable", "avx2", "avx512"):
-        file = tmp_path / wish
-        environment = {**os.environ, "EQUIPOT_ISA": wish}
+
+    @lru_cache
+    def results(name: str):
+        file = tmp_path_factory.mktemp("isa") / name
+        environment = {**os.environ, "EQUIPOT_ISA": name}
         subprocess.run([sys.executable, "-c", code, str(file)], check=True, env=environment)
-        isa, results = torch.load(file)
-        found.setdefault(isa, results)
-    assert "portable" in found
-    for results in found.values():
-        for a, b in zip(results, found["portable"]):
-            assert_equal(a, b)
+        return torch.load(file)
+
+    return results
+
+
+@pytest.mark.parametrize("isa", ["avx2", "avx512"])
+def test_every_instruction_set_gives_the_numbers_of_portable_code(of_instruction_set, isa):
+    name, portable = of_instruction_set("portable")
+    assert name == "portable"
+    used, results = of_instruction_set(isa)
+    if used != isa:
+        pytest.skip(f"this machine has no {isa}; {used} ran")
+    for a, b in zip(results, portable):
+        assert_equal(a, b)
+
+
+@pytest.mark.parametrize("near", [engine.near, torch_near])
+def test_an_edge_as_long_as_the_cutoff_is_none(near):
+    """The comparison is strict, with one cutoff and with one for each edge."""
+    cutoff = 3.25  # its square is exact in float64
+    shorter = np.nextafter(cutoff, 0.0)
+    positions = torch.zeros(3, 3, dtype=torch.float64)
+    positions[1, 0], positions[2, 1] = cutoff, shorter
+    edges = torch.tensor([[0, 0], [1, 2]])
+    shifts, cell = torch.zeros(2, 3, dtype=torch.float64), torch.zeros(3, 3, dtype=torch.float64)
+    for limits in ([cutoff], [cutoff, cutoff]):
+        squares = torch.tensor(limits, dtype=torch.float64) ** 2
+        edge_index, vectors = near(positions, edges, shifts, cell, squares)
+        assert edge_index.tolist() == [[0], [2]]
+        assert vectors.tolist() == [[0.0, shorter, 0.0]]
 
 
 def test_only_what_is_asked_for_is_computed(monkeypatch):
