@@ -42,8 +42,8 @@ class EquipotCalculator(Calculator):
 
     Raises UnknownSpeciesError for elements that the model does not know, NumericsError for positions or
     results that are not finite, DataError for a periodic cell without volume, TypeError for keywords that are not
-    listed here. Copies share the network; a
-    pickled calculator holds the path of its model file.
+    listed here. Copies share the network; a pickled calculator holds the path of its model file. A forked process
+    computes with one thread.
     """
 
     implemented_properties = ["energy", "free_energy", "energies", "forces", "stress", "stresses"]  # noqa: RUF012

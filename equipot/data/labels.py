@@ -28,7 +28,8 @@ _LOOKS_LIKE = {
 # Calculator results that look like labels and are none of ours: per-atom shares, and settings of a run.
 _PER_ATOM_SHARES = {"energies": 1, "stresses": 2, "magmoms": 1, "charges": 1}  # with their number of axes
 _SYMMETRY_TOLERANCE = 1e-3
-_CONVERGED = ("scf_converged", "converged", "electronic_converged")
+# Not `converged` alone: relaxations, those of `equipot relax` too, say by it that the atoms came to rest.
+_CONVERGED = ("scf_converged", "electronic_converged")
 _CHARGE_SPIN = ("charge", "total_charge", "spin", "total_spin", "multiplicity", "spin_multiplicity")
 
 

@@ -159,6 +159,12 @@ def test_frames_whose_electrons_did_not_converge_are_an_error():
     assert "run#0" in errors(frames)
 
 
+def test_a_relaxation_that_did_not_converge_is_no_fault_of_its_labels():
+    atoms = ethanol()[0].to_atoms()
+    atoms.info["converged"] = False
+    assert frame_from_atoms(atoms).scf_converged
+
+
 def test_frames_of_different_charge_are_a_note():
     frames = ethanol()
     atoms = frames[0].to_atoms()
