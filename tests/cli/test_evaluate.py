@@ -37,7 +37,7 @@ def data(path, tmp_path):
 KEYS = ["--energy-key", "my_energy", "--forces-key", "my_forces", "--stress-key", "my_stress"]
 
 
-def test_the_errors_are_those_that_were_put_in(path, data, tmp_path, capsys):
+def test_the_errors_are_those_that_were_put_in(path, data, tmp_path, capsys, figures):
     folder = tmp_path / "out" / "evaluation"
     assert main(["evaluate", str(path), str(data), "-o", str(folder), *KEYS]) == 0
     found = json.loads((folder / "evaluation.json").read_text())

@@ -23,7 +23,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_the_folder_holds_what_phonopy_reads_and_the_frozen_phonon_confirms(path, folder, capsys):
+def test_the_folder_holds_what_phonopy_reads_and_the_frozen_phonon_confirms(path, folder, capsys, figures):
     ase.io.write("si.extxyz", silicon(None))
     arguments = ["--no-relax", "--supercell", "2", "2", "2", "-o", "out/si", "--tmax", "500"]
     assert main(["phonons", "si.extxyz", "-m", path, *arguments]) == 0

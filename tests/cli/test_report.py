@@ -77,7 +77,7 @@ class Strict(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_the_page_is_whole_and_agrees_with_labels_of_the_model_itself(path, data, folder, capsys):
+def test_the_page_is_whole_and_agrees_with_labels_of_the_model_itself(path, data, folder, capsys, figures):
     arguments = ["data.extxyz", "--json", "figures.json", "-o", "out/report.html", *QUICK]
     assert main(["report", path, *arguments]) == 0
     html = (folder / "out/report.html").read_text(encoding="utf-8")

@@ -31,7 +31,6 @@ from equipot.potential import Potential
 
 SEVENN = os.environ.get("EQUIPOT_SEVENN_PYTHON")
 pytestmark = [
-    pytest.mark.slow,
     pytest.mark.skipif(not SEVENN, reason="EQUIPOT_SEVENN_PYTHON does not name a Python that has sevenn"),
 ]
 

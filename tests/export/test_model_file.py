@@ -51,12 +51,12 @@ def test_a_file_gives_back_the_trainable_potential(tmp_path):
     assert all(p.requires_grad for p in again.parameters())
 
 
-def test_writing_checks_in_a_fresh_process_and_leaves_one_file(tmp_path):
+def test_writing_checks_in_a_fresh_process_and_leaves_one_file(tmp_path, fresh_process):
     write_model(tmp_path / "model.pt", make_potential())
     assert [p.name for p in tmp_path.iterdir()] == ["model.pt"]
 
 
-def test_a_model_that_cannot_be_verified_replaces_nothing(tmp_path, monkeypatch):
+def test_a_model_that_cannot_be_verified_replaces_nothing(tmp_path, monkeypatch, fresh_process):
     path = write_model(tmp_path / "model.pt", make_potential(seed=1), verify=False)
     before = path.read_bytes()
     recorded = "equipot.export.write.record"

@@ -15,11 +15,6 @@ SECONDS = float(os.environ.get("EQUIPOT_FAULT_SECONDS", "40"))
 TRACES = re.compile(r"Traceback|terminate called|Exception raised from|frame #\d|INTERNAL ASSERT")
 
 
-def some_ranks(turn: int) -> list[int]:
-    """2 and another number in turn, or all from 1 to 4 with EQUIPOT_ALL_RANKS=1."""
-    return [1, 2, 3, 4] if os.environ.get("EQUIPOT_ALL_RANKS") == "1" else [2, (1, 3, 4)[turn % 3]]
-
-
 def started(
     script: str,
     folder: Path,

@@ -10,6 +10,7 @@ from equipot.data.neighbours import neighbour_list
 from equipot.derivatives import Prediction, predict
 from equipot.potential import Potential
 from tests.lammps.conftest import SPECIES
+from tests.lammps.ranks import on_ranks, rank_counts
 from tests.lammps.running import Measured, good, lmp, measure, measured, setup, write_data
 from tests.lammps.structures import cases
 
@@ -58,7 +59,7 @@ def run_cases(
     return {name: measured(output, folder, name) for name in names}
 
 
-@pytest.fixture(scope="module", params=[1, 2, 3, 4], ids=lambda n: f"{n}ranks")
+@pytest.fixture(scope="module", params=rank_counts(1, 2, 3, 4, quick=(1, 3)), ids=lambda n: f"{n}ranks")
 def results(request, tmp_path_factory, double_file) -> dict[str, Measured]:
     return run_cases(tmp_path_factory.mktemp("cases"), double_file, request.param, list(CASES))
 
@@ -102,7 +103,7 @@ def test_one_rank_has_nothing_to_exchange(tmp_path, double_file, double):
         np.testing.assert_allclose(found.forces, expected.forces.numpy(), **EXACT)
 
 
-@pytest.mark.parametrize("ranks", [2, 3, 4])
+@on_ranks(2, 3, 4)
 def test_without_the_exchange_of_ghost_features_the_result_is_wrong(tmp_path, double_file, double, ranks):
     # The negative control: it shows that the agreement above is the exchange's doing.
     found = run_cases(tmp_path, double_file, ranks, ["tilted"], options="debug_no_exchange")["tilted"]
@@ -112,7 +113,7 @@ def test_without_the_exchange_of_ghost_features_the_result_is_wrong(tmp_path, do
     assert np.abs(found.forces - expected.forces.numpy()).max() > 1e-4
 
 
-@pytest.mark.parametrize("ranks", [1, 3])
+@on_ranks(1, 2, 3)
 def test_copies_of_a_cell_have_its_energies_and_forces(tmp_path, double_file, double, ranks):
     atoms, copies = CASES["tiny"].atoms, 12
     write_data(tmp_path / "tiny.data", atoms, list(SPECIES))
@@ -148,7 +149,7 @@ def test_forces_and_virial_are_derivatives_of_the_energy(tmp_path, double_file):
     np.testing.assert_allclose(pressures[::2], pressures[1::2], rtol=1e-5, atol=0.1)  # bar
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 4])
+@on_ranks(1, 2, 4)
 def test_what_other_packages_networks_have_beyond_ours_gives_what_python_gives(
     tmp_path, foreign, foreign_file, ranks
 ):

@@ -1,12 +1,12 @@
 """Stress per atom: the share that balances momentum, in LAMMPS as in ASE."""
 
 import numpy as np
-import pytest
 from ase import Atoms
 from ase.stress import voigt_6_to_full_3x3_stress
 
 from equipot.calculators import EquipotCalculator
 from tests.lammps.conftest import SPECIES
+from tests.lammps.ranks import on_ranks
 from tests.lammps.running import good, lmp, measure, measured, setup, write_data
 from tests.lammps.structures import cases
 from tests.lammps.test_energy_flux import crowd
@@ -14,7 +14,7 @@ from tests.lammps.test_energy_flux import crowd
 TILTED = cases()["tilted"].atoms
 
 
-@pytest.mark.parametrize("ranks", [1, 3])
+@on_ranks(1, 2, 3)
 def test_lammps_and_ase_share_the_stress_alike(tmp_path, double_file, ranks):
     write_data(tmp_path / "tilted.data", TILTED, list(SPECIES))
     found = measured(

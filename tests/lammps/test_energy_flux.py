@@ -13,6 +13,7 @@ from scipy.spatial.distance import cdist
 from equipot.derivatives import predict
 from equipot.potential import Potential
 from tests.lammps.conftest import SPECIES
+from tests.lammps.ranks import on_ranks
 from tests.lammps.running import PRESSURE, good, lmp, setup, write_data
 
 PER_PS = 1000 * units.fs  # ASE's time unit in ps
@@ -107,7 +108,7 @@ def test_asking_for_the_shares_changes_neither_energy_nor_pressure(shares):
     np.testing.assert_allclose(shares[2][0], shares[2][1], rtol=1e-12)
 
 
-@pytest.mark.parametrize("ranks", [1, 2])
+@on_ranks(1, 2)
 def test_the_heat_flux_is_the_time_derivative_of_the_energys_first_moment(
     tmp_path: Path, double, double_file, ranks
 ):

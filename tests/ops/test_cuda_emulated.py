@@ -53,7 +53,7 @@ def everything(call, grad, ax, av):
 @pytest.mark.parametrize(
     ("case", "order"),
     [
-        pytest.param(case, order, marks=() if (case, order) in QUICK else pytest.mark.slow)
+        pytest.param(case, order, marks=() if (case, order) in QUICK else pytest.mark.exhaustive)
         for case in CASES
         for order in (2, 3)
     ],
@@ -63,7 +63,7 @@ def test_values_first_and_second_derivatives_are_those_of_the_reference(case, or
     assert_equal(derivatives(compiled, arguments), derivatives(plain, arguments))
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_more_channels_than_a_block_has_lanes():
     compiled, plain, arguments = problem(*WIDE)
     assert_equal(derivatives(compiled, arguments), derivatives(plain, arguments))
@@ -89,7 +89,7 @@ def test_graphs_of_every_size_give_what_the_reference_gives(sizes):
     assert_equal(derivatives(compiled, arguments), derivatives(plain, arguments))
 
 
-@pytest.mark.parametrize("case", ["last layer", pytest.param("l = 3", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("case", ["last layer", pytest.param("l = 3", marks=pytest.mark.exhaustive)])
 def test_single_precision_differs_by_rounding_alone(case):
     compiled, _, arguments = problem(*CASES[case])
     single, exact = both(compiled, arguments, torch.float32)
@@ -148,7 +148,7 @@ def test_results_have_the_same_bits_in_whatever_order_threads_run(dtype, monkeyp
     assert all(torch.equal(a, b) for a, b in zip(forwards, everything(gpu, grad, ax, av)))
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("n_atoms", [6, 1])
 def test_a_model_gives_the_forces_and_the_gradients_of_its_weights_that_it_gives_on_the_cpu(
     n_atoms, monkeypatch

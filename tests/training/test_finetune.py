@@ -2,6 +2,8 @@
 
 import csv
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,32 +18,41 @@ from equipot.export import load_model, write_model
 from equipot.export.read import load_potential
 from equipot.training.checkpoints import read_checkpoint
 from tests.models import KINDS, make_potential
+from tests.training.conftest import labelled_frames
 
 SHIFT = {"Cu": 3.5, "Ni": -1.25}  # eV, between the model's and the labels' zeros of energy
 
 
-@pytest.fixture(params=["natural", "foreign"])
-def start(request, tmp_path):
-    """A model file, and a set labelled by it but for shifted reference energies."""
+@pytest.fixture(scope="module", params=["natural", "foreign"])
+def made(request, tmp_path_factory):
+    """Folder of a model file, and of sets labelled by it but for shifted reference energies."""
+    folder = tmp_path_factory.mktemp(request.param)
     options = {**KINDS[request.param], "cutoff": 3.5}
     potential = make_potential(seed=1, species=("Ni", "Al", "Cu"), **options)
-    return write_model(tmp_path / "start.pt", potential, verify=False)
-
-
-@pytest.fixture
-def fine(config_file, start):
-    """A config file that starts from it."""
-    for name in ("train", "test"):
-        path = config_file.parent / f"{name}.extxyz"
-        frames = read(path, ":")
+    calculator = EquipotCalculator(write_model(folder / "start.pt", potential, verify=False))
+    for name, frames in (("train", labelled_frames(24)), ("test", labelled_frames(4, seed=1))):
         for atoms in frames:
             group = atoms.info["config_type"]
-            atoms.calc = EquipotCalculator(start)
+            atoms.calc = calculator
             energy = atoms.get_potential_energy() + sum(SHIFT[s] for s in atoms.symbols)
             results = {"energy": energy, "forces": atoms.get_forces(), "stress": atoms.get_stress()}
             atoms.calc = SinglePointCalculator(atoms, **results)
             atoms.info["config_type"] = group
-        write(path, frames)
+        write(folder / f"{name}.extxyz", frames)
+    return folder
+
+
+@pytest.fixture
+def start(made, tmp_path):
+    """The model file."""
+    return Path(shutil.copy(made / "start.pt", tmp_path))
+
+
+@pytest.fixture
+def fine(made, config_file, start):
+    """A config file that starts from it."""
+    for name in ("train", "test"):
+        shutil.copy(made / f"{name}.extxyz", config_file.parent)
     config = yaml.safe_load(config_file.read_text())
     del config["model"]
     config["init"] = "start.pt"

@@ -38,7 +38,7 @@ def rows(folder) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_a_training_leaves_model_evaluation_log_and_plots(config_file, tmp_path):
+def test_a_training_leaves_model_evaluation_log_and_plots(config_file, tmp_path, fresh_process, figures):
     model = train(load_config(config_file))
     run = tmp_path / "run"
     for name in (
