@@ -9,9 +9,9 @@ what ghosts send.
 from collections.abc import Callable
 
 import torch
-from e3nn.o3 import Irreps
 from torch import Tensor, nn
 
+from equipot.irreps import Irreps
 from equipot.nn.basis import distance_powers, harmonic_frequencies, knots, radial_basis
 from equipot.nn.embedding import TypeEmbedding
 from equipot.nn.interaction import Interaction

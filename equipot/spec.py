@@ -3,11 +3,11 @@
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, Literal
 
-import e3nn.o3
 from ase.data import atomic_numbers
 
 from equipot.config import ModelConfig
 from equipot.errors import ConfigError, ModelFileError
+from equipot.irreps import Irreps
 from equipot.nn.activation import Activation, RadialActivation
 from equipot.nn.interaction import SelfConnectionKind
 
@@ -81,8 +81,8 @@ class PotentialSpec:
         """Wanted of every layer."""
         if self.layer_irreps is not None:
             return self.layer_irreps
-        hidden = e3nn.o3.Irreps(self.hidden_irreps)
-        scalars = e3nn.o3.Irreps([(mul, ir) for mul, ir in hidden if ir.l == 0 and ir.p == 1])
+        hidden = Irreps(self.hidden_irreps)
+        scalars = Irreps([(mul, ir) for mul, ir in hidden if ir.l == 0 and ir.p == 1])
         # Only scalars are read out, so the last layer makes nothing else.
         return [self.hidden_irreps] * (self.n_layers - 1) + [str(scalars)]
 
@@ -171,9 +171,9 @@ class PotentialSpec:
         )
 
 
-def _parse_irreps(text: str) -> e3nn.o3.Irreps:
+def _parse_irreps(text: str) -> Irreps:
     try:
-        hidden = e3nn.o3.Irreps(text)
+        hidden = Irreps(text)
     except ValueError:
         raise ConfigError(f'model.irreps is "{text}"; expected irreps such as "128x0e+64x1o+32x2e"') from None
     named = [ir for _, ir in hidden]
@@ -184,7 +184,7 @@ def _parse_irreps(text: str) -> e3nn.o3.Irreps:
     return hidden
 
 
-def _natural_irreps(config: ModelConfig, features: list[int], l_max: int) -> e3nn.o3.Irreps:
+def _natural_irreps(config: ModelConfig, features: list[int], l_max: int) -> Irreps:
     if config.features is not None:
         given = [config.features] * (l_max + 1) if isinstance(config.features, int) else config.features
         if len(given) != l_max + 1:
@@ -196,7 +196,7 @@ def _natural_irreps(config: ModelConfig, features: list[int], l_max: int) -> e3n
         "even": lambda l: (1,),
         "full": lambda l: ((-1) ** l, -((-1) ** l)),
     }[config.parity]
-    return e3nn.o3.Irreps([(features[l], (l, p)) for l in range(l_max + 1) for p in parities(l)])
+    return Irreps([(features[l], (l, p)) for l in range(l_max + 1) for p in parities(l)])
 
 
 def _pair_cutoffs(config: ModelConfig, type_names: list[str]) -> list[list[float]]:

@@ -8,10 +8,10 @@ import math
 from collections.abc import Iterator, Sequence
 
 import torch
-from e3nn.o3 import Irrep, Irreps
 from torch import Tensor
 
 from equipot.errors import ModelFileError
+from equipot.irreps import Irrep, Irreps
 
 Matrices = dict[Irrep, Tensor]
 

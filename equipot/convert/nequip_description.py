@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from e3nn.o3 import Irreps
 from torch import Tensor
 
 from equipot.errors import ModelFileError
+from equipot.irreps import Irreps
 
 State = dict[str, Tensor]
 EMBEDDING = "type_embed.embed_module.weight"

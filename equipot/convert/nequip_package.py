@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from e3nn.o3 import Irreps
 from torch import Tensor
 
 from equipot.convert.nequip_description import Description, State, prefix_of_only_network
 from equipot.convert.nequip_inert import Record, load
 from equipot.errors import ModelFileError
+from equipot.irreps import Irreps
 
 PICKLE = "model/eager_model.pkl"
 _STORAGES = {

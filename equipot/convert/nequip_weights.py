@@ -17,14 +17,15 @@ from typing import Any
 
 import torch
 from ase.data import atomic_numbers
-from e3nn.o3 import Irrep, Irreps
 from torch import Tensor
 
 from equipot.convert import e3nn_weights
 from equipot.convert.nequip_description import EMBEDDING, Description, State
 from equipot.errors import ModelFileError
+from equipot.irreps import Irrep, Irreps
 from equipot.nn.activation import norm
 from equipot.nn.basis import SCALE
+from equipot.nn.interaction import Interaction
 from equipot.potential import Potential
 from equipot.spec import PotentialSpec
 
@@ -200,6 +201,7 @@ class _Reader:
             _copy(made.embedding.weight, self.weights(EMBEDDING))
             irreps = made.embedding.irreps_out
             for k, layer in enumerate(made.layers):
+                assert isinstance(layer, Interaction)
                 self._layer(f"layer{k}_convnet.conv", layer, irreps)
                 irreps = layer.irreps_out
             self._readout(made)
@@ -213,7 +215,7 @@ class _Reader:
 
     def _layer(self, name: str, layer: Any, x: Irreps) -> None:
         # e3nn's gate takes scalars, gates and gated irreps sorted, equal ones side by side.
-        gate = layer.gate.irreps_in.sort().irreps
+        gate = layer.gate.irreps_in.sorted()
         mid = layer.paths.irreps_out
         _fill(layer.linear_in, e3nn_weights.by_species(x, x, self.weights(f"{name}.linear_1.weight"), 1))
         _fill(

@@ -16,12 +16,13 @@ from typing import Any
 
 import torch
 from ase.data import chemical_symbols
-from e3nn.o3 import Irrep, Irreps, wigner_3j
 from torch import Tensor
 
 from equipot.convert import e3nn_weights
 from equipot.errors import ModelFileError
+from equipot.irreps import Irrep, Irreps
 from equipot.nn.basis import SCALE
+from equipot.ops.coupling import wigner_3j
 from equipot.potential import Potential
 from equipot.spec import PotentialSpec
 
@@ -339,7 +340,7 @@ class _Reader:
         theirs = self.state.get(name)
         if theirs is None:
             return 1.0
-        ours = wigner_3j(l_in, l_edge, l_out, dtype=torch.float64)
+        ours = wigner_3j(l_in, l_edge, l_out)
         for sign in (1.0, -1.0):
             if torch.allclose(theirs.to(torch.float64), sign * ours, atol=1e-5):
                 return sign

@@ -1,10 +1,10 @@
 """Activations scaled to unit second moment for standard normal input, as e3nn's `normalize2mom`."""
 
 import math
+from functools import lru_cache
 from typing import Literal
 
 import torch
-from e3nn.math import normalize2mom
 from torch import Tensor
 
 Activation = Literal["silu", "ssp", "tanh", "relu", "gelu", "mish"]
@@ -27,8 +27,11 @@ def apply(name: str, x: Tensor) -> Tensor:
     return x * torch.tanh(torch.nn.functional.softplus(x))  # mish
 
 
+@lru_cache
 def norm(name: str) -> float:
-    """What makes the activation's second moment one."""
+    """The factor that makes the activation's second moment one."""
+    from e3nn.math import normalize2mom  # takes more than a second, and a model file holds its factors
+
     return float(normalize2mom(lambda x: apply(name, x)).cst)
 
 
@@ -41,7 +44,3 @@ def jet(name: RadialActivation, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     if name == "ssp":
         return torch.nn.functional.softplus(v) - LN2, s, s * (1 - s)
     return v * s, s * (1 + v * (1 - s)), s * (1 - s) * (2 + v * (1 - 2 * s))
-
-
-SILU = norm("silu")
-TANH = norm("tanh")

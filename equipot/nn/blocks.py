@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from e3nn.o3 import Irrep, Irreps
+from equipot.irreps import Irrep, Irreps
 
 
 class Block(NamedTuple):

@@ -1,8 +1,9 @@
 """The first features: a vector of scalars per species."""
 
 import torch
-from e3nn.o3 import Irreps
 from torch import Tensor, nn
+
+from equipot.irreps import Irreps
 
 
 class TypeEmbedding(nn.Module):

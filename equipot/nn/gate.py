@@ -1,11 +1,11 @@
 """The nonlinearity: scalars are activated, higher irreps are multiplied by activated scalars (Weiler et al. 2018)."""
 
 import torch
-from e3nn.o3 import Irrep, Irreps
 from torch import Tensor, nn
 
 import equipot.ops.gate  # noqa: F401  registers equipot::gate
-from equipot.nn.activation import SILU, TANH
+from equipot.irreps import Irrep, Irreps
+from equipot.nn.activation import norm
 from equipot.nn.blocks import blocks
 
 
@@ -21,7 +21,7 @@ class Gate(nn.Module):
         super().__init__()
         gate = Irrep(0, gate_parity)
         self.irreps_out = irreps_out
-        self.silu_norm, self.tanh_norm = SILU, TANH
+        self.silu_norm, self.tanh_norm = norm("silu"), norm("tanh")
         n_gates = sum(mul for mul, ir in irreps_out if ir.l > 0)
         muls = {ir: mul for mul, ir in irreps_out}
         scalars = sorted({ir for ir in muls if ir.l == 0} | ({gate} if n_gates else set()), reverse=True)

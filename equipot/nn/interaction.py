@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Literal
 
 import torch
-from e3nn.o3 import Irrep, Irreps
 from torch import Tensor, nn
 
+from equipot.irreps import Irrep, Irreps
 from equipot.nn.gate import Gate
 from equipot.nn.linear import IrrepsLinear, ScalarBias, SelfConnection
 from equipot.nn.norms import Norms

@@ -3,10 +3,10 @@
 import math
 
 import torch
-from e3nn.o3 import Irrep, Irreps
 from torch import Tensor, nn
 
 import equipot.ops.linear  # noqa: F401  registers equipot::linear
+from equipot.irreps import Irrep, Irreps
 from equipot.nn.blocks import blocks
 
 

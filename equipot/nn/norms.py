@@ -7,9 +7,9 @@ about the angles between two of its sums over neighbours in the layers after it,
 import math
 
 import torch
-from e3nn.o3 import Irrep, Irreps
 from torch import Tensor, nn
 
+from equipot.irreps import Irrep, Irreps
 from equipot.nn.blocks import blocks
 
 

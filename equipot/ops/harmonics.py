@@ -10,8 +10,9 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from e3nn.o3 import wigner_3j
 from torch import Tensor, nn
+
+from equipot.ops.coupling import wigner_3j
 
 
 @lru_cache
@@ -37,7 +38,7 @@ def coefficients(l: int) -> np.ndarray:
         return math.sqrt(3.0) * np.eye(3)
     index = {e: i for i, e in enumerate(_exponents(l))}
     lower, one = coefficients(l - 1), coefficients(1)
-    coupling = wigner_3j(l - 1, 1, l, dtype=torch.float64).numpy()
+    coupling = wigner_3j(l - 1, 1, l).numpy()
     matrix = np.zeros((len(index), 2 * l + 1))
     for i, (a, b, c) in enumerate(_exponents(l - 1)):
         for j, (d, e, f) in enumerate(_exponents(1)):

@@ -8,9 +8,10 @@ import math
 from dataclasses import dataclass, field
 
 import torch
-from e3nn.o3 import Irrep, Irreps, wigner_3j
 from torch import Tensor
 
+from equipot.irreps import Irrep, Irreps
+from equipot.ops.coupling import wigner_3j
 from equipot.ops.harmonics import coefficients
 
 
@@ -88,7 +89,7 @@ class ConvolutionPaths:
             rows.append(
                 [l_in, p.l_edge, p.out.l, p.mul, block_start[p.block], first, out_mul[p.out], p.weights.start]
             )
-            clebsch_gordan = wigner_3j(l_in, p.l_edge, p.out.l, dtype=torch.float64) * math.sqrt(p.out.dim)
+            clebsch_gordan = wigner_3j(l_in, p.l_edge, p.out.l) * math.sqrt(p.out.dim)
             harmonics = torch.from_numpy(coefficients(p.l_edge))
             product = torch.einsum("ke,iem->kmi", harmonics, clebsch_gordan)
             # What is zero by symmetry comes out as rounding; the kernels skip exact zeros.

@@ -10,9 +10,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import torch
-from e3nn.o3 import wigner_3j
 from torch import Tensor, nn
 
+from equipot.ops.coupling import wigner_3j
 from equipot.ops.harmonics import SphericalHarmonics
 from equipot.ops.table import read_table
 from equipot.ops.topology import Topology
@@ -54,7 +54,7 @@ class _BlockConvolution(nn.Module):
             row = len(path_of_row)
             # Each output component then has the variance of its inputs (e3nn's `component` normalisation).
             norm = math.sqrt(path.dim)
-            w3j = wigner_3j(l_in, path.l_edge, path.l_out, dtype=torch.float64) * norm
+            w3j = wigner_3j(l_in, path.l_edge, path.l_out) * norm
             edge = slice(path.l_edge**2, (path.l_edge + 1) ** 2)
             coupling[edge, row : row + path.dim] = w3j.permute(1, 2, 0)
             path_of_row += [i] * path.dim

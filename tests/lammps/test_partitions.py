@@ -68,9 +68,7 @@ write_data image${image}.data
 """
 
 
-@pytest.mark.parametrize(
-    "partitions", ["2x1", *(pytest.param(n, marks=exhaustive) for n in ("3x1", "2x2"))]
-)
+@pytest.mark.parametrize("partitions", ["2x1", *(pytest.param(n, marks=exhaustive) for n in ("3x1", "2x2"))])
 def test_a_path_between_two_structures_has_the_energies_of_its_images(tmp_path, double_file, partitions):
     images = int(partitions[0])
     end = TILTED.copy()

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from e3nn.o3 import Irreps
 
+from equipot.irreps import Irreps
 from equipot.nn.basis import (
     bessel,
     distance_powers,

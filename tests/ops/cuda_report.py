@@ -8,8 +8,7 @@ Prints NVRTC's and ptxas's messages.
 import ctypes
 import sys
 
-from e3nn.o3 import Irreps
-
+from equipot.irreps import Irreps
 from equipot.ops import ConvolutionPaths
 from equipot.ops.engine.convolution import Problem, output_columns
 from equipot.ops.engine.cuda import packages

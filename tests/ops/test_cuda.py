@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from e3nn.o3 import Irreps
 
+from equipot.irreps import Irreps
 from equipot.nn.gate import Gate
 from equipot.ops import engine, topology
 from tests.ops.test_cuda_emulated import cell_of

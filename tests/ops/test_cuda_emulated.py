@@ -8,10 +8,10 @@ import warnings
 
 import pytest
 import torch
-from e3nn.o3 import Irreps
 
 import equipot.ops.gate
 from equipot.derivatives import predict
+from equipot.irreps import Irreps
 from equipot.nn.gate import Gate
 from equipot.ops import engine
 from equipot.ops.topology import by_reference

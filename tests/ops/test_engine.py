@@ -8,11 +8,11 @@ from functools import lru_cache
 import numpy as np
 import pytest
 import torch
-from e3nn.o3 import Irreps
 from torch.autograd import gradcheck, gradgradcheck
 
 from equipot.calculators.neighbours import near as torch_near
 from equipot.derivatives import forces_from, virials_from
+from equipot.irreps import Irreps
 from equipot.ops import ConvolutionPaths, ReferenceConvolution, engine, topology
 from equipot.ops.topology import by_reference
 

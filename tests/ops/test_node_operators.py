@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from e3nn.o3 import Irreps
 from torch.autograd import gradcheck, gradgradcheck
 
 import equipot.ops.gate
 import equipot.ops.linear
+from equipot.irreps import Irreps
 from equipot.nn.gate import Gate
 from equipot.ops import engine
 

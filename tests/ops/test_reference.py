@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from e3nn.o3 import Irreps, TensorProduct, spherical_harmonics
+from e3nn import o3
+from e3nn.o3 import TensorProduct, spherical_harmonics
 from torch.autograd import gradcheck, gradgradcheck
 
+from equipot.irreps import Irreps
 from equipot.ops import ConvolutionPaths, ReferenceConvolution, topology
 from equipot.ops.harmonics import SphericalHarmonics
 from equipot.ops.table import read_table
@@ -54,14 +56,14 @@ def test_convolution_is_a_sum_of_e3nn_tensor_products(irreps_in, wanted, l_max, 
     x, vectors, table, inverse, graph = random_problem(irreps_in, paths.n_weights)
     out = ReferenceConvolution(paths.plan()[0].tolist()).double()(x, vectors, table, inverse, graph)
 
-    edge = Irreps([(1, (l, 1 if even else (-1) ** l)) for l in range(l_max + 1)])
+    edge = o3.Irreps([(1, (l, 1 if even else (-1) ** l)) for l in range(l_max + 1)])
     instructions = [(p.block, p.l_edge, k, "uvu", True) for k, p in enumerate(paths.paths)]
     torch.set_default_dtype(torch.float64)  # e3nn takes the precision of its constants from the default
     try:
         product = TensorProduct(
-            irreps_in,
+            o3.Irreps(str(irreps_in)),
             edge,
-            Irreps([(p.mul, p.out) for p in paths.paths]),
+            o3.Irreps([(p.mul, tuple(p.out)) for p in paths.paths]),
             instructions,
             shared_weights=False,
             internal_weights=False,

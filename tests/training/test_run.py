@@ -74,6 +74,26 @@ def test_the_exported_network_is_the_average_of_the_best_checkpoint(config_file,
     assert load_model(model).metadata.config["training"]["seed"] == 1
 
 
+def test_the_epoch_with_the_lowest_weighted_validation_error_is_exported(config_file, tmp_path):
+    # At a constant, high rate the errors go up and down, so that the best epoch is rarely the last.
+    weight = {"energy": 2.0, "forces": 0.5, "stress": 30.0}
+    loss = [f"training.loss.{name}={value}" for name, value in weight.items()]
+    rough = ["training.schedule=constant", "training.learning_rate=0.1", "training.ema_decay=0"]
+    model = train(load_config(config_file, [*loss, *rough, "training.max_epochs=12"]))
+    frames = read(config_file.parent / "train.extxyz", ":")
+    volume = np.mean([atoms.get_volume() / len(atoms) for atoms in frames])  # validation frames are like the others
+    errors = ("energy_per_atom", 1.0), ("forces", 1.0), ("stress", volume)
+    terms = np.array(
+        [[float(row[f"validation_{name}_rmse"]) * unit for name, unit in errors] for row in rows(tmp_path / "run")]
+    )
+    scores = np.square(terms) @ list(weight.values())
+    written = [float(row["score"]) for row in rows(tmp_path / "run")]
+    np.testing.assert_allclose(written, scores, rtol=0.02)
+    best = int(np.argmin(scores))
+    assert 0 < best < 11, scores
+    assert load_model(model).metadata.training["epoch"] == best
+
+
 def test_a_killed_training_resumes_to_the_same_bits(config_file, tmp_path):
     long = "training.max_epochs=12"
     subprocess.run(equipot("train", str(config_file), long, f"output={tmp_path}/whole"), check=True)
