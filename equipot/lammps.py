@@ -125,6 +125,9 @@ def _settings(include: Path | None, mpi_include: Path | None) -> dict[str, str]:
         "LAMMPS_VERSION": version,
         "EQUIPOT_ENGINE_SOURCES": str(engine_sources()),
     }
+    kernels = importlib.util.find_spec("equipot.ops._engine")
+    if kernels is not None and kernels.origin is not None:
+        settings["EQUIPOT_ENGINE_LIBRARY"] = kernels.origin
     if mpi_include is not None:
         settings["MPI_INCLUDE"] = str(mpi_include)
     return settings

@@ -58,6 +58,7 @@ class Call {
                 kept[transpose_rowptr].numel(), " entries; expected ", kept[x].size(0) + 1);
     expect_small(kept[paths], names[paths]);
 
+    problem.size = sizeof(problem);
     problem.dtype = dtype == at::kDouble ? EQUIPOT_FLOAT64 : EQUIPOT_FLOAT32;
     problem.threads = at::get_num_threads();
     problem.n_in = kept[x].size(0);

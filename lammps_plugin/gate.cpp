@@ -31,6 +31,7 @@ class Call {
     expect_size(dim_out, "dim_out");
     x = given.contiguous();
     expect_small(blocks, "blocks", -1);
+    gate.size = sizeof(gate);
     gate.dtype = dtype == at::kDouble ? EQUIPOT_FLOAT64 : EQUIPOT_FLOAT32;
     gate.threads = at::get_num_threads();
     gate.n = x.size(0);

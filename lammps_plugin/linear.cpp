@@ -44,6 +44,7 @@ class Map {
     weight = weight.contiguous();
     blocks = blocks.contiguous();
     expect_small(blocks, "blocks");
+    map.size = sizeof(map);
     map.dtype = dtype == at::kDouble ? EQUIPOT_FLOAT64 : EQUIPOT_FLOAT32;
     map.threads = at::get_num_threads();
     map.n = n;

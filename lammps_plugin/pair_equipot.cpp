@@ -2,6 +2,7 @@
 #include "pair_equipot.h"
 
 #include "device.h"
+#include "masses.h"
 #include "model_bytes.h"
 #include "staging.h"
 
@@ -144,6 +145,7 @@ void PairEquipot::coeff(int narg, char **arg)
                "pair_coeff of pair_style equipot names " + std::to_string(narg - 3) + " elements, but there are " +
                    std::to_string(ntypes) + " atom types; give one for each type, or NULL");
   if (!allocated) allocate();
+  masses_were_checked = false;
 
   std::string problem, bytes = read_model(arg[2]);
   try {
@@ -240,6 +242,7 @@ void PairEquipot::init_style()
                           "use special_bonds lj/coul 1.0 1.0 1.0");
 
   refuse_unavailable_computes();
+  warn_of_other_masses();
 
   squared_cutoffs = model->pair_cutoffs;
   for (auto &of_species : squared_cutoffs)
@@ -259,6 +262,23 @@ double PairEquipot::init_one(int i, int j)
   int a = species_of_type[i], b = species_of_type[j];
   if (a < 0 || b < 0) return 0.0;
   return std::max(model->pair_cutoffs[a][b], model->pair_cutoffs[b][a]);
+}
+
+// Elements in another order than the atom types of the data file: LAMMPS alone cannot know, but the masses tell.
+void PairEquipot::warn_of_other_masses()
+{
+  if (masses_were_checked || !atom->mass) return;
+  masses_were_checked = true;
+  for (int type = 1; type <= atom->ntypes; ++type) {
+    if (species_of_type[type] < 0 || !atom->mass_setflag[type]) continue;
+    const std::string &name = model->type_names[species_of_type[type]];
+    const std::string other = equipot::element_of_other_mass(name, atom->mass[type]);
+    if (other.empty() || comm->me != 0) continue;
+    char mass[32];
+    std::snprintf(mass, sizeof mass, "%.6g", atom->mass[type]);
+    error->warning(FLERR, "atom type " + std::to_string(type) + " is " + name + " in pair_coeff, but its mass of " + mass +
+                              " is that of " + other + ": are the elements in the order of the atom types?");
+  }
 }
 
 // Computes that LAMMPS lets any pair style feed, with wrong numbers for this one.

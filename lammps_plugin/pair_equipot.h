@@ -56,6 +56,7 @@ class PairEquipot : public Pair {
   void fail_together(const std::string &problem);
   void choose_device(const std::string &wish);
   void refuse_unavailable_computes();
+  void warn_of_other_masses();
 
   void refuse_missing_neighbours();
   void step();
@@ -82,7 +83,7 @@ class PairEquipot : public Pair {
   std::vector<std::vector<double>> squared_cutoffs;
   double energy_unit = 1.0;    // LAMMPS's energy unit per eV
   int threads = 1;
-  bool exchange_ghosts = true, report_times = false;
+  bool exchange_ghosts = true, report_times = false, masses_were_checked = false;
   std::string device = "cpu";    // or cuda:N
 
   // Of one step; capacity is kept.

@@ -14,6 +14,7 @@ Place::Place(const at::Tensor &on, int64_t scratch)
   // Nothing here leaves the default stream; another one's handle could not be had without linking to CUDA.
   TORCH_INTERNAL_ASSERT(c10::impl::VirtualGuardImpl(device.type()).getStream(device).id() == 0);
   if (scratch > 0) workspace = at::empty({scratch}, on.options().dtype(at::kByte));
+  place.size = sizeof(place);
   place.device = device.index();
   place.stream = nullptr;
   place.workspace = scratch > 0 ? workspace.mutable_data_ptr() : nullptr;

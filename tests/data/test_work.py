@@ -37,7 +37,9 @@ def test_the_work_along_a_step_misses_the_energy_by_its_third_order(strained, mo
     change = 0.012 * moved * rng.standard_normal((4, 3))
     errors = []
     for step in (0.2, 0.1, 0.05):
-        pairs = similar_pairs([frame(np.zeros((3, 3)), np.zeros((4, 3))), frame(step * strain, step * change)])
+        pairs = similar_pairs(
+            [frame(np.zeros((3, 3)), np.zeros((4, 3))), frame(step * strain, step * change)]
+        )
         (error,) = pairs.difference - pairs.of_forces - pairs.of_stress
         errors.append(abs(error))
     assert errors[0] / errors[1] > 6

@@ -309,6 +309,26 @@ def test_arguments_that_do_not_fit_are_refused_with_a_sentence(name, change, mes
         wrong(**{name: change})
 
 
+def test_structures_that_the_library_knows_otherwise_are_refused():
+    """As when Python and the library are of different versions: fields would be read as others."""
+    compiled, _, (x, vectors, table) = problem("2x0e", "2x0e", 0, False)
+    cell = dict(zip(compiled.__code__.co_freevars, (c.cell_contents for c in compiled.__closure__)))
+    rest = [*cell["graph"], cell["rows"], cell["coupling"]]
+    convolution = engine.Convolution(x, vectors, table, cell["inverse"], rest)
+    blocks = torch.tensor([[0, 1, 2, 0, 2, 0]])
+    linear = engine.LinearMap(torch.float64, 3, (2, 2), (1, 4), torch.zeros(3, dtype=torch.int64), blocks)
+    gate = engine.Gating(x, torch.tensor([[0, 1, 2, 0, -1, 1]]), 2, 1.0, 1.0)
+    for given, call in (
+        (convolution.problem, convolution.forward),
+        (linear.map, lambda: linear.apply(x[:3], torch.ones(1, 4, dtype=torch.float64), False)),
+        (gate.plan, gate.forward),
+    ):
+        call()
+        given.size -= 8
+        with pytest.raises(ValueError, match=f"has {given.size} bytes; expected {given.size + 8}"):
+            call()
+
+
 @pytest.mark.parametrize("which", ["table", "neighbour", "paths", "coupling"])
 def test_tensors_of_another_device_are_refused_before_their_memory_is_read(which):
     """The device meta stands for any other than the CPU; the operator hands such calls to the reference."""

@@ -81,10 +81,15 @@ def test_the_epoch_with_the_lowest_weighted_validation_error_is_exported(config_
     rough = ["training.schedule=constant", "training.learning_rate=0.1", "training.ema_decay=0"]
     model = train(load_config(config_file, [*loss, *rough, "training.max_epochs=12"]))
     frames = read(config_file.parent / "train.extxyz", ":")
-    volume = np.mean([atoms.get_volume() / len(atoms) for atoms in frames])  # validation frames are like the others
+    volume = np.mean(
+        [atoms.get_volume() / len(atoms) for atoms in frames]
+    )  # validation frames are like the others
     errors = ("energy_per_atom", 1.0), ("forces", 1.0), ("stress", volume)
     terms = np.array(
-        [[float(row[f"validation_{name}_rmse"]) * unit for name, unit in errors] for row in rows(tmp_path / "run")]
+        [
+            [float(row[f"validation_{name}_rmse"]) * unit for name, unit in errors]
+            for row in rows(tmp_path / "run")
+        ]
     )
     scores = np.square(terms) @ list(weight.values())
     written = [float(row["score"]) for row in rows(tmp_path / "run")]

@@ -59,6 +59,7 @@ void fill_soon([[maybe_unused]] void *memory, [[maybe_unused]] int64_t numbers, 
 
 void check(const equipot_linear &map)
 {
+  check_size(map, "equipot_linear");
   auto require = [](bool good, const char *sentence) {
     if (!good) throw std::invalid_argument(sentence);
   };

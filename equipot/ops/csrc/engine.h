@@ -26,13 +26,15 @@ extern "C" {
 #endif
 
 /* Raised when the structure below or the meaning of an argument changes. */
-#define EQUIPOT_ENGINE_VERSION 2
+#define EQUIPOT_ENGINE_VERSION 3
 
 enum { EQUIPOT_FLOAT32 = 4, EQUIPOT_FLOAT64 = 8 }; /* bytes of a number */
 
 enum { EQUIPOT_L_MAX = 4, EQUIPOT_PATH_FIELDS = 8 };
 
+/* Every structure begins with its size: callers that declare it themselves (Python) are refused where theirs differs. */
 typedef struct {
+  int64_t size;    /* sizeof of this structure */
   int64_t dtype;   /* of every floating-point array below except `coupling` */
   int64_t threads; /* at most; 1 or more */
 
@@ -93,6 +95,7 @@ EQUIPOT_PUBLIC int equipot_second(const equipot_convolution *problem, const void
 enum { EQUIPOT_BLOCK_FIELDS = 6 };
 
 typedef struct {
+  int64_t size; /* sizeof of this structure */
   int64_t dtype, threads;
   int64_t n, dim_in, dim_out; /* rows (atoms); columns of x and of out */
   int64_t n_species, n_weights;
@@ -118,6 +121,7 @@ EQUIPOT_PUBLIC int equipot_linear_weights(const equipot_linear *map, const void 
 enum { EQUIPOT_GATE_FIELDS = 6 };
 
 typedef struct {
+  int64_t size; /* sizeof of this structure */
   int64_t dtype, threads;
   int64_t n, dim_in, dim_out;
   int64_t n_blocks;

@@ -1,5 +1,6 @@
 #include "problem.h"
 
+#include "guarded.h"
 #include "monomials.h"
 
 #include <cmath>
@@ -75,6 +76,7 @@ void check_graph(const equipot_convolution &g)
 
 void check_gate(const equipot_gating &gate)
 {
+  check_size(gate, "equipot_gating");
   auto require = [](bool good, const char *sentence) {
     if (!good) throw std::invalid_argument(sentence);
   };
@@ -100,6 +102,7 @@ void check_gate(const equipot_gating &gate)
 
 void check_sizes(const equipot_convolution &given)
 {
+  check_size(given, "equipot_convolution");
   require(given.dtype == EQUIPOT_FLOAT32 || given.dtype == EQUIPOT_FLOAT64,
           "dtype is " + text(given.dtype) + " bytes; expected 4 or 8");
   require(given.dim_in >= 0 && given.dim_in <= INT32_MAX && given.dim_out >= 0 && given.dim_out <= INT32_MAX,

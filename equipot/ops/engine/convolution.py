@@ -6,16 +6,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from equipot.ops.engine.library import call, expect, expect_one_device, function
+from equipot.ops.engine.library import Sized, call, expect, expect_one_device, function
 
 _INDICES = ("centre", "neighbour", "rowptr", "transpose_rowptr", "transpose_edges", "paths")
 
 
-class Problem(ctypes.Structure):
+class Problem(Sized):
     """`equipot_convolution` of engine.h."""
 
     _fields_ = [
-        *((name, ctypes.c_int64) for name in ("dtype", "threads", "n_in", "n_out", "n_edges")),
+        *((name, ctypes.c_int64) for name in ("size", "dtype", "threads", "n_in", "n_out", "n_edges")),
         *((name, ctypes.c_void_p) for name in _INDICES[:5]),
         ("n_paths", ctypes.c_int64),
         ("n_coupling", ctypes.c_int64),

@@ -19,16 +19,16 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from equipot.errors import EquipotError
 from equipot.ops.engine import convolution, graph, nodes
-from equipot.ops.engine.library import call, function, library
+from equipot.ops.engine.library import Sized, call, function, library
 
-_VERSION = 2  # EQUIPOT_CUDA_VERSION in engine_cuda.h
+_VERSION = 3  # EQUIPOT_CUDA_VERSION in engine_cuda.h
 _N, _P = ctypes.c_int64, ctypes.c_void_p
 
 
-class Place(ctypes.Structure):
+class Place(Sized):
     """`equipot_cuda` of engine_cuda.h: a GPU, a stream, scratch memory."""
 
-    _fields_ = [("device", _N), ("stream", _P), ("workspace", _P)]
+    _fields_ = [("size", _N), ("device", _N), ("stream", _P), ("workspace", _P)]
 
 
 _PLACE = ctypes.POINTER(Place)

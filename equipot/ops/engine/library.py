@@ -22,7 +22,7 @@ from equipot.errors import EquipotError
 # parent for ever.
 os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
 
-_VERSION = 2  # EQUIPOT_ENGINE_VERSION in engine.h
+_VERSION = 3  # EQUIPOT_ENGINE_VERSION in engine.h
 
 
 @lru_cache(maxsize=1)
@@ -101,6 +101,13 @@ def call(what: str, function: Any, *arguments: Any) -> int:
     if result < 0:
         raise ValueError(f"{what}: {message.value.decode()}")
     return result
+
+
+class Sized(ctypes.Structure):
+    """A structure of the C headers: its first field says how large it is here, and the library checks it."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(ctypes.sizeof(self), *arguments, **named)
 
 
 def expect(good: bool, sentence: str) -> None:

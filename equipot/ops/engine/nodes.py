@@ -6,14 +6,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from equipot.ops.engine.library import call, expect, expect_one_device, function
+from equipot.ops.engine.library import Sized, call, expect, expect_one_device, function
 
 
-class Map(ctypes.Structure):
+class Map(Sized):
     """`equipot_linear` of engine.h."""
 
     _fields_ = [
-        *((name, ctypes.c_int64) for name in ("dtype", "threads", "n", "dim_in", "dim_out")),
+        *((name, ctypes.c_int64) for name in ("size", "dtype", "threads", "n", "dim_in", "dim_out")),
         ("n_species", ctypes.c_int64),
         ("n_weights", ctypes.c_int64),
         ("species", ctypes.c_void_p),
@@ -22,11 +22,14 @@ class Map(ctypes.Structure):
     ]
 
 
-class GatePlan(ctypes.Structure):
+class GatePlan(Sized):
     """`equipot_gating` of engine.h."""
 
     _fields_ = [
-        *((name, ctypes.c_int64) for name in ("dtype", "threads", "n", "dim_in", "dim_out", "n_blocks")),
+        *(
+            (name, ctypes.c_int64)
+            for name in ("size", "dtype", "threads", "n", "dim_in", "dim_out", "n_blocks")
+        ),
         ("blocks", ctypes.c_void_p),
         ("silu", ctypes.c_double),
         ("tanh", ctypes.c_double),

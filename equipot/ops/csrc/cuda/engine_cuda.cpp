@@ -64,7 +64,7 @@ int64_t equipot_cuda_workspace(const equipot_convolution *problem, const equipot
   int64_t bytes = 0;
   const int status = guarded(error, error_size, [&] {
     check(*problem);
-    const Current current(on->device);
+    const Current current(*on);
     bytes = workspace(*problem, *on, derivative == 2, dx != 0, dedge_vectors != 0, dtable != 0);
   });
   return status < 0 ? status : bytes;
@@ -75,7 +75,7 @@ int equipot_cuda_forward(const equipot_convolution *problem, const equipot_cuda 
 {
   return guarded(error, error_size, [&] {
     check(*problem);
-    const Current current(on->device);
+    const Current current(*on);
     forward(*problem, *on, out);
   });
 }
@@ -85,7 +85,7 @@ int equipot_cuda_backward(const equipot_convolution *problem, const equipot_cuda
 {
   return guarded(error, error_size, [&] {
     check(*problem);
-    const Current current(on->device);
+    const Current current(*on);
     backward(*problem, *on, grad, dx, dedge_vectors, dtable);
   });
 }
@@ -96,7 +96,7 @@ int equipot_cuda_second(const equipot_convolution *problem, const equipot_cuda *
 {
   return guarded(error, error_size, [&] {
     check(*problem);
-    const Current current(on->device);
+    const Current current(*on);
     second(*problem, *on, grad, ax, av, dgrad, dx, dedge_vectors, dtable);
   });
 }

@@ -17,9 +17,10 @@ extern "C" {
 #endif
 
 /* Raised when the structure below or the meaning of an argument changes. */
-#define EQUIPOT_CUDA_VERSION 2
+#define EQUIPOT_CUDA_VERSION 3
 
 typedef struct {
+  int64_t size;      /* sizeof of this structure */
   int64_t device;    /* number of the GPU, whose primary context is used */
   void *stream;      /* CUstream; null: the default one */
   void *workspace;   /* scratch in the GPU's memory, as large as equipot_cuda_workspace says, aligned to 256 bytes */

@@ -14,7 +14,7 @@ void sort_graph(int64_t n_edges, int64_t n_out, int64_t n_in, const equipot_cuda
   if (n_edges < 0 || n_out < 0 || n_in < 0) throw std::invalid_argument("the graph has a negative size");
   if (n_edges > INT32_MAX || n_out > INT32_MAX || n_in > INT32_MAX)
     throw std::invalid_argument("the graph is too large for a GPU");
-  const Current current(on.device);
+  const Current current(on);
   const Driver &d = driver();
   const Loaded &kernels = load("graph", graph_source, on.device);
   GraphArguments g{};

@@ -1,5 +1,6 @@
 #include "launch.h"
 
+#include "../guarded.h"
 #include "compile.h"
 
 #include <map>
@@ -84,6 +85,8 @@ Current::Current(int64_t number)
   const Driver &d = driver();
   d.check(d.push_context(device(number).context), "opening the GPU");
 }
+
+Current::Current(const equipot_cuda &on) : Current((check_size(on, "equipot_cuda"), on.device)) {}
 
 Current::~Current()
 {

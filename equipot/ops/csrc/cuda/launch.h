@@ -15,6 +15,7 @@ namespace cuda {
 class Current {
  public:
   explicit Current(int64_t device);
+  explicit Current(const equipot_cuda &on);
   ~Current();
   Current(const Current &) = delete;
   Current &operator=(const Current &) = delete;

@@ -14,7 +14,7 @@ void gate(const equipot_gating &g, const equipot_cuda &on, const char *kernel, G
   const int64_t numbers[] = {g.dtype, g.dim_in, g.dim_out, g.n_blocks};
   key.append(reinterpret_cast<const char *>(numbers), sizeof(numbers));
   key.append(reinterpret_cast<const char *>(g.blocks), sizeof(int64_t) * EQUIPOT_GATE_FIELDS * g.n_blocks);
-  const Current current(on.device);
+  const Current current(on);
   const Loaded &kernels = load(key, [&g] {
     check_gate(g);
     return g.n_blocks > 0 ? specialise_gate(g) : std::string();
