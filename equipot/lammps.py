@@ -17,6 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from equipot.cache import cache_folder, make_folder
 from equipot.errors import EquipotError
 
 PLUGIN_NAME = "equipotplugin.so"  # LAMMPS loads by itself only files whose names end in plugin.so
@@ -62,8 +63,7 @@ def build_folder(include: Path | None = None, mpi_include: Path | None = None) -
     for sources in (plugin_sources(), engine_sources()):
         for source in sorted(p for p in sources.rglob("*") if p.suffix in _SOURCES):
             key.update(source.read_bytes() + b"\0")
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "equipot" / "lammps" / key.hexdigest()[:16]
+    return cache_folder("lammps") / key.hexdigest()[:16]
 
 
 def build_plugin(
@@ -89,7 +89,7 @@ def build_plugin(
     if plugin.is_file() and not force:
         return plugin
     settings = _settings(headers, mpi)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     log = folder / "build.log"
     # Compiled aside and moved into place, so that another process never loads half a file; one process at a time.
     with (

@@ -1,11 +1,11 @@
 """Converted models that are kept: a source is converted once for each user, and again when equipot changes how."""
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Literal
 
 import equipot
+from equipot.cache import cache_folder, make_folder
 from equipot.convert.convert import convert
 from equipot.convert.sources import locate
 from equipot.export.metadata import FORMAT_VERSION
@@ -25,8 +25,9 @@ def cached(
     for part in made_from:
         key.update(part if isinstance(part, bytes) else f"\n{part}".encode())
     name = "-".join(filter(None, [path.stem, modality, dtype, key.hexdigest()[:12]]))
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "equipot" / "models"
+    folder = cache_folder("models")
     target = folder / f"{name}.pt"
     if not target.exists():
+        make_folder(folder)
         convert(source, target, modality=modality, dtype=dtype)
     return target

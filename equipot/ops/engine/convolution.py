@@ -14,8 +14,8 @@ _INDICES = ("centre", "neighbour", "rowptr", "transpose_rowptr", "transpose_edge
 class Problem(Sized):
     """`equipot_convolution` of engine.h."""
 
-    _fields_ = [
-        *((name, ctypes.c_int64) for name in ("size", "dtype", "threads", "n_in", "n_out", "n_edges")),
+    _fields_ = (
+        *((name, ctypes.c_int64) for name in ("dtype", "threads", "n_in", "n_out", "n_edges")),
         *((name, ctypes.c_void_p) for name in _INDICES[:5]),
         ("n_paths", ctypes.c_int64),
         ("n_coupling", ctypes.c_int64),
@@ -30,7 +30,7 @@ class Problem(Sized):
         ("cutoff_per_edge", ctypes.c_int64),
         ("x", ctypes.c_void_p),
         ("edge_vectors", ctypes.c_void_p),
-    ]
+    )
 
 
 _POINTER = ctypes.POINTER(Problem)

@@ -28,7 +28,7 @@ _N, _P = ctypes.c_int64, ctypes.c_void_p
 class Place(Sized):
     """`equipot_cuda` of engine_cuda.h: a GPU, a stream, scratch memory."""
 
-    _fields_ = [("size", _N), ("device", _N), ("stream", _P), ("workspace", _P)]
+    _fields_ = (("device", _N), ("stream", _P), ("workspace", _P))
 
 
 _PLACE = ctypes.POINTER(Place)

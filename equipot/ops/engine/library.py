@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Sequence
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -105,6 +105,8 @@ def call(what: str, function: Any, *arguments: Any) -> int:
 
 class Sized(ctypes.Structure):
     """A structure of the C headers: its first field says how large it is here, and the library checks it."""
+
+    _fields_: ClassVar[Sequence[tuple[str, Any]]] = (("size", ctypes.c_int64),)
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(ctypes.sizeof(self), *arguments, **named)

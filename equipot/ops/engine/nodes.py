@@ -12,28 +12,25 @@ from equipot.ops.engine.library import Sized, call, expect, expect_one_device, f
 class Map(Sized):
     """`equipot_linear` of engine.h."""
 
-    _fields_ = [
-        *((name, ctypes.c_int64) for name in ("size", "dtype", "threads", "n", "dim_in", "dim_out")),
+    _fields_ = (
+        *((name, ctypes.c_int64) for name in ("dtype", "threads", "n", "dim_in", "dim_out")),
         ("n_species", ctypes.c_int64),
         ("n_weights", ctypes.c_int64),
         ("species", ctypes.c_void_p),
         ("n_blocks", ctypes.c_int64),
         ("blocks", ctypes.c_void_p),
-    ]
+    )
 
 
 class GatePlan(Sized):
     """`equipot_gating` of engine.h."""
 
-    _fields_ = [
-        *(
-            (name, ctypes.c_int64)
-            for name in ("size", "dtype", "threads", "n", "dim_in", "dim_out", "n_blocks")
-        ),
+    _fields_ = (
+        *((name, ctypes.c_int64) for name in ("dtype", "threads", "n", "dim_in", "dim_out", "n_blocks")),
         ("blocks", ctypes.c_void_p),
         ("silu", ctypes.c_double),
         ("tanh", ctypes.c_double),
-    ]
+    )
 
 
 _P = ctypes.c_void_p

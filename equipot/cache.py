@@ -1,0 +1,26 @@
+"""The user's cache: what is compiled or converted once."""
+
+import os
+from pathlib import Path
+
+from equipot.errors import EquipotError
+
+
+def cache_folder(kind: str) -> Path:
+    """~/.cache/equipot/`kind`, or below $XDG_CACHE_HOME; it need not exist."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "equipot" / kind
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder of the cache; raises EquipotError where that is not allowed."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK)
+        reason = "it is read-only"
+    except OSError as error:
+        writable, reason = False, error.strerror or str(error)
+    if not writable:
+        raise EquipotError(
+            f"the cache folder {folder} cannot be written to ({reason}); "
+            "set the environment variable XDG_CACHE_HOME to a folder that can"
+        )
