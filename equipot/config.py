@@ -1,13 +1,14 @@
 """The configuration: YAML into typed sections. A field's docstring is its manual (`equipot train --keys`)."""
 
 import difflib
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from rich.markup import escape
 
 from equipot.errors import ConfigError
@@ -34,7 +35,8 @@ def _seconds(value: Any) -> Any:
     return value
 
 
-Files = Annotated[list[str], BeforeValidator(_as_list)]
+FilePath = Annotated[str, AfterValidator(os.path.expanduser)]
+Files = Annotated[list[FilePath], BeforeValidator(_as_list)]
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -136,7 +138,7 @@ class ModelConfig(Section):
 class InitConfig(Section):
     """Weights to start from: those of a model file, trained or converted (fine-tuning)."""
 
-    model: str
+    model: FilePath
     """Model file; the network is its network, so of `model` only `dtype` may be given besides."""
     e0: Literal["refit", "keep"] = "refit"
     """refit: shift the file's reference energies, by element, to fit the training set's energies; keep: as they are."""
@@ -245,7 +247,7 @@ class Config(Section):
     """Model file to start from instead of random weights, or a mapping with `model` and the keys below."""
     training: TrainingConfig = TrainingConfig()
     """Fit."""
-    output: str
+    output: FilePath
     """Folder of everything the training writes; relative to the current folder."""
 
     @model_validator(mode="after")
@@ -324,7 +326,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         if _data_files(raw).get(name) == files:  # an override's paths stay relative to the current folder
             setattr(config.data, name, [str(path.parent / f) for f in getattr(config.data, name)])
     if config.init is not None and start is not None and _init_file(raw) == start:
-        config.init.model = str(path.parent / start)
+        config.init.model = str(path.parent / config.init.model)
     return config
 
 

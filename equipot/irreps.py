@@ -94,6 +94,10 @@ class Irreps(tuple[MulIrrep, ...]):
         """Highest order; raises ValueError where there are no irreps."""
         return max(ir.l for _, ir in self)
 
+    def count(self, ir: str | Irrep) -> int:
+        """Channels of an irrep, over all its blocks."""
+        return sum(mul for mul, own in self if own == Irrep(ir))
+
     def slices(self) -> list[slice]:
         """The columns of each block."""
         found, start = [], 0

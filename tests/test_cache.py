@@ -10,7 +10,9 @@ from equipot import lammps
 from equipot.cache import cache_folder, make_folder
 from equipot.errors import EquipotError
 
-SENTENCE = r"the cache folder .* cannot be written to .*; set the environment variable XDG_CACHE_HOME to a folder"
+SENTENCE = (
+    r"the cache folder .* cannot be written to .*; set the environment variable XDG_CACHE_HOME to a folder"
+)
 
 
 @pytest.fixture

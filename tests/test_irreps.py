@@ -34,6 +34,7 @@ def test_irreps_are_read_and_described_as_by_e3nn(text):
         (block.mul, block.ir.l, block.ir.p, block.dim) for block in theirs
     ]
     for name in ("0e", "0o", "1o", "1e", "4e"):
+        assert ours.count(name) == theirs.count(name)
         assert (Irrep(name) in ours) == (o3.Irrep(name) in theirs)
     assert str(ours + Irreps("2x1o")) == str(theirs + o3.Irreps("2x1o"))
 

@@ -131,9 +131,9 @@ def phonons(
         )
     phonon.forces = np.array(forces)
     phonon.produce_force_constants(calculate_full_force_constants=False, show_drift=False)
-    acoustic = float(np.sort(np.abs(phonon.get_frequencies([0, 0, 0])))[:3].max())
+    acoustic = float(np.sort(np.abs(frequencies_at(phonon, [[0, 0, 0]])[0]))[:3].max())
     phonon.symmetrize_force_constants(show_drift=False)
-    gamma = np.array(phonon.get_frequencies([0, 0, 0]))
+    gamma = np.array(frequencies_at(phonon, [[0, 0, 0]])[0])
     bands = _bands(phonon)
     phonon.run_mesh(MESH_LENGTH)
     phonon.run_total_dos()
@@ -214,6 +214,12 @@ def _path(cell: np.ndarray) -> tuple[dict[str, np.ndarray], list[list[str]]]:
     raise DataError("the lattice of the primitive cell is not recognised; symmetrise the structure first")
 
 
+def frequencies_at(phonon: Any, q: Any) -> np.ndarray:
+    """(n, n_modes) THz at wave vectors q (n, 3) in fractions of the primitive cell's reciprocal vectors."""
+    phonon.run_qpoints(np.asarray(q, dtype=np.float64))
+    return np.asarray(phonon.qpoints.frequencies)
+
+
 def _greek(name: str) -> str:
     return "Γ" if name == "G" else name
 
@@ -223,7 +229,7 @@ def _imaginary(phonon: Any) -> list[Imaginary]:
 
     matrix = np.rint(np.linalg.inv(phonon.primitive_matrix) @ phonon.supercell_matrix).astype(int)
     fitting = np.asarray(get_commensurate_points(matrix))
-    lowest = np.array([phonon.get_frequencies(q).min() for q in fitting])
+    lowest = frequencies_at(phonon, fitting).min(axis=1)
     found = []
     if lowest.min() < -IMAGINARY:
         found.append(Imaginary(-float(lowest.min()), fitting[lowest.argmin()], True))

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -34,7 +35,7 @@ EXAMPLES = """examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code: 0 success, 1 bad input, 2 bad usage, 130 interrupted."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    arguments = [_with_home(a) for a in (sys.argv[1:] if argv is None else argv)]
     top = argparse.ArgumentParser(
         prog="equipot",
         description="Equivariant interatomic potentials: from labelled structures to molecular dynamics.",
@@ -71,6 +72,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         kept = f"; {interrupt}" if str(interrupt) else ""
         print(f"equipot {wanted}: interrupted{kept}", file=sys.stderr)
         return 130
+
+
+def _with_home(argument: str) -> str:
+    """~ as the shell expands it, which leaves it alone in `--output=~/runs` and `output=~/runs`."""
+    name, equals, value = argument.partition("=")
+    return f"{name}={os.path.expanduser(value)}" if equals else os.path.expanduser(argument)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from equipot.errors import ModelFileError
-from equipot.export import selftest
+from equipot.export import selftest, torchscript
 from equipot.export.metadata import ModelMetadata
 from equipot.export.module import TOLERANCE
 from equipot.export.operations import refuse_foreign_operations
@@ -79,7 +79,7 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> LoadedMo
     if where.type == "cpu":
         engine.keep_memory()
     try:
-        module = torch.jit.load(str(path), map_location=where).eval()
+        module = torchscript.load(path, where).eval()
     except RuntimeError as error:
         raise ModelFileError(f"{path}: torch cannot load it: {_first_line(error)}") from None
     worst = selftest.verify(

@@ -14,6 +14,7 @@ import torch
 import equipot
 from equipot.derivatives import predict
 from equipot.errors import ModelFileError
+from equipot.export import torchscript
 from equipot.export.metadata import FORMAT_VERSION, ModelMetadata
 from equipot.export.module import DeployedPotential
 from equipot.export.selftest import graph_tensors, record
@@ -62,7 +63,7 @@ def write_model(
         config=config,
         training=training or {},
     )
-    scripted = torch.jit.script(module)
+    scripted = torchscript.script(module)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     os.close(handle)
     try:
@@ -78,7 +79,7 @@ def write_model(
 
 def _save(scripted: torch.jit.ScriptModule, target: str, metadata: ModelMetadata) -> None:
     try:
-        torch.jit.save(scripted, target, _extra_files={METADATA: metadata.to_json()})
+        torchscript.save(scripted, target, {METADATA: metadata.to_json()})
         with open(target, "rb") as file:
             os.fsync(file.fileno())
     except RuntimeError as error:  # torch's zip writer reports a full disk this way

@@ -14,7 +14,6 @@ from ase.build import bulk
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.fd import calculate_numerical_forces, calculate_numerical_stress
 from ase.filters import FrechetCellFilter
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 from ase.md.verlet import VelocityVerlet
 from ase.mep import NEB
 from ase.optimize import BFGS
@@ -216,7 +215,8 @@ def test_dynamics_at_constant_energy_conserve_it(tmp_path):
     atoms = bulk("Si", cubic=True)
     atoms.calc = EquipotCalculator(write_model(tmp_path / "m.pt", potential, verify=False), skin=0.4)
     BFGS(atoms, logfile=None, maxstep=0.1).run(fmax=0.5, steps=50)
-    MaxwellBoltzmannDistribution(atoms, temperature_K=600, rng=np.random.default_rng(0))
+    spread = np.sqrt(units.kB * 600 * atoms.get_masses())[:, None]
+    atoms.set_momenta(spread * np.random.default_rng(0).normal(size=(len(atoms), 3)))
     dynamics = VelocityVerlet(atoms, 0.25 * units.fs)
     start, searches = atoms.get_total_energy(), atoms.calc.neighbours.n_searches
     drift, kinetic = [], []
@@ -294,3 +294,17 @@ def test_forked_processes_give_the_numbers_of_their_parent(path):
     )
     assert run.returncode == 0, run.stderr
     assert float(run.stdout) < 1e-10
+
+
+def test_python_that_makes_errors_of_warnings_runs_a_model(path):
+    code = """
+import sys
+from ase.build import bulk
+from equipot.calculators import EquipotCalculator
+atoms = bulk("Si", cubic=True)
+atoms.calc = EquipotCalculator(sys.argv[1])
+print(atoms.get_potential_energy())
+"""
+    run = subprocess.run([sys.executable, "-W", "error", "-c", code, path], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr[-1500:]
+    assert np.isfinite(float(run.stdout))

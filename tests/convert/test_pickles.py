@@ -16,6 +16,7 @@ import torch
 
 from equipot.convert.pickles import read_checkpoint
 from equipot.errors import ModelFileError
+from equipot.export import torchscript
 from tests.test_nothing_runs import WRAPPINGS, in_one_line, payloads, zipped
 
 # Those in which torch looks at the pickle, and so knows the name.
@@ -115,7 +116,7 @@ NOT_CHECKPOINTS: dict[str, Any] = {
     "a folder": lambda path: path.mkdir(),
     "a list": lambda path: torch.save([1, 2], path),
     "a tensor": lambda path: torch.save(torch.zeros(2), path),
-    "a program": lambda path: torch.jit.script(torch.nn.ReLU()).save(str(path)),
+    "a program": lambda path: torchscript.script(torch.nn.ReLU()).save(str(path)),
     "nothing": lambda path: None,
 }
 

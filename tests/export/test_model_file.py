@@ -10,7 +10,7 @@ import torch
 
 from equipot.derivatives import predict
 from equipot.errors import ModelFileError
-from equipot.export import FORMAT_VERSION, load_model, load_potential, write_model
+from equipot.export import FORMAT_VERSION, load_model, load_potential, torchscript, write_model
 from tests.models import KINDS, make_potential, model_input, random_atoms
 
 
@@ -162,7 +162,7 @@ def test_a_model_that_would_write_a_file_is_refused_before_it_is_loaded(model, t
     with zipfile.ZipFile(model) as archive:
         metadata = next(archive.read(n) for n in archive.namelist() if n.endswith("metadata.json"))
     evil = tmp_path / "evil.pt"
-    torch.jit.save(torch.jit.script(Writer(str(target))), str(evil), _extra_files={"metadata.json": metadata})
+    torchscript.save(torchscript.script(Writer(str(target))), evil, {"metadata.json": metadata})
     with pytest.raises(ModelFileError, match=r"'save'.*refused"):
         load_model(evil)
     assert not target.exists()

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from equipot.export import write_model
+from equipot.export import torchscript, write_model
 from equipot.export.module import DeployedPotential
 from equipot.ops import Topology
 from tests.lammps.conftest import potential
@@ -94,14 +94,14 @@ class Dangerous(torch.nn.Module):
 
 
 def other(module: type[torch.nn.Module]) -> Builder:
-    return lambda broken, good: torch.jit.script(module()).save(str(broken))
+    return lambda broken, good: torchscript.script(module()).save(str(broken))
 
 
 def altered(**attributes: object) -> Builder:
     """A model with other values of its attributes; a function gets the value that was there."""
 
     def build(broken: Path, good: Path) -> None:
-        module = torch.jit.load(str(good))
+        module = torchscript.load(good)
         for name, value in attributes.items():
             setattr(module, name, value(getattr(module, name)) if callable(value) else value)
         module.save(str(broken))
@@ -115,7 +115,7 @@ def self_test(entry: int, change: Callable[[Tensor], Tensor]) -> Builder:
 
 
 def not_finite(broken: Path, good: Path) -> None:
-    module = torch.jit.load(str(good))
+    module = torchscript.load(good)
     module.potential.scales.fill_(float("nan"))
     module.save(str(broken))
 
@@ -126,14 +126,14 @@ def rebuilt(
     """A model written anew: with attributes of another type, or without one."""
 
     def build(broken: Path, good: Path) -> None:
-        given = torch.jit.load(str(good))
+        given = torchscript.load(good)
         module = kind(potential(), given.format_version)
         module.self_test = given.self_test
         for name, value in attributes.items():
             setattr(module, name, value)
         if remove:
             delattr(module, remove)
-        torch.jit.script(module).save(str(broken))
+        torchscript.script(module).save(str(broken))
 
     return build
 
