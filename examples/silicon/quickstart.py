@@ -6,6 +6,7 @@ whether it is as it should be; it is also written to summary.json. The exit code
 
 import argparse
 import json
+import shlex
 import subprocess
 import sys
 import time
@@ -87,7 +88,7 @@ def stages(output: Path, overrides: list[str]) -> list[tuple[str, list[str]]]:
 def run(name: str, command: list[str]) -> float:
     """Run a stage and return its seconds; a failure ends everything."""
     CONSOLE.rule(f"[bold]{name}")
-    CONSOLE.print("$ " + " ".join(command), markup=False, highlight=False, soft_wrap=True)
+    CONSOLE.print("$ " + shlex.join(command), markup=False, highlight=False, soft_wrap=True)
     start = time.perf_counter()
     code = subprocess.run(command).returncode
     if code != 0:
