@@ -33,7 +33,12 @@ def test_paths_of_a_config_begin_at_home(home, tmp_path):
 def test_options_and_overrides_begin_at_home(home, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     shutil.copy(HERE / "silicon.extxyz", home)
-    small = ["model.preset=tiny", "training.max_epochs=1", "training.steps_per_epoch=2", "data.test_fraction=0"]
+    small = [
+        "model.preset=tiny",
+        "training.max_epochs=1",
+        "training.steps_per_epoch=2",
+        "data.test_fraction=0",
+    ]
     config = ["train", str(HERE / "config.yaml"), "data.train=~/silicon.extxyz", "output=~/run", *small]
     assert main([*config, "model.l_max=null", "model.features=null"]) == 0
     assert main(["evaluate", "~/run/model.pt", "~/silicon.extxyz", "--output=~/evaluation"]) == 0
