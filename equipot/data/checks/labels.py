@@ -49,7 +49,7 @@ def _unread(key: str, label: str, count: int, whole: int, missing: Mapping[str, 
     if not missing[label]:
         return Finding("unread-keys", "note", f"{message}; {remedy} in place of what is read now")
     level: Level = "error" if count >= max(whole, 1) else "warning"
-    return Finding("unread-keys", level, f"no frame has {label} that was read, and {message}; {remedy}")
+    return Finding("unread-keys", level, f"all frames lack {label}, but {message}; {remedy}")
 
 
 def _convergence(frames: Sequence[Frame]) -> list[Finding]:
