@@ -24,6 +24,7 @@ torch.set_num_threads(1)
 _WITH_LAMMPS = {"lammps", "test_lammps_scaling.py"}
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         parts = item.path.relative_to(Path(__file__).parent).parts

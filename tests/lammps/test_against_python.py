@@ -1,5 +1,7 @@
 """LAMMPS on several ranks gives what Python gives on one."""
 
+from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -59,9 +61,17 @@ def run_cases(
     return {name: measured(output, folder, name) for name in names}
 
 
-@pytest.fixture(scope="module", params=rank_counts(1, 2, 3, 4, quick=(1, 3)), ids=lambda n: f"{n}ranks")
-def results(request, tmp_path_factory, double_file) -> dict[str, Measured]:
-    return run_cases(tmp_path_factory.mktemp("cases"), double_file, request.param, list(CASES))
+@pytest.fixture(scope="session")
+def all_cases(tmp_path_factory, double_file) -> Callable[[int], dict[str, Measured]]:
+    """Every structure on so many ranks; measured once, whatever the order of the tests."""
+    return lru_cache(
+        lambda ranks: run_cases(tmp_path_factory.mktemp("cases"), double_file, ranks, list(CASES))
+    )
+
+
+@pytest.fixture(params=rank_counts(1, 2, 3, 4, quick=(1, 3)), ids=lambda n: f"{n}ranks")
+def results(request, all_cases) -> dict[str, Measured]:
+    return all_cases(request.param)
 
 
 @pytest.mark.parametrize("name", CASES)
