@@ -51,7 +51,7 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup --durations=20
+PYTEST := $(BIN)/python -m pytest -n 2 --durations=20
 
 test: lint
 	$(PYTEST) -m "not exhaustive"

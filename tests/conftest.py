@@ -24,12 +24,16 @@ torch.set_num_threads(1)
 _WITH_LAMMPS = {"lammps", "test_lammps_scaling.py"}
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        parts = item.path.relative_to(Path(__file__).parent).parts
-        group = "lammps" if _WITH_LAMMPS & set(parts) else "/".join(parts)
-        item.add_marker(pytest.mark.xdist_group(group))
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist, which need not be installed
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = Path(nodeid.partition("::")[0])
+            return "lammps" if _WITH_LAMMPS & set(file.parts) else str(file)
+
+    return ByFile(config, log)
 
 
 _load_in_fresh_process = write._load_in_fresh_process
