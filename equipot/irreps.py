@@ -72,7 +72,7 @@ class Irreps(tuple[MulIrrep, ...]):
         irreps: a text such as "128x0e+64x1o", or pairs of a multiplicity and an irrep.
 
     Raises:
-        ValueError: the text or a pair is none of that.
+        ValueError: the text is not of this form, or a pair holds no irrep.
     """
 
     def __new__(cls, irreps: _Given = ()) -> "Irreps":

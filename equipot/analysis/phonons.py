@@ -10,6 +10,7 @@ import numpy as np
 from ase import Atoms
 from ase.cell import Cell
 from ase.dft.kpoints import parse_path_string
+from numpy.typing import ArrayLike
 
 from equipot.analysis.structures import MOST_ATOMS
 from equipot.analysis.symmetry import space_group
@@ -133,7 +134,7 @@ def phonons(
     phonon.produce_force_constants(calculate_full_force_constants=False, show_drift=False)
     acoustic = float(np.sort(np.abs(frequencies_at(phonon, [[0, 0, 0]])[0]))[:3].max())
     phonon.symmetrize_force_constants(show_drift=False)
-    gamma = np.array(frequencies_at(phonon, [[0, 0, 0]])[0])
+    gamma = frequencies_at(phonon, [[0, 0, 0]])[0]
     bands = _bands(phonon)
     phonon.run_mesh(MESH_LENGTH)
     phonon.run_total_dos()
@@ -214,7 +215,7 @@ def _path(cell: np.ndarray) -> tuple[dict[str, np.ndarray], list[list[str]]]:
     raise DataError("the lattice of the primitive cell is not recognised; symmetrise the structure first")
 
 
-def frequencies_at(phonon: Any, q: Any) -> np.ndarray:
+def frequencies_at(phonon: Any, q: ArrayLike) -> np.ndarray:
     """(n, n_modes) THz at wave vectors q (n, 3) in fractions of the primitive cell's reciprocal vectors."""
     phonon.run_qpoints(np.asarray(q, dtype=np.float64))
     return np.asarray(phonon.qpoints.frequencies)

@@ -75,9 +75,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _with_home(argument: str) -> str:
-    """~ as the shell expands it, which leaves it alone in `--output=~/runs` and `output=~/runs`."""
-    name, equals, value = argument.partition("=")
-    return f"{name}={os.path.expanduser(value)}" if equals else os.path.expanduser(argument)
+    """Expand ~ where the shell does not: in `--output=~/runs` and `output=~/runs`."""
+    option, equals, path = argument.rpartition("=")
+    # A single ~ is YAML's null: `training.max_epochs=~`.
+    return f"{option}{equals}{os.path.expanduser(path)}" if path.startswith("~/") else argument
 
 
 if __name__ == "__main__":

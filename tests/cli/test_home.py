@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from equipot.cli.main import main
+from equipot.cli.main import _with_home, main
 from equipot.config import load_config
 
 HERE = Path(__file__).parents[2] / "examples" / "silicon"
@@ -28,6 +28,19 @@ def test_paths_of_a_config_begin_at_home(home, tmp_path):
     assert config.data.validation == [str(home / "v.xyz")]
     assert config.init.model == str(home / "start.pt")
     assert config.output == str(home / "run")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("~/model.pt", "{home}/model.pt"),
+        ("--output=~/runs", "--output={home}/runs"),
+        ("training.max_epochs=~", "training.max_epochs=~"),  # YAML's null
+        ("a~/b", "a~/b"),
+    ],
+)
+def test_only_paths_below_home_are_expanded(home, given, expected):
+    assert _with_home(given) == expected.format(home=home)
 
 
 def test_options_and_overrides_begin_at_home(home, tmp_path, monkeypatch, capsys):

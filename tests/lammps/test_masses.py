@@ -1,7 +1,11 @@
 """Elements of `pair_coeff` that contradict the masses of the atom types are named, and the run goes on."""
 
-import pytest
+import re
 
+import pytest
+from ase.data import atomic_masses_iupac2016, atomic_numbers
+
+from equipot.lammps import plugin_sources
 from tests.lammps.ranks import on_ranks
 from tests.lammps.running import good, lmp
 from tests.lammps.states import begin
@@ -38,3 +42,10 @@ def test_only_masses_of_other_elements_are_named(tmp_path, double_file, masses, 
     found = warnings_of(good(lmp(script, tmp_path)))
     assert len(found) == len(named)
     assert all(text in line for text, line in zip(named, found))
+
+
+def test_the_plugin_has_the_masses_of_ase():
+    table = re.findall(r'\{"(\w+)", ([\d.]+)\}', (plugin_sources() / "masses.cpp").read_text())
+    assert [atomic_numbers[symbol] for symbol, _ in table] == list(range(1, 119))
+    for symbol, mass in table:
+        assert float(mass) == pytest.approx(atomic_masses_iupac2016[atomic_numbers[symbol]], rel=1e-5)
