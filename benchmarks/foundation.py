@@ -33,7 +33,7 @@ from rich.console import Console
 from speed import processor
 
 from equipot.errors import EquipotError
-from equipot.export.read import read_metadata
+from equipot.model_file.read import read_metadata
 
 ENVIRONMENT = "python -m venv X && X/bin/pip install torch==2.13.0 sevenn==0.13.0"
 VARIABLE = "EQUIPOT_SEVENN_PYTHON"

@@ -25,14 +25,14 @@ from roofline.counting import GraphSize, launches, linear_maps
 from roofline.device import Peaks, UnknownPeakError, peaks_of
 from roofline.table import Launch, rows, table
 
-from equipot.analysis.speed import crystal
 from equipot.config import ModelConfig
-from equipot.derivatives import predict
 from equipot.device import device_name
 from equipot.errors import EquipotError
-from equipot.export import load_model, load_potential, write_model
-from equipot.potential import Potential
-from equipot.spec import PotentialSpec
+from equipot.model_file import load_model, load_potential, write_model
+from equipot.network.derivatives import predict
+from equipot.network.potential import Potential
+from equipot.network.spec import PotentialSpec
+from equipot.speed import crystal
 
 STEPS = 5
 WARM_UP = 4  # TorchScript looks at two calls, and the kernels are compiled
@@ -99,7 +99,7 @@ def random_model(preset: str, folder: Path) -> Path:
 
 def measure(path: Path, args: argparse.Namespace, limits: Peaks) -> dict:
     """Profile a few steps and put the counted work beside them; plain values."""
-    from equipot.calculators import VerletList
+    from equipot.neighbours import VerletList
 
     model, potential = load_model(path, args.device), load_potential(path)
     names = model.metadata.type_names

@@ -1,7 +1,7 @@
 """Irreducible representations of O(3) by name, as e3nn writes them: "128x0e+64x1o".
 
-e3nn itself is imported only where coefficients are made (`equipot.ops.coupling`, `equipot.nn.activation`): it takes
-more than a second, which a calculator or a simulation with a model file need not spend.
+e3nn itself is imported only where coefficients are made (`equipot.ops.coupling`, `equipot.network.activation`): it
+takes more than a second, which a calculator or a simulation with a model file need not spend.
 """
 
 import re

@@ -16,7 +16,9 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from equipot.export import load_model, write
+from equipot.model_file import load_model, write
+from equipot.structures import Frame
+from tests import copper
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the processes that tests start
 torch.set_num_threads(1)
@@ -62,3 +64,23 @@ def fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
 def figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures are drawn."""
     monkeypatch.setattr(Figure, "savefig", _savefig)
+
+
+@pytest.fixture(scope="session")
+def label():
+    return copper.labelled
+
+
+@pytest.fixture(scope="session")
+def volume_scan() -> list[Frame]:
+    return copper.scan()
+
+
+@pytest.fixture(scope="session")
+def trajectory() -> list[Frame]:
+    return copper.rattled()
+
+
+@pytest.fixture(scope="session")
+def strained_trajectory() -> list[Frame]:
+    return copper.rattled(16, strain=0.004)

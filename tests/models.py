@@ -9,9 +9,9 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from equipot.config import ModelConfig
-from equipot.data.neighbours import neighbour_list
-from equipot.potential import Potential
-from equipot.spec import PotentialSpec
+from equipot.neighbours import neighbour_list
+from equipot.network.potential import Potential
+from equipot.network.spec import PotentialSpec
 
 # Hidden features of every kind: natural parity, both parities, SO(3)-style, uneven channels, gaps in l, scalars only.
 KINDS = {

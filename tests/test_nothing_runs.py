@@ -29,12 +29,13 @@ from equipot.cli.main import main
 from equipot.config import load_config
 from equipot.convert import convert
 from equipot.convert.pickles import read_checkpoint as read_foreign_checkpoint
-from equipot.data.reading import read_frames
-from equipot.data.species import SpeciesMap
 from equipot.data.store import GraphStore
 from equipot.errors import EquipotError
-from equipot.export import load_model, write_model
-from equipot.export.read import load_potential, read_metadata
+from equipot.model_file import load_model, write_model
+from equipot.model_file.read import load_potential, read_metadata
+from equipot.neighbours import PairCutoffs
+from equipot.structures.reading import read_frames
+from equipot.structures.species import SpeciesMap
 from equipot.training.checkpoints import read_checkpoint
 from tests.models import make_potential
 
@@ -244,7 +245,7 @@ def test_a_json_of_structures_builds_nothing_but_structures(tmp_path: Path) -> N
 
 def test_a_graph_store_with_a_pickled_index_is_refused(tmp_path: Path, mark: Path) -> None:
     folder = tmp_path / "store"
-    GraphStore.build(folder, [], SpeciesMap(["Cu"]), 3.0)
+    GraphStore.build(folder, [], SpeciesMap(["Cu"]), PairCutoffs.from_config(["Cu"], 3.0))
     np.save(folder / "index.npy", payloads(mark)["an object array that carries one"][0], allow_pickle=True)
     with pytest.raises(EquipotError, match="index cannot be read"):
         GraphStore(folder)

@@ -31,8 +31,8 @@ from rich.table import Table
 from sets import SETS, config, split, write
 
 from equipot.config import ModelConfig
-from equipot.potential import Potential
-from equipot.spec import PotentialSpec
+from equipot.network.potential import Potential
+from equipot.network.spec import PotentialSpec
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt

@@ -11,16 +11,16 @@ from published import PUBLISHED, Pair, Published
 from rich.table import Table
 from sets import Set
 
-from equipot.data.labels import LabelKeys
-from equipot.data.reading import read_frames
-from equipot.export import load_model
-from equipot.export.read import read_metadata
+from equipot.model_file import load_model
+from equipot.model_file.read import read_metadata
+from equipot.structures.labels import LabelKeys
+from equipot.structures.reading import read_frames
 
 
 def errors(model: Path, test: str, metric: str, per: str) -> dict[str, tuple[float, float, float | None]]:
     """Energy (meV, per atom or per structure), forces (meV/Å) and stress (meV/Å³) by group, "all" first."""
-    from equipot.analysis.errors import FramePrediction, differences
-    from equipot.analysis.evaluation import evaluate
+    from equipot.evaluation.errors import FramePrediction, differences
+    from equipot.evaluation.evaluation import evaluate
 
     frames = read_frames([test], LabelKeys())
     found = evaluate(load_model(model), frames)

@@ -10,14 +10,13 @@ import numpy as np
 import torch
 
 import equipot
-from equipot.calculators import VerletList
 from equipot.config import LossConfig, ModelConfig
 from equipot.data.graph import Graph, collate
-from equipot.data.neighbours import neighbour_list
-from equipot.derivatives import Prediction, predict
-from equipot.export import load_model, write_model
-from equipot.potential import Potential
-from equipot.spec import PotentialSpec
+from equipot.model_file import load_model, write_model
+from equipot.neighbours import VerletList, neighbour_list
+from equipot.network.derivatives import Prediction, predict
+from equipot.network.potential import Potential
+from equipot.network.spec import PotentialSpec
 from equipot.training.loss import Loss, residuals
 
 from .serve import Job, device_of, serve

@@ -2,7 +2,7 @@
 
 Bytes are those that no kernel can do without: every number it needs is read from memory once and every result written
 once, however often threads ask for it; neighbours' features that are gathered again come from a cache at best. Fused
-multiply-adds are those of `equipot.analysis.speed.arithmetic`: what grows with the channels.
+multiply-adds are those of `equipot.speed.arithmetic`: what grows with the channels.
 """
 
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from equipot.analysis.speed.arithmetic import convolution_cost, network_cost
-from equipot.nn.gate import Gate
+from equipot.network.gate import Gate
+from equipot.network.potential import Potential
 from equipot.ops import ConvolutionPaths
-from equipot.potential import Potential
+from equipot.speed.arithmetic import convolution_cost, network_cost
 
 INDEX = 8  # bytes of int64
 

@@ -14,13 +14,13 @@ import torch
 from ase import Atoms
 from ase.io import read
 
-from equipot.analysis.speed import measure
-from equipot.analysis.speed.machine import processor, versions
 from equipot.config import ModelConfig
 from equipot.errors import EquipotError
-from equipot.export import load_model, write_model
-from equipot.potential import Potential
-from equipot.spec import PotentialSpec
+from equipot.model_file import load_model, write_model
+from equipot.network.potential import Potential
+from equipot.network.spec import PotentialSpec
+from equipot.speed import measure
+from equipot.speed.machine import processor, versions
 
 CUTOFF = 5.0  # Å
 NEIGHBOURS = 28.0

@@ -1,7 +1,6 @@
 """Models as calculators of other packages; ASE's is here."""
 
 from equipot.calculators.ase import EquipotCalculator
-from equipot.calculators.neighbours import VerletList
 from equipot.calculators.universal import universal
 
-__all__ = ["EquipotCalculator", "VerletList", "universal"]
+__all__ = ["EquipotCalculator", "universal"]

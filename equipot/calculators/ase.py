@@ -13,11 +13,11 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 from torch import Tensor
 
-from equipot.calculators.neighbours import VerletList
-from equipot.data.species import SpeciesMap
-from equipot.derivatives import Prediction, predict, virials_from
 from equipot.errors import ModelFileError, NumericsError
-from equipot.export import LoadedModel, load_model
+from equipot.model_file import LoadedModel, load_model
+from equipot.neighbours.verlet import VerletList
+from equipot.network.derivatives import Prediction, predict, virials_from
+from equipot.structures.species import SpeciesMap
 
 # Å. In MD of 216 Si atoms with steps of 1 fs (cutoff 5 Å) this searches once in 17 (liquid) to 400 steps
 # (300 K) and takes 0.4 to 0.7 ms a step instead of 2.5 ms; at 1.5 Å the longer list costs what it saves.
@@ -66,8 +66,8 @@ class EquipotCalculator(Calculator):
     def _use(self, model: LoadedModel, skin: float) -> None:
         self.model = model
         self.species = SpeciesMap(model.metadata.type_names)
-        pair_cutoffs = np.array(model.metadata.spec["pair_cutoffs"], dtype=np.float64)
-        self.neighbours = VerletList(model.metadata.cutoff, skin, pair_cutoffs, model.device)
+        cutoffs = model.metadata.cutoffs
+        self.neighbours = VerletList(cutoffs.cutoff, skin, cutoffs.matrix, model.device)
 
     def set(self, **changes: Any) -> dict[str, Any]:
         """Change the skin (Å). Raises TypeError for anything else, which only a new calculator can have."""

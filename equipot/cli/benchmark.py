@@ -66,9 +66,9 @@ def run(args: argparse.Namespace) -> int:
 
     import torch
 
-    from equipot.analysis.speed import crystal, measure, read_structure, repeat
-    from equipot.analysis.speed.tables import print_tables
-    from equipot.export import load_model
+    from equipot.model_file import load_model
+    from equipot.speed import crystal, measure, read_structure, repeat
+    from equipot.speed.tables import print_tables
 
     if args.threads is not None:
         torch.set_num_threads(args.threads)

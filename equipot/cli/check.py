@@ -11,9 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from equipot.data.checks import NAMES, check_frames, check_names
-from equipot.data.frame import Frame, config_types
-from equipot.data.reading import LabelKeys, read_frames
 from equipot.errors import ConfigError
+from equipot.structures.frame import Frame, config_types
+from equipot.structures.reading import LabelKeys, read_frames
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

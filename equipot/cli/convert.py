@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from equipot.convert import convert
-    from equipot.export import load_model
+    from equipot.model_file import load_model
 
     console = Console(highlight=False)
     elements = [name.strip() for name in args.elements.split(",")] if args.elements else None

@@ -4,9 +4,9 @@ import argparse
 
 from rich.console import Console
 
-from equipot.data.labels import LabelKeys
-from equipot.data.reading import read_frames
 from equipot.errors import ConfigError
+from equipot.structures.labels import LabelKeys
+from equipot.structures.reading import read_frames
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,8 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate, write the folder, print the tables."""
-    from equipot.analysis.evaluation import evaluate_and_write
-    from equipot.export import load_model
+    from equipot.evaluation.evaluation import evaluate_and_write
+    from equipot.model_file import load_model
 
     if args.batch_edges < 1:
         raise ConfigError(f"--batch-edges is {args.batch_edges}; expected a positive number")

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from equipot.export import load_model
+    from equipot.model_file import load_model
     from equipot.training.finish import export_checkpoint
 
     export_checkpoint(args.checkpoint, args.output, dtype=args.dtype)

@@ -20,8 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the metadata; without --json also load the network and run its self-test."""
-    from equipot.export import load_model
-    from equipot.export.read import read_metadata
+    from equipot.model_file import load_model
+    from equipot.model_file.read import read_metadata
 
     if args.json:
         sys.stdout.write(read_metadata(args.model).to_json() + "\n")
@@ -60,14 +60,14 @@ def _origin(path: str, metadata: Any, difference: float) -> Table:
 
 
 def _network(spec: dict[str, Any], parameters: int, table_numbers: int) -> Table:
-    from equipot.spec import PotentialSpec
+    from equipot.network.spec import PotentialSpec
 
     described = PotentialSpec.from_dict(spec)
     table = _pairs("Network")
     table.add_row("elements", ", ".join(spec["type_names"]))
     table.add_row("precision", f"{spec['dtype']} (geometry, E0 and sums float64)")
     table.add_row("cutoff", f"{spec['cutoff']:g} Å")
-    shorter = _shorter_pairs(spec)
+    shorter = PotentialSpec.from_dict(spec).cutoffs.shorter()
     if shorter:
         table.add_row("pair cutoffs", ", ".join(f"{pair} {value:g} Å" for pair, value in shorter.items()))
     table.add_row("layers", str(spec["n_layers"]))
@@ -98,12 +98,6 @@ def _envelope(spec: dict[str, Any]) -> str:
     if spec["envelope"] == "polynomial":
         return f"polynomial envelope p = {spec['envelope_p']}"
     return f"xplor envelope from {spec['xplor_onset']:g} of the cutoff"
-
-
-def _shorter_pairs(spec: dict[str, Any]) -> dict[str, float]:
-    names, table = spec["type_names"], spec["pair_cutoffs"]
-    pairs = ((i, j) for i in range(len(names)) for j in range(i, len(names)))
-    return {f"{names[i]}-{names[j]}": table[i][j] for i, j in pairs if table[i][j] < spec["cutoff"]}
 
 
 def _elements(spec: dict[str, Any], statistics: dict[str, Any]) -> Table:

@@ -34,7 +34,7 @@ def input_snippet(model: str | None, plugin: Path) -> str:
     """Lines of a LAMMPS input that use the plugin, with the elements of the model file if one is given."""
     elements = "Si O"
     if model is not None:
-        from equipot.export.read import read_metadata  # torch takes a second to import
+        from equipot.model_file.read import read_metadata  # torch takes a second to import
 
         elements = " ".join(read_metadata(model).type_names)
     # The lmp of the wheel loads what lies in the folder of the entry point without being told.

@@ -12,8 +12,8 @@ from equipot.cli.simulation import add_model_arguments, load_calculator, name_lo
 from equipot.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from equipot.analysis.dynamics import Ensemble
-    from equipot.analysis.md_files import MDFiles, MDState
+    from equipot.simulation.dynamics import Ensemble
+    from equipot.simulation.md_files import MDFiles, MDState
 
 DESCRIPTION = """Molecular dynamics with a model, by ASE's integrators; LAMMPS (`equipot lammps`) serves larger systems.
 
@@ -78,10 +78,10 @@ def run(args: argparse.Namespace) -> int:
     """Prepare, run, and say what came out."""
     ensemble, total = _options(args)
     trajectory = output_file(args.output, "--output", [args.structure])
-    from equipot.analysis.dynamics import conserved_energy, integrator, set_hidden_state
-    from equipot.analysis.md_files import MDFiles
-    from equipot.analysis.simulation import Recorder, simulate
-    from equipot.analysis.structures import read_structure, repeated
+    from equipot.simulation.dynamics import conserved_energy, integrator, set_hidden_state
+    from equipot.simulation.md_files import MDFiles
+    from equipot.simulation.simulation import Recorder, simulate
+    from equipot.simulation.structures import read_structure, repeated
 
     files = MDFiles(trajectory)
     if trajectory.exists() and not (args.restart or args.overwrite) and not trajectory.is_char_device():
@@ -144,7 +144,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _options(args: argparse.Namespace) -> "tuple[Ensemble, float]":
-    from equipot.analysis.dynamics import Ensemble
+    from equipot.simulation.dynamics import Ensemble
 
     for name in ("interval", "log_interval"):
         if getattr(args, name) < 1:
@@ -183,7 +183,7 @@ def _options(args: argparse.Namespace) -> "tuple[Ensemble, float]":
 
 
 def _velocities(args: argparse.Namespace, atoms: Atoms, rng: np.random.Generator) -> None:
-    from equipot.analysis.dynamics import set_velocities
+    from equipot.simulation.dynamics import set_velocities
 
     if not args.keep_velocities:
         set_velocities(atoms, args.temperature, rng)
@@ -195,8 +195,8 @@ def _velocities(args: argparse.Namespace, atoms: Atoms, rng: np.random.Generator
 
 def _last_state(files: "MDFiles", atoms: Atoms, ensemble: "Ensemble") -> "MDState":
     """Of the state file, or as much of it as the trajectory's last frame holds."""
-    from equipot.analysis.md_files import MDState, read_state
-    from equipot.analysis.structures import read_structures
+    from equipot.simulation.md_files import MDState, read_state
+    from equipot.simulation.structures import read_structures
 
     if files.state.exists():
         state = read_state(files.state)

@@ -11,9 +11,9 @@ from rich.table import Table
 from equipot.cli.simulation import bar, begin, clock
 
 if TYPE_CHECKING:
-    from equipot.analysis.dynamics import Ensemble
-    from equipot.analysis.md_files import Observation
-    from equipot.analysis.simulation import Recorder
+    from equipot.simulation.dynamics import Ensemble
+    from equipot.simulation.md_files import Observation
+    from equipot.simulation.simulation import Recorder
 
 ROWS = 20
 HEADER = (

@@ -13,7 +13,7 @@ from equipot.cli.simulation import add_model_arguments, bar, begin, load_calcula
 from equipot.errors import ConfigError, NumericsError
 
 if TYPE_CHECKING:
-    from equipot.analysis.phonons import Phonons
+    from equipot.properties.phonons import Phonons
 
 LENGTH = 15.0  # Å
 PER_CM = 33.35641  # of THz
@@ -87,9 +87,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Relax, compute, write the folder, print frequencies and warnings."""
-    from equipot.analysis.phonon_files import FILES, write_phonons
-    from equipot.analysis.phonons import check_options, need_phonopy, phonons
-    from equipot.analysis.structures import read_structure
+    from equipot.properties.phonon_files import FILES, write_phonons
+    from equipot.properties.phonons import check_options, need_phonopy, phonons
+    from equipot.simulation.structures import read_structure
 
     need_phonopy()
     if not 0 < args.tmax <= 1e5:
@@ -138,7 +138,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _supercell(numbers: list[float], atoms: Atoms) -> tuple[int, int, int]:
-    from equipot.analysis.phonons import supercell_of_length
+    from equipot.properties.phonons import supercell_of_length
 
     if len(numbers) == 1 and 1 <= numbers[0] <= 4 and numbers[0] == int(numbers[0]):
         n = int(numbers[0])
@@ -158,8 +158,8 @@ def _supercell(numbers: list[float], atoms: Atoms) -> tuple[int, int, int]:
 def _relaxed(
     args: argparse.Namespace, atoms: Atoms, calculator: object, path: Path, console: Console
 ) -> Atoms:
-    from equipot.analysis.relaxation import check_options, relax
-    from equipot.analysis.structures import append_frame, snapshot
+    from equipot.simulation.relaxation import check_options, relax
+    from equipot.simulation.structures import append_frame, snapshot
 
     check_options(args.fmax, args.smax, "full", args.pressure, args.steps, "LBFGS")
     with console.status("relaxing ..."):

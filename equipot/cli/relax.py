@@ -22,7 +22,7 @@ from equipot.cli.simulation import (
 from equipot.errors import EquipotError, NumericsError
 
 if TYPE_CHECKING:
-    from equipot.analysis.relaxation import Relaxed, State
+    from equipot.simulation.relaxation import Relaxed, State
 
 DESCRIPTION = """Relax structures with a model: atoms, and the cell where asked.
 
@@ -102,8 +102,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Relax all structures, write them, print the table; 1 if one did not converge."""
-    from equipot.analysis.relaxation import check_options, check_structure
-    from equipot.analysis.structures import read_structures
+    from equipot.simulation.relaxation import check_options, check_structure
+    from equipot.simulation.structures import read_structures
 
     check_options(args.fmax, args.smax, args.cell, args.pressure, args.steps, args.optimizer)
     structures = read_structures(args.structure)
@@ -154,8 +154,8 @@ def _relax_all(
     console: Console,
 ) -> list[str]:
     """Relax, write, print; the numbers of those that did not converge."""
-    from equipot.analysis.relaxation import relax
-    from equipot.analysis.structures import append_frame, snapshot
+    from equipot.simulation.relaxation import relax
+    from equipot.simulation.structures import append_frame, snapshot
 
     alone = len(structures) == 1
     failed = []

@@ -13,14 +13,14 @@ from rich.console import Console
 from rich.table import Table
 
 from equipot.cli.simulation import bar, begin, load_calculator
-from equipot.data.labels import LabelKeys
-from equipot.data.reading import read_frames
 from equipot.errors import ConfigError, EquipotError
+from equipot.structures.labels import LabelKeys
+from equipot.structures.reading import read_frames
 
 if TYPE_CHECKING:
-    from equipot.analysis.report import Report
-    from equipot.analysis.report.section import Subject
-    from equipot.data.frame import Frame
+    from equipot.report import Report
+    from equipot.report.section import Subject
+    from equipot.structures.frame import Frame
 
 MOST_ELEMENTS = 10
 SKIPPABLE = ("errors", "training", "pairs", "crystal", "eos", "elastic", "phonons", "md")
@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
             )
     if args.md_atoms < 1:
         raise ConfigError(f"--md-atoms is {args.md_atoms}; expected 1 or more")
-    from equipot.analysis.report import make_report
+    from equipot.report import make_report
 
     subject = _subject(args)
     console = Console(highlight=False)
@@ -129,9 +129,9 @@ def _write(path: Path, text: str) -> None:
 
 
 def _subject(args: argparse.Namespace) -> "Subject":
-    from equipot.analysis.report.labelled_volumes import find_crystal
-    from equipot.analysis.report.section import Subject
-    from equipot.analysis.structures import read_structure
+    from equipot.report.labelled_volumes import find_crystal
+    from equipot.report.section import Subject
+    from equipot.simulation.structures import read_structure
 
     keys = LabelKeys(args.energy_key, args.forces_key, args.stress_key, args.virial_key, args.config_type_key)
     frames = read_frames(args.data, keys) if args.data else []
@@ -183,7 +183,7 @@ def _elements(
 
 
 def _print(console: Console, report: "Report") -> None:
-    from equipot.analysis.report.page import reasons, summary
+    from equipot.report.page import reasons, summary
 
     grid = summary(report.sections)
     if grid.rows:

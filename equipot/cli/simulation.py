@@ -62,7 +62,7 @@ def output_file(name: str, option: str, taken: Sequence[str] = ()) -> Path:
 
 def name_lost_constraints(structures: Sequence[Atoms], files: Sequence[Path]) -> None:
     """Say on stderr which constraints the files of a run cannot hold."""
-    from equipot.analysis.constraints import lost_constraints
+    from equipot.simulation.constraints import lost_constraints
 
     sentence = lost_constraints(structures, files)
     if sentence:

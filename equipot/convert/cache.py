@@ -8,7 +8,7 @@ import equipot
 from equipot.cache import cache_folder, make_folder
 from equipot.convert.convert import convert
 from equipot.convert.sources import locate
-from equipot.export.metadata import FORMAT_VERSION
+from equipot.model_file.metadata import FORMAT_VERSION
 
 
 def cached(

@@ -11,10 +11,10 @@ from equipot.convert import nequip, sevennet
 from equipot.convert.pickles import read_checkpoint
 from equipot.convert.resolution import Resolution, choose_resolution
 from equipot.convert.sources import locate
-from equipot.elements import with_elements
 from equipot.errors import ModelFileError
-from equipot.export import write_model
-from equipot.potential import Potential
+from equipot.model_file import write_model
+from equipot.network.potential import Potential
+from equipot.network.variants import with_elements
 
 TOLERANCE = 1e-5  # eV/Å
 

@@ -9,7 +9,7 @@ from equipot.convert import nequip_checkpoint, nequip_package
 from equipot.convert.nequip_weights import potential
 from equipot.convert.pickles import read_checkpoint
 from equipot.errors import ModelFileError
-from equipot.potential import Potential
+from equipot.network.potential import Potential
 
 
 def is_nequip(path: Path) -> bool:

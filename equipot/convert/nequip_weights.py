@@ -23,11 +23,11 @@ from equipot.convert import e3nn_weights
 from equipot.convert.nequip_description import EMBEDDING, Description, State
 from equipot.errors import ModelFileError
 from equipot.irreps import Irrep, Irreps
-from equipot.nn.activation import norm
-from equipot.nn.basis import SCALE
-from equipot.nn.interaction import Interaction
-from equipot.potential import Potential
-from equipot.spec import PotentialSpec
+from equipot.network.activation import norm
+from equipot.network.basis import SCALE
+from equipot.network.interaction import Interaction
+from equipot.network.potential import Potential
+from equipot.network.spec import PotentialSpec
 
 # Knots until `resolution` chooses them.
 PROVISIONAL: dict[str, Any] = {"spline_order": 3, "n_knots": 257}

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from ase.data import atomic_numbers, covalent_radii
 
-from equipot.derivatives import predict
 from equipot.errors import ModelFileError
-from equipot.export.metadata import FORMAT_VERSION
-from equipot.export.module import DeployedPotential
-from equipot.export.selftest import graph_tensors, make_structures
-from equipot.potential import Potential
+from equipot.model_file.metadata import FORMAT_VERSION
+from equipot.model_file.module import DeployedPotential
+from equipot.model_file.selftest import graph_tensors, make_structures
+from equipot.network.derivatives import predict
+from equipot.network.potential import Potential
 
 # (order, intervals), by what a step of molecular dynamics costs with them: a quintic spline reads half as much again
 # for every edge. Long tables do not stay in the cache next to the processor, and in float32 the slope between two

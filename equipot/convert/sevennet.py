@@ -21,10 +21,10 @@ from torch import Tensor
 from equipot.convert import e3nn_weights
 from equipot.errors import ModelFileError
 from equipot.irreps import Irrep, Irreps
-from equipot.nn.basis import SCALE
+from equipot.network.basis import SCALE
+from equipot.network.potential import Potential
+from equipot.network.spec import PotentialSpec
 from equipot.ops.coupling import wigner_3j
-from equipot.potential import Potential
-from equipot.spec import PotentialSpec
 
 SCALAR = Irrep("0e")
 # Knots until `resolution` chooses them.

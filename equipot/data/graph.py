@@ -1,16 +1,16 @@
 """From a frame to tensors, and from graphs to one batch."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from equipot.data.frame import Frame
-from equipot.data.neighbours import neighbour_list
-from equipot.data.species import SpeciesMap
 from equipot.errors import DataError
+from equipot.neighbours import PairCutoffs, neighbour_list
+from equipot.structures.frame import Frame
+from equipot.structures.species import SpeciesMap
 
 
 @dataclass
@@ -41,15 +41,14 @@ class Graph:
 def graph_from_frame(
     frame: Frame,
     species: SpeciesMap,
-    cutoff: float,
-    pair_cutoffs: Mapping[str, float] | None = None,
+    cutoffs: PairCutoffs | float,
     groups: Sequence[str] | None = None,
 ) -> Graph:
     """The graph of a frame.
 
     Parameters
     ----------
-    cutoff, pair_cutoffs : Å; as in SpeciesMap.cutoff_matrix
+    cutoffs : Å, one number or by pair of elements
     groups : names of config_types; the graph stores the frame's place among them (0 without them)
 
     A stress label is kept only for frames with a volume, that is periodic in all directions. Raises
@@ -57,10 +56,16 @@ def graph_from_frame(
     be used.
     """
     index = species.index(frame.numbers, frame.source or "the structure")
-    matrix = species.cutoff_matrix(cutoff, pair_cutoffs) if pair_cutoffs else None
+    if not isinstance(cutoffs, PairCutoffs):
+        cutoffs = PairCutoffs.from_config(species.names, cutoffs)
     try:
         edge_index, _, vectors = neighbour_list(
-            frame.positions, frame.cell, frame.pbc, cutoff, species=index, pair_cutoffs=matrix
+            frame.positions,
+            frame.cell,
+            frame.pbc,
+            cutoffs.cutoff,
+            species=index,
+            pair_cutoffs=cutoffs.matrix,
         )
     except DataError as error:
         raise DataError(f"{frame.source or 'structure'}: {error}") from None

@@ -11,15 +11,16 @@ import torch
 from equipot.config import DataConfig
 from equipot.data.checks import Report, check_frames
 from equipot.data.checks.labels import check_validation_labels
-from equipot.data.frame import Frame, config_types
 from equipot.data.graph import Graph, graph_from_frame
-from equipot.data.labels import LabelKeys
-from equipot.data.reading import expand, iter_frames, read_frames
-from equipot.data.species import SpeciesMap
 from equipot.data.split import FrameKey, frame_key, split
 from equipot.data.statistics import Statistics, compute_statistics
 from equipot.data.store import GraphStore
 from equipot.errors import DataError
+from equipot.neighbours import PairCutoffs
+from equipot.structures.frame import Frame, config_types
+from equipot.structures.labels import LabelKeys
+from equipot.structures.reading import expand, iter_frames, read_frames
+from equipot.structures.species import SpeciesMap
 
 # Labelled text of 500 MB becomes roughly 10 GB of graphs with 50 neighbours per atom.
 STREAM_BEYOND = 500_000_000
@@ -118,6 +119,9 @@ class Loading:
             reports=self.reports,
         )
 
+    def _cutoffs(self, species: SpeciesMap) -> PairCutoffs:
+        return PairCutoffs.from_config(species.names, self.cutoff, self.pair_cutoffs)
+
     def _species(self, numbers: Iterable[np.ndarray]) -> SpeciesMap:
         return SpeciesMap(self.config.species) if self.config.species else SpeciesMap.of_numbers(numbers)
 
@@ -139,12 +143,13 @@ class InMemory(Loading):
 
     def build(self) -> DataSets:
         species = self._species(f.numbers for f in self.sets["train"])
+        cutoffs = self._cutoffs(species)
         for name in ("validation", "test"):
             for frame in self.sets[name]:
                 species.index(frame.numbers, frame.source)
         groups = config_types([*self.sets["train"], *self.sets["validation"]])
         train, validation = (
-            [graph_from_frame(f, species, self.cutoff, self.pair_cutoffs, groups) for f in self.sets[name]]
+            [graph_from_frame(f, species, cutoffs, groups) for f in self.sets[name]]
             for name in ("train", "validation")
         )
         return self._sets(species, train, validation, self.sets["validation"], self.sets["test"])
@@ -194,6 +199,7 @@ class Streamed(Loading):
 
     def build(self) -> DataSets:
         species = self._species([np.array(sorted(self.numbers))])
+        cutoffs = self._cutoffs(species)
         groups = sorted({key.config_type for keys in self.frame_keys.values() for key in keys})
         source = json.dumps([self.config.model_dump(mode="json"), self._stamps()], sort_keys=True)
         train, validation = (
@@ -201,8 +207,7 @@ class Streamed(Loading):
                 self.scratch / name,
                 self._frames(name),
                 species,
-                self.cutoff,
-                self.pair_cutoffs,
+                cutoffs,
                 groups,
                 source,
             )

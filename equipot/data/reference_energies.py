@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from equipot.data.species import SpeciesMap
 from equipot.errors import ConfigError, DataError
+from equipot.structures.species import SpeciesMap
 
 # Singular values below this, relative to the largest, carry no information about single elements.
 _RANK_TOLERANCE = 1e-5

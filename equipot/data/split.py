@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from equipot.data.frame import Frame
+from equipot.structures.frame import Frame
 
 
 class FrameKey(NamedTuple):

@@ -11,17 +11,18 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 import torch
 
-from equipot.data.frame import Frame
 from equipot.data.graph import Graph, graph_from_frame
-from equipot.data.species import SpeciesMap
 from equipot.errors import DataError
+from equipot.neighbours import PairCutoffs
+from equipot.structures.frame import Frame
+from equipot.structures.species import SpeciesMap
 
 _VERSION = 1
 # Per atom, per edge and per graph: field, type, numbers in a row.
@@ -74,8 +75,7 @@ class GraphStore(Sequence[Graph]):
         path: str | Path,
         frames: Iterable[Frame],
         species: SpeciesMap,
-        cutoff: float,
-        pair_cutoffs: Mapping[str, float] | None = None,
+        cutoffs: PairCutoffs,
         groups: Sequence[str] | None = None,
         source: str = "",
     ) -> "GraphStore":
@@ -84,7 +84,7 @@ class GraphStore(Sequence[Graph]):
         Parameters
         ----------
         path : folder of the store; a complete one already there is replaced only when the new one is complete
-        species, cutoff, pair_cutoffs, groups : as in graph_from_frame
+        species, cutoffs, groups : as in graph_from_frame
         source : anything that identifies the frames; `open_or_build` compares it
 
         Raises DataError when the disk is full or cannot be written, and whatever graph_from_frame raises;
@@ -94,8 +94,8 @@ class GraphStore(Sequence[Graph]):
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
         try:
-            key = store_key(species, cutoff, pair_cutoffs, groups, source)
-            _write(partial, (graph_from_frame(f, species, cutoff, pair_cutoffs, groups) for f in frames), key)
+            key = store_key(species, cutoffs, groups, source)
+            _write(partial, (graph_from_frame(f, species, cutoffs, groups) for f in frames), key)
             _replace(partial, path)
         except OSError as error:
             raise DataError(
@@ -112,8 +112,7 @@ class GraphStore(Sequence[Graph]):
         path: str | Path,
         frames: Iterable[Frame],
         species: SpeciesMap,
-        cutoff: float,
-        pair_cutoffs: Mapping[str, float] | None = None,
+        cutoffs: PairCutoffs,
         groups: Sequence[str] | None = None,
         source: str = "",
     ) -> "GraphStore":
@@ -123,9 +122,9 @@ class GraphStore(Sequence[Graph]):
         """
         with contextlib.suppress(DataError):
             store = cls(path)
-            if store.key == store_key(species, cutoff, pair_cutoffs, groups, source):
+            if store.key == store_key(species, cutoffs, groups, source):
                 return store
-        return cls.build(path, frames, species, cutoff, pair_cutoffs, groups, source)
+        return cls.build(path, frames, species, cutoffs, groups, source)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A worker process maps the files itself; pickled arrays would be copies of the whole set.
@@ -169,16 +168,15 @@ class GraphStore(Sequence[Graph]):
 
 def store_key(
     species: SpeciesMap,
-    cutoff: float,
-    pair_cutoffs: Mapping[str, float] | None = None,
+    cutoffs: PairCutoffs,
     groups: Sequence[str] | None = None,
     source: str = "",
 ) -> dict[str, Any]:
     """What a store depends on, as plain JSON values."""
     return {
         "species": list(species.names),
-        "cutoff": float(cutoff),
-        "pair_cutoffs": {k: float(v) for k, v in sorted((pair_cutoffs or {}).items())},
+        "cutoff": cutoffs.cutoff,
+        "pair_cutoffs": dict(sorted(cutoffs.shorter().items())),
         "groups": list(groups or []),
         "source": source,
     }

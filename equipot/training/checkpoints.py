@@ -10,8 +10,8 @@ import lightning.pytorch as pl
 import torch
 
 from equipot.errors import ModelFileError
-from equipot.potential import Potential
-from equipot.spec import PotentialSpec
+from equipot.network.potential import Potential
+from equipot.network.spec import PotentialSpec
 from equipot.training.module import PotentialModule, potential_module
 
 

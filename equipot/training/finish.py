@@ -6,12 +6,12 @@ from typing import Any
 
 from rich.console import Console
 
-from equipot.analysis.learning import plot_learning
 from equipot.config import Config
 from equipot.data.loading import DataSets
 from equipot.errors import ModelFileError
-from equipot.export import write_model
-from equipot.potential import Potential
+from equipot.evaluation.learning import plot_learning
+from equipot.model_file import write_model
+from equipot.network.potential import Potential
 from equipot.training.checkpoints import potential_of, read_checkpoint
 from equipot.training.log import read_metrics
 from equipot.training.progress import clock
@@ -63,8 +63,8 @@ def finish(output: Path, data: DataSets, config: Config, console: Console) -> No
 
     Without a test set the validation frames are evaluated, and the output says so.
     """
-    from equipot.analysis.evaluation import evaluate_and_write
-    from equipot.export import load_model
+    from equipot.evaluation.evaluation import evaluate_and_write
+    from equipot.model_file import load_model
 
     best = output / "checkpoints" / "best.ckpt"
     if not best.exists():

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from equipot.config import LossConfig
 from equipot.data.graph import Batch
-from equipot.derivatives import Prediction
+from equipot.network.derivatives import Prediction
 
 
 class Weights(NamedTuple):

@@ -12,10 +12,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from equipot.config import TrainingConfig
 from equipot.data.graph import Batch, Graph, collate
-from equipot.derivatives import Prediction, predict
 from equipot.device import device_name
 from equipot.errors import NumericsError
-from equipot.potential import Potential
+from equipot.network.derivatives import Prediction, predict
+from equipot.network.potential import Potential
 from equipot.training.loss import Loss, residuals
 from equipot.training.metrics import LabelErrors
 from equipot.training.optimizer import MuonAdamW

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
-from equipot.nn.interaction import Interaction
-from equipot.nn.linear import IrrepsLinear, SelfConnection
-from equipot.potential import Potential
+from equipot.network.interaction import Interaction
+from equipot.network.linear import IrrepsLinear, SelfConnection
+from equipot.network.potential import Potential
 
 # The quintic of Jordan et al. (2024). Three steps bring singular values above a tenth of the norm to near one, and
 # train as well as five.

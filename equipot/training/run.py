@@ -18,9 +18,9 @@ from equipot.config import Config
 from equipot.data.datamodule import GraphDataModule
 from equipot.data.loading import DataSets, load_sets
 from equipot.errors import ConfigError
+from equipot.network.potential import Potential
+from equipot.network.spec import PotentialSpec
 from equipot.ops import engine
-from equipot.potential import Potential
-from equipot.spec import PotentialSpec
 from equipot.training.checkpoints import Checkpoints, read_checkpoint
 from equipot.training.finish import finish
 from equipot.training.log import MetricsFile

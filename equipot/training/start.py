@@ -14,11 +14,11 @@ from equipot.convert.convert import in_precision
 from equipot.data.graph import collate
 from equipot.data.loading import DataSets
 from equipot.data.reference_energies import reference_energies
-from equipot.derivatives import predict
-from equipot.elements import with_elements
 from equipot.errors import ConfigError
-from equipot.export.read import load_potential, read_metadata
-from equipot.potential import Potential
+from equipot.model_file.read import load_potential, read_metadata
+from equipot.network.derivatives import predict
+from equipot.network.potential import Potential
+from equipot.network.variants import with_elements
 
 # Of a fine-tuning, where the config says nothing; see configs/finetune.yaml for what they were chosen on.
 FINE_TUNING: dict[str, Any] = {
@@ -64,22 +64,13 @@ def starting_model(config: Config) -> tuple[Config, Potential | None]:
     potential = load_potential(config.init.model)
     if "dtype" in config.model.model_fields_set and config.model.dtype != potential.spec.dtype:
         potential = in_precision(potential, config.model.dtype)
-    model = config.model.model_copy(update={"cutoff": potential.cutoff, "pair_cutoffs": _pairs(potential)})
+    cutoffs = potential.spec.cutoffs
+    model = config.model.model_copy(update={"cutoff": cutoffs.cutoff, "pair_cutoffs": cutoffs.shorter()})
     data = config.data
     if config.init.elements == "all" and data.species is None:
         data = data.model_copy(update={"species": potential.type_names})
     training = fine_tuning(config.training)
     return config.model_copy(update={"model": model, "data": data, "training": training}), potential
-
-
-def _pairs(potential: Potential) -> dict[str, float]:
-    names, table = potential.type_names, potential.pair_cutoffs.tolist()
-    return {
-        f"{names[i]}-{names[j]}": table[i][j]
-        for i in range(len(names))
-        for j in range(i, len(names))
-        if table[i][j] < potential.cutoff
-    }
 
 
 def fitted(potential: Potential, config: Config, data: DataSets, console: Console) -> Potential:

@@ -16,8 +16,8 @@ from results import arguments, parse, save, show
 from silicon import distorted_supercell
 
 from equipot.calculators import EquipotCalculator
-from equipot.export.read import read_metadata
 from equipot.lammps import build_plugin
+from equipot.model_file.read import read_metadata
 
 RANKS = (1, 2, 4)
 

@@ -6,9 +6,9 @@ Everything is taken at the model's own lattice parameter. Writes elastic.json.
 from results import arguments, parse, percent, save, show
 from silicon import DFT, QUANTITIES, crystal
 
-from equipot.analysis.elastic import elastic_constants_cubic
-from equipot.analysis.physics import diamond_sublattice, equation_of_state, gamma_optical_phonon
 from equipot.calculators import EquipotCalculator
+from equipot.properties.elastic import elastic_constants_cubic
+from equipot.properties.physics import diamond_sublattice, equation_of_state, gamma_optical_phonon
 
 
 def main() -> None:

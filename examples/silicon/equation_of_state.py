@@ -14,8 +14,8 @@ from ase.eos import EquationOfState
 from results import arguments, parse, percent, save, show
 from silicon import DFT, crystal, volume_frames
 
-from equipot.analysis.physics import equation_of_state
 from equipot.calculators import EquipotCalculator
+from equipot.properties.physics import equation_of_state
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt

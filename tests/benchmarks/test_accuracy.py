@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from equipot.errors import ConfigError
-from equipot.export.read import read_metadata
+from equipot.model_file.read import read_metadata
 from tests.training.conftest import labelled_frames
 
 ACCURACY = Path(__file__).parents[2] / "benchmarks" / "accuracy"

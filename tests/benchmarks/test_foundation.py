@@ -19,7 +19,7 @@ from foundation import differences, report  # noqa: E402
 from foundation.client import Side, SideError  # noqa: E402
 from foundation.structures import CLOSEST, KINDS, TIMED, closeness, structures, timed  # noqa: E402
 
-from equipot.export import write_model  # noqa: E402
+from equipot.model_file import write_model  # noqa: E402
 from tests.models import make_potential, random_atoms  # noqa: E402
 
 TYPES = [

@@ -22,8 +22,8 @@ from benchmarks.roofline.counting import (
 )
 from benchmarks.roofline.device import Peaks, UnknownPeakError, peaks
 from benchmarks.roofline.table import LINEAR, REST, Launch, rows, table
-from equipot.analysis.speed.arithmetic import convolution_cost
-from equipot.data.neighbours import neighbour_list
+from equipot.neighbours import neighbour_list
+from equipot.speed.arithmetic import convolution_cost
 from tests.models import KINDS, make_potential, random_atoms
 
 SOME = ("natural", "full", "gaps", "scalar")

@@ -17,7 +17,7 @@ from benchmarks.peers import report, tasks
 from benchmarks.peers.client import Worker, WorkerError
 from benchmarks.peers.silicon import LATTICE_CONSTANT, RATTLE, repeats_for, silicon
 from benchmarks.peers.timing import Times, interleave
-from equipot.calculators.search import search_for
+from equipot.neighbours.search import search_for
 
 
 def test_the_structure_is_diamond_silicon_up_to_the_rattling():

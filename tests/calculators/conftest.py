@@ -1,7 +1,7 @@
 import pytest
 
 from equipot.calculators import EquipotCalculator
-from equipot.export import load_model, write_model
+from equipot.model_file import load_model, write_model
 from tests.models import make_potential
 
 

@@ -20,7 +20,7 @@ from ase.optimize import BFGS
 
 from equipot.calculators import EquipotCalculator
 from equipot.errors import DataError, ModelFileError, NumericsError, UnknownSpeciesError
-from equipot.export import load_model, write_model
+from equipot.model_file import load_model, write_model
 from tests.models import energy, make_potential, random_atoms
 
 MIXED = [True, False, (True, True, False), (False, False, True)]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from equipot.export import write_model
+from equipot.model_file import write_model
 from tests.models import make_potential
 
 

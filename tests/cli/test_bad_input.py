@@ -63,7 +63,7 @@ class Case:
         return self.folder / "train.extxyz"
 
     def model(self, **options) -> Path:
-        from equipot.export import write_model
+        from equipot.model_file import write_model
         from tests.models import make_potential
 
         return write_model(

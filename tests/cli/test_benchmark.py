@@ -9,7 +9,7 @@ import torch
 from ase import Atoms
 
 from equipot.cli.main import main
-from equipot.export import write_model
+from equipot.model_file import write_model
 from equipot.ops import engine
 from tests.models import make_potential
 
@@ -117,7 +117,7 @@ def test_a_structure_too_large_for_the_memory_is_one_sentence(path, capsys, monk
     def too_large(*arguments):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 80 GiB")
 
-    monkeypatch.setattr("equipot.analysis.speed.measure", too_large)
+    monkeypatch.setattr("equipot.speed.measure", too_large)
     assert main(["benchmark", str(path), "--atoms", "20"]) == 1
     words = "equipot benchmark: 27 atoms need more memory than cpu has left; expected fewer (--atoms)"
     assert capsys.readouterr().err.strip() == words

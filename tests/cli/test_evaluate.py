@@ -6,7 +6,7 @@ import pytest
 
 from equipot.calculators import EquipotCalculator
 from equipot.cli.main import main
-from equipot.export import write_model
+from equipot.model_file import write_model
 from tests.models import make_potential, random_atoms
 
 

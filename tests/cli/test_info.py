@@ -3,7 +3,7 @@ import json
 import pytest
 
 from equipot.cli.main import main
-from equipot.export import write_model
+from equipot.model_file import write_model
 from tests.models import KINDS, make_potential
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from equipot.cli.lammps import input_snippet
-from equipot.export import write_model
+from equipot.model_file import write_model
 from tests.models import make_potential
 
 

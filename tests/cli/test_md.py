@@ -125,7 +125,7 @@ def test_constant_energy_continues_without_a_temperature(path, capsys):
 
 
 def test_another_model_is_noticed_when_a_run_continues(path, folder, capsys):
-    from equipot.export import write_model
+    from equipot.model_file import write_model
     from tests.models import make_potential
 
     other = write_model(folder / "other.pt", make_potential(seed=5, species=("Si",)), verify=False)

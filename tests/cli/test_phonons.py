@@ -5,11 +5,11 @@ import ase.io
 import numpy as np
 import pytest
 
-from equipot.analysis.phonons import frequencies_at
-from equipot.analysis.physics import diamond_sublattice, gamma_optical_phonon
 from equipot.calculators import EquipotCalculator
 from equipot.cli.main import main
 from equipot.cli.phonons import degenerate
+from equipot.properties.phonons import frequencies_at
+from equipot.properties.physics import diamond_sublattice, gamma_optical_phonon
 from tests.cli.simulation_inputs import UNUSABLE, one_sentence, path, silicon, unusable_structures
 
 __all__ = ["path"]

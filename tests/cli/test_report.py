@@ -9,10 +9,10 @@ import pytest
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from equipot.analysis.elastic import elastic_constants
-from equipot.analysis.relaxation import relax
 from equipot.calculators import EquipotCalculator
 from equipot.cli.main import main
+from equipot.properties.elastic import elastic_constants
+from equipot.simulation.relaxation import relax
 from tests.cli.simulation_inputs import UNUSABLE, one_sentence, path, silicon, unusable_structures
 
 __all__ = ["path"]
@@ -151,7 +151,7 @@ def test_the_training_is_shown_where_its_metrics_lie_beside_the_model(path, fold
 def test_an_error_of_the_program_leaves_the_other_sections_and_exits_with_1(
     path, folder, capsys, monkeypatch
 ):
-    from equipot.analysis.report import build
+    from equipot.report import build
 
     def broken(subject):
         raise ZeroDivisionError("<division>")

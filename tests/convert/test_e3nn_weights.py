@@ -9,7 +9,7 @@ from torch import Tensor
 from equipot.convert import e3nn_weights
 from equipot.convert.e3nn_weights import Matrices
 from equipot.errors import ModelFileError
-from equipot.nn.activation import apply, norm
+from equipot.network.activation import apply, norm
 
 # In and out: one block each, several irreps, blocks apart that belong together, irreps on one side only.
 PAIRS = [

@@ -18,11 +18,11 @@ from ase import Atoms
 from equipot.calculators import EquipotCalculator
 from equipot.convert.nequip import is_nequip, read_nequip
 from equipot.convert.pickles import read_checkpoint
-from equipot.data.neighbours import neighbour_list
-from equipot.derivatives import predict
 from equipot.errors import ModelFileError
-from equipot.export import write_model
-from equipot.potential import Potential
+from equipot.model_file import write_model
+from equipot.neighbours import neighbour_list
+from equipot.network.derivatives import predict
+from equipot.network.potential import Potential
 
 from .nequip_jobs import FILES, ZBL, structures
 

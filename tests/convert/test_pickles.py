@@ -16,7 +16,7 @@ import torch
 
 from equipot.convert.pickles import read_checkpoint
 from equipot.errors import ModelFileError
-from equipot.export import torchscript
+from equipot.model_file import torchscript
 from tests.test_nothing_runs import WRAPPINGS, in_one_line, payloads, zipped
 
 # Those in which torch looks at the pickle, and so knows the name.

@@ -10,10 +10,10 @@ from ase import Atoms
 from ase.data import covalent_radii
 
 from equipot.convert.resolution import CANDIDATES, choose_resolution
-from equipot.derivatives import predict
 from equipot.errors import ModelFileError
-from equipot.potential import Potential
-from equipot.spec import PotentialSpec
+from equipot.network.derivatives import predict
+from equipot.network.potential import Potential
+from equipot.network.spec import PotentialSpec
 from tests.models import KINDS, make_potential, model_input
 
 SPECIES = ("Si", "O", "H", "Cs")

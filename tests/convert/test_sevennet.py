@@ -24,10 +24,10 @@ from equipot.calculators import EquipotCalculator
 from equipot.convert import convert
 from equipot.convert.pickles import read_checkpoint
 from equipot.convert.sevennet import is_sevennet, read_sevennet
-from equipot.data.neighbours import neighbour_list
-from equipot.derivatives import predict
 from equipot.errors import ModelFileError
-from equipot.potential import Potential
+from equipot.neighbours import neighbour_list
+from equipot.network.derivatives import predict
+from equipot.network.potential import Potential
 
 SEVENN = os.environ.get("EQUIPOT_SEVENN_PYTHON")
 pytestmark = [

@@ -10,9 +10,9 @@ from ase import Atoms
 from ase.build import bulk
 from rich.console import Console
 
-from equipot.data import Frame, frame_from_atoms, read_frames
 from equipot.data.checks import NAMES, Finding, Report, check_frames
 from equipot.errors import ConfigError, DataError
+from equipot.structures import Frame, frame_from_atoms, read_frames
 
 SILICON = Path(__file__).parents[2] / "examples" / "silicon" / "silicon.extxyz"
 

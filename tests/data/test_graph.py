@@ -5,8 +5,10 @@ import pytest
 import torch
 from ase import Atoms
 
-from equipot.data import Frame, SpeciesMap, collate, frame_from_atoms, graph_from_frame
+from equipot.data import collate, graph_from_frame
 from equipot.errors import ConfigError, DataError, UnknownSpeciesError
+from equipot.neighbours import PairCutoffs
+from equipot.structures import Frame, SpeciesMap, frame_from_atoms
 
 CU = SpeciesMap(["Cu"])
 
@@ -32,14 +34,15 @@ def test_unknown_elements_are_named_before_any_number_comes_out():
 
 def test_pair_cutoffs_hold_both_ways_and_bad_pairs_are_errors():
     species = SpeciesMap(["H", "O"])
-    matrix = species.cutoff_matrix(4.0, {"O-H": 3.0})
-    assert matrix.tolist() == [[4.0, 3.0], [3.0, 4.0]]
+    cutoffs = PairCutoffs.from_config(species.names, 4.0, {"O-H": 3.0})
+    assert cutoffs.matrix.tolist() == [[4.0, 3.0], [3.0, 4.0]]
+    assert cutoffs.shorter() == {"H-O": 3.0}
     for bad in ({"H-Si": 2.0}, {"H": 2.0}, {"H-O": 5.0}, {"H-O": 3.0, "O-H": 2.0}):
         with pytest.raises(ConfigError, match="pair_cutoffs"):
-            species.cutoff_matrix(4.0, bad)
+            PairCutoffs.from_config(species.names, 4.0, bad)
     frame = frame_from_atoms(Atoms("OH", positions=[[0, 0, 0], [0, 0, 3.5]]))
     assert graph_from_frame(frame, species, 4.0).n_edges == 2
-    assert graph_from_frame(frame, species, 4.0, {"H-O": 3.0}).n_edges == 0
+    assert graph_from_frame(frame, species, cutoffs).n_edges == 0
 
 
 def test_a_graph_carries_its_labels(trajectory):

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from equipot.data import frame_from_atoms, split
+from equipot.data import split
+from equipot.structures import frame_from_atoms
 
 
 def frames(n, config_type="default", seed=0):

@@ -6,8 +6,9 @@ import pytest
 from ase import Atoms
 from rich.console import Console
 
-from equipot.data import SpeciesMap, Statistics, compute_statistics, frame_from_atoms, graph_from_frame
+from equipot.data import Statistics, compute_statistics, graph_from_frame
 from equipot.errors import ConfigError, DataError
+from equipot.structures import SpeciesMap, frame_from_atoms
 
 E0 = {"H": -13.0, "O": -430.0, "Si": -104.0}
 

@@ -8,12 +8,15 @@ import pytest
 import torch
 from ase import Atoms
 
-from equipot.data import SpeciesMap, collate, compute_statistics, frame_from_atoms, graph_from_frame
+from equipot.data import collate, compute_statistics, graph_from_frame
 from equipot.data import store as store_module
 from equipot.data.store import GraphStore
 from equipot.errors import DataError, UnknownSpeciesError
+from equipot.neighbours import PairCutoffs
+from equipot.structures import SpeciesMap, frame_from_atoms
 
 CU = SpeciesMap(["Cu"])
+CUTOFFS, LONGER = (PairCutoffs.from_config(CU.names, cutoff) for cutoff in (4.0, 4.5))
 
 
 @pytest.fixture
@@ -35,8 +38,8 @@ def assert_same(a, b):
 
 def test_graphs_come_back_bit_for_bit(tmp_path, frames):
     groups = ["default", "md"]
-    store = GraphStore.build(tmp_path / "s", iter(frames), CU, 4.0, groups=groups)
-    graphs = [graph_from_frame(f, CU, 4.0, groups=groups) for f in frames]
+    store = GraphStore.build(tmp_path / "s", iter(frames), CU, CUTOFFS, groups=groups)
+    graphs = [graph_from_frame(f, CU, CUTOFFS, groups=groups) for f in frames]
     assert len(store) == len(graphs)
     for a, b in zip(store, graphs):
         assert_same(a, b)
@@ -51,21 +54,21 @@ def test_graphs_come_back_bit_for_bit(tmp_path, frames):
 
 
 def test_a_store_without_frames_or_edges_works(tmp_path):
-    assert len(GraphStore.build(tmp_path / "s", [], CU, 4.0)) == 0
+    assert len(GraphStore.build(tmp_path / "s", [], CU, CUTOFFS)) == 0
 
 
 def test_a_store_is_used_again_only_for_the_same_arguments(tmp_path, frames):
-    GraphStore.build(tmp_path / "s", frames, CU, 4.0, source="a")
+    GraphStore.build(tmp_path / "s", frames, CU, CUTOFFS, source="a")
     nobody = iter(())
-    assert len(GraphStore.open_or_build(tmp_path / "s", nobody, CU, 4.0, source="a")) == len(frames)
-    assert len(GraphStore.open_or_build(tmp_path / "s", frames[:2], CU, 4.5, source="a")) == 2
-    assert len(GraphStore.open_or_build(tmp_path / "s", frames[:3], CU, 4.5, source="b")) == 3
+    assert len(GraphStore.open_or_build(tmp_path / "s", nobody, CU, CUTOFFS, source="a")) == len(frames)
+    assert len(GraphStore.open_or_build(tmp_path / "s", frames[:2], CU, LONGER, source="a")) == 2
+    assert len(GraphStore.open_or_build(tmp_path / "s", frames[:3], CU, LONGER, source="b")) == 3
 
 
 @pytest.mark.parametrize("damage", ["store.json", "index.npy", "forces.bin", "shorter", "version"])
 def test_a_half_written_store_is_detected_and_built_again(tmp_path, frames, damage):
     path = tmp_path / "s"
-    GraphStore.build(path, frames, CU, 4.0)
+    GraphStore.build(path, frames, CU, CUTOFFS)
     if damage == "shorter":
         data = (path / "edge_vectors.bin").read_bytes()
         (path / "edge_vectors.bin").write_bytes(data[:-8])
@@ -76,14 +79,14 @@ def test_a_half_written_store_is_detected_and_built_again(tmp_path, frames, dama
         (path / damage).unlink()
     with pytest.raises(DataError, match=r"again|damaged|read"):
         GraphStore(path)
-    assert len(GraphStore.open_or_build(path, frames, CU, 4.0)) == len(frames)
+    assert len(GraphStore.open_or_build(path, frames, CU, CUTOFFS)) == len(frames)
 
 
 def test_a_failing_build_leaves_nothing_behind_and_the_old_store_whole(tmp_path, frames):
     path = tmp_path / "s"
-    GraphStore.build(path, frames, CU, 4.0)
+    GraphStore.build(path, frames, CU, CUTOFFS)
     with pytest.raises(UnknownSpeciesError):
-        GraphStore.build(path, [*frames, frame_from_atoms(Atoms("H"))], CU, 4.0)
+        GraphStore.build(path, [*frames, frame_from_atoms(Atoms("H"))], CU, CUTOFFS)
     assert [p.name for p in tmp_path.iterdir()] == ["s"]
     assert len(GraphStore(path)) == len(frames)
 
@@ -94,7 +97,7 @@ def test_a_full_disk_is_one_sentence_and_the_partial_store_is_removed(tmp_path, 
 
     monkeypatch.setattr(store_module.os, "fsync", full)
     with pytest.raises(DataError, match=r"No space left on device.*make room"):
-        GraphStore.build(tmp_path / "s", frames, CU, 4.0)
+        GraphStore.build(tmp_path / "s", frames, CU, CUTOFFS)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -102,5 +105,5 @@ def test_a_folder_that_is_no_store_is_never_replaced(tmp_path, frames):
     (tmp_path / "s").mkdir()
     (tmp_path / "s" / "thesis.tex").write_text("years of work")
     with pytest.raises(DataError, match="not a graph store"):
-        GraphStore.open_or_build(tmp_path / "s", frames, CU, 4.0)
+        GraphStore.open_or_build(tmp_path / "s", frames, CU, CUTOFFS)
     assert (tmp_path / "s" / "thesis.tex").read_text() == "years of work"

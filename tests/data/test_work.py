@@ -6,7 +6,7 @@ from ase.build import bulk
 from ase.calculators.lj import LennardJones
 
 from equipot.data.checks.work import similar_pairs
-from equipot.data.frame import Frame
+from equipot.structures.frame import Frame
 
 
 def frame(strain: np.ndarray, moved: np.ndarray) -> Frame:

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from equipot.export import torchscript, write_model
-from equipot.export.module import DeployedPotential
+from equipot.model_file import torchscript, write_model
+from equipot.model_file.module import DeployedPotential
 from equipot.ops import Topology
 from tests.lammps.conftest import potential
 

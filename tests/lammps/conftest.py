@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from equipot.export import write_model
 from equipot.lammps import build_plugin
-from equipot.potential import Potential
+from equipot.model_file import write_model
+from equipot.network.potential import Potential
 from tests.models import KINDS, make_potential
 
 SPECIES = ("Si", "O")

@@ -6,7 +6,7 @@ import numpy as np
 from ase import Atoms
 from ase.build import bulk
 
-from equipot.data.neighbours import neighbour_list
+from equipot.neighbours import neighbour_list
 
 
 @dataclass

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from equipot.data.neighbours import neighbour_list
-from equipot.derivatives import Prediction, predict
-from equipot.potential import Potential
+from equipot.neighbours import neighbour_list
+from equipot.network.derivatives import Prediction, predict
+from equipot.network.potential import Potential
 from tests.lammps.conftest import SPECIES
 from tests.lammps.ranks import on_ranks, rank_counts
 from tests.lammps.running import Measured, good, lmp, measure, measured, setup, write_data

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
-import equipot.potential  # noqa: F401  registers the operators
+import equipot.network.potential  # noqa: F401  registers the operators
 from equipot import lammps
 from equipot.cli.main import main
 from equipot.errors import EquipotError
-from equipot.export import operations
+from equipot.model_file import operations
 from tests.lammps.running import good, lmp, setup, write_data
 from tests.lammps.structures import cases
 
@@ -125,7 +125,7 @@ def test_python_and_the_plugin_share_a_process(tmp_path, double_file, first):
     (tmp_path / "in.shared").write_text(setup("tilted", double_file) + "run 0\n")
     steps = {
         "lammps": "engine.file('in.shared')",
-        "python": "from equipot.export import load_model; from equipot.potential import Potential",
+        "python": "from equipot.model_file import load_model; from equipot.network.potential import Potential",
     }
     second = "lammps" if first == "python" else "python"
     code = (

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from equipot.export import write_model
+from equipot.model_file import write_model
 from tests.lammps.conftest import potential
 from tests.lammps.ranks import exhaustive, on_ranks
 from tests.lammps.running import good, lmp

@@ -10,8 +10,8 @@ from ase import Atoms, units
 from ase.neighborlist import neighbor_list
 from scipy.spatial.distance import cdist
 
-from equipot.derivatives import predict
-from equipot.potential import Potential
+from equipot.network.derivatives import predict
+from equipot.network.potential import Potential
 from tests.lammps.conftest import SPECIES
 from tests.lammps.ranks import on_ranks
 from tests.lammps.running import PRESSURE, good, lmp, setup, write_data

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from equipot.export import write_model
+from equipot.model_file import write_model
 from tests.lammps.conftest import SPECIES, potential
 from tests.lammps.ranks import on_ranks
 from tests.lammps.running import good, lmp, measure, measured, setup, write_data

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from equipot.irreps import Irreps
-from equipot.nn.gate import Gate
+from equipot.network.gate import Gate
 from equipot.ops import engine, topology
 from tests.ops.test_cuda_emulated import cell_of
 from tests.ops.test_engine import CASES, assert_equal, derivatives, problem

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 import equipot.ops.gate
-from equipot.derivatives import predict
 from equipot.irreps import Irreps
-from equipot.nn.gate import Gate
+from equipot.network.derivatives import predict
+from equipot.network.gate import Gate
 from equipot.ops import engine
 from equipot.ops.topology import by_reference
 from tests.models import KINDS, make_potential, model_input, random_atoms

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch.autograd import gradcheck, gradgradcheck
 
-from equipot.calculators.neighbours import near as torch_near
-from equipot.derivatives import forces_from, virials_from
 from equipot.irreps import Irreps
+from equipot.neighbours.verlet import near as torch_near
+from equipot.network.derivatives import forces_from, virials_from
 from equipot.ops import ConvolutionPaths, ReferenceConvolution, engine, topology
 from equipot.ops.topology import by_reference
 
@@ -346,7 +346,7 @@ def test_switched_off_the_reference_serves():
 import torch
 from equipot.ops import engine
 from tests.models import make_potential, model_input, random_atoms
-from equipot.derivatives import predict
+from equipot.network.derivatives import predict
 p = make_potential(l_max=2, features=[4, 3, 2])
 print(engine.isa(), repr(float(predict(p, *model_input(p, random_atoms(6))).energy)))
 """

@@ -7,7 +7,7 @@ from torch.autograd import gradcheck, gradgradcheck
 import equipot.ops.gate
 import equipot.ops.linear
 from equipot.irreps import Irreps
-from equipot.nn.gate import Gate
+from equipot.network.gate import Gate
 from equipot.ops import engine
 
 pytestmark = pytest.mark.skipif(

@@ -14,8 +14,8 @@ from ase.io import read, write
 
 from equipot.calculators import EquipotCalculator
 from equipot.cli.main import main
-from equipot.export import load_model, write_model
-from equipot.export.read import load_potential
+from equipot.model_file import load_model, write_model
+from equipot.model_file.read import load_potential
 from equipot.training.checkpoints import read_checkpoint
 from tests.models import KINDS, make_potential
 from tests.training.conftest import labelled_frames

@@ -17,8 +17,8 @@ from ase.io import read
 from equipot.calculators import EquipotCalculator
 from equipot.config import load_config
 from equipot.errors import ConfigError, DataError, ModelFileError, NumericsError
-from equipot.export import load_model, load_potential
-from equipot.export.read import read_metadata
+from equipot.model_file import load_model, load_potential
+from equipot.model_file.read import read_metadata
 from equipot.ops import engine
 from equipot.training.checkpoints import potential_of, read_checkpoint
 from equipot.training.loss import Loss

@@ -8,7 +8,7 @@ from equipot.data.checks.outliers import check_energy_outliers, check_forces
 from equipot.data.checks.report import NAMES, Finding, Report, check_names
 from equipot.data.checks.sizes import check_sizes
 from equipot.data.checks.structures import check_duplicates, check_neighbours, check_periodicity
-from equipot.data.frame import Frame
+from equipot.structures.frame import Frame
 
 __all__ = ["NAMES", "Finding", "Report", "check_frames", "check_names"]
 

@@ -7,7 +7,7 @@ from ase import units
 
 from equipot.data.checks.report import Finding
 from equipot.data.checks.work import Factor, Pairs, pressure_offset, regress, similar_pairs
-from equipot.data.frame import Frame, config_types
+from equipot.structures.frame import Frame, config_types
 
 _GPA = 1 / units.GPa  # GPa in one eV/Å³: 160.2
 _KCAL = units.mol / units.kcal  # kcal/mol in one eV: 23.06

@@ -7,10 +7,10 @@ import numpy as np
 
 from equipot.data.checks.report import Finding, Level
 from equipot.data.checks.structures import list_frames
-from equipot.data.frame import Frame
 from equipot.data.reference_energies import reference_energies
-from equipot.data.species import SpeciesMap
 from equipot.data.split import is_isolated_atom
+from equipot.structures.frame import Frame
+from equipot.structures.species import SpeciesMap
 
 # The config's key for each label.
 _KEYS = {"energy": "energy_key", "forces": "forces_key", "stress": "stress_key", "virial": "virial_key"}

@@ -6,8 +6,8 @@ import numpy as np
 
 from equipot.data.checks.report import Finding
 from equipot.data.checks.structures import list_frames
-from equipot.data.frame import Frame
 from equipot.data.split import is_isolated_atom
+from equipot.structures.frame import Frame
 
 
 def check_energy_outliers(frames: Sequence[Frame], per_atom: np.ndarray) -> list[Finding]:

@@ -14,8 +14,8 @@ from ase import units
 from ase.data import covalent_radii
 
 from equipot.data.checks.report import Finding
-from equipot.data.frame import Frame
-from equipot.data.neighbours import neighbour_list
+from equipot.neighbours import neighbour_list
+from equipot.structures.frame import Frame
 
 _SAMPLE, _MOST_ATOMS = 40, 300  # frames looked at, and the largest of them
 _REACH = 6.0  # Å; closest pairs beyond it say nothing

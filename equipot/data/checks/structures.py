@@ -6,9 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from equipot.data.checks.report import Finding, Level
-from equipot.data.frame import Frame
-from equipot.data.neighbours import independent, neighbour_list
 from equipot.data.split import fingerprint, is_isolated_atom
+from equipot.neighbours import neighbour_list
+from equipot.neighbours.cell import independent
+from equipot.structures.frame import Frame
 
 _ON_EACH_OTHER, _TOO_CLOSE = 0.1, 0.5  # Å
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from equipot.data.frame import Frame
+from equipot.structures.frame import Frame
 
 # Steps beyond which the trapezoidal rule is not to be trusted.
 _MAX_STRAIN = 0.06

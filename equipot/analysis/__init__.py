@@ -1,1 +1,0 @@
-"""What a potential is worth: its errors on labelled structures, and the physics it gives."""

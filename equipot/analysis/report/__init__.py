@@ -1,5 +1,0 @@
-"""The physics of a model on one page."""
-
-from equipot.analysis.report.build import Report, make_report
-
-__all__ = ["Report", "make_report"]

@@ -1,0 +1,1 @@
+"""Predictions beside labels: errors, tables, plots."""

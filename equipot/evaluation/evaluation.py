@@ -1,0 +1,197 @@
+"""A model beside the labels of a set of frames: its predictions, and how far off they are."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import nn
+
+from equipot.data.graph import Graph, collate, graph_from_frame
+from equipot.errors import NumericsError
+from equipot.evaluation.error_tables import error_tables
+from equipot.evaluation.errors import ErrorReport, FramePrediction, error_report
+from equipot.evaluation.parity import plot_parity
+from equipot.evaluation.predictions import write_predictions
+from equipot.model_file import LoadedModel
+from equipot.neighbours import PairCutoffs
+from equipot.network.derivatives import predict
+from equipot.network.potential import Potential
+from equipot.structures.frame import Frame
+from equipot.structures.species import SpeciesMap
+
+BATCH_EDGES = 20_000
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Frames, what a model says about each of them, and the errors of that."""
+
+    frames: list[Frame]
+    predictions: list[FramePrediction]  # in the order of the frames
+    errors: ErrorReport
+
+    @property
+    def energy_keys(self) -> dict[str, int]:
+        """Number of frames by the key that their energy was read from."""
+        return dict(
+            sorted(Counter(f.energy_key or "energy" for f in self.frames if f.energy is not None).items())
+        )
+
+    @property
+    def stresses_without_volume(self) -> int:
+        """Frames whose stress label was not used, because they are not periodic in all directions."""
+        return sum(f.stress is not None and p.stress is None for f, p in zip(self.frames, self.predictions))
+
+    def remarks(self) -> list[str]:
+        """What a reader of the errors should know about the labels, one sentence each."""
+        keys = ", ".join(f"{key} ({_count(n)})" for key, n in self.energy_keys.items())
+        found = (
+            [f"Reference energies were read from {keys}."] if keys else ["No frame has a reference energy."]
+        )
+        if self.stresses_without_volume:
+            found.append(
+                f"The stress of {_count(self.stresses_without_volume)} was not compared: "
+                "no periodicity in all three directions, so no volume."
+            )
+        return found
+
+    def to_dict(self, model: str = "", files: Sequence[str] = ()) -> dict[str, Any]:
+        """Plain JSON values; energies in eV, lengths in Å."""
+        return {
+            "model": model,
+            "data": list(files),
+            "n_frames": len(self.frames),
+            "energy_keys": self.energy_keys,
+            "stresses_without_volume": self.stresses_without_volume,
+            **self.errors.to_dict(),
+        }
+
+    def print(self, console: Console) -> None:
+        """Tables of the errors and the remarks."""
+        for table in error_tables(self.errors, self.frames):
+            console.print(table)
+        for remark in self.remarks():
+            console.print(remark, markup=False, highlight=False)
+
+
+def evaluate(
+    model: LoadedModel | nn.Module,
+    frames: Sequence[Frame],
+    *,
+    cutoffs: PairCutoffs | None = None,
+    device: str | torch.device | None = None,
+    batch_edges: int = BATCH_EDGES,
+    console: Console | None = None,
+) -> Evaluation:
+    """Predict all frames and compare with their labels.
+
+    Parameters
+    ----------
+    model : from a model file, or any module from species, edge_index, edge_vectors to atomic energies
+    cutoffs : elements and cutoffs of such a module; by default those of its `spec`, as a `Potential` has one
+    device : where such a module lies; by default where its first parameter or buffer does
+    batch_edges : edges in a batch, at most, which bounds the memory; a larger frame goes alone
+    console : shows a progress bar
+
+    Raises UnknownSpeciesError for elements that the model does not know, before anything is computed,
+    DataError for labels or cells that cannot be used, NumericsError for a prediction that is not finite.
+    """
+    if isinstance(model, LoadedModel):
+        module: nn.Module = model.module
+        cutoffs, device = model.metadata.cutoffs, model.device
+    else:
+        module = model
+        if cutoffs is None:
+            cutoffs = cast(Potential, model).spec.cutoffs
+        device = device or _device_of(model)
+    species = SpeciesMap(cutoffs.type_names)
+    for k, frame in enumerate(frames):
+        species.index(frame.numbers, frame.source or f"frame {k}")
+    graphs = (graph_from_frame(frame, species, cutoffs) for frame in frames)
+    predictions: list[FramePrediction] = []
+    columns = (TextColumn("evaluating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=console is None) as progress:
+        task = progress.add_task("evaluating", total=len(frames))
+        for batch in _batches(graphs, batch_edges):
+            for p in _predict_batch(module, batch, device):
+                _check_finite(p, frames[len(predictions)], len(predictions))
+                predictions.append(p)
+            progress.update(task, completed=len(predictions))
+    return Evaluation(list(frames), predictions, error_report(frames, predictions))
+
+
+def evaluate_and_write(
+    model: LoadedModel,
+    frames: Sequence[Frame],
+    folder: str | Path,
+    *,
+    files: Sequence[str] = (),
+    batch_edges: int = BATCH_EDGES,
+    console: Console | None = None,
+) -> Evaluation:
+    """Evaluate a model and write evaluation.json, predictions.extxyz and parity.png into a folder.
+
+    files: names of the data, for evaluation.json; console: where the tables go. Raises as `evaluate` does.
+    """
+    evaluation = evaluate(model, frames, batch_edges=batch_edges, console=console)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    values = evaluation.to_dict(str(model.path), files)
+    (folder / "evaluation.json").write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    write_predictions(folder / "predictions.extxyz", evaluation.frames, evaluation.predictions)
+    plot_parity(folder / "parity.png", evaluation.frames, evaluation.predictions, evaluation.errors)
+    if console is not None:
+        evaluation.print(console)
+    return evaluation
+
+
+def _batches(graphs: Iterable[Graph], batch_edges: int) -> Iterator[list[Graph]]:
+    batch: list[Graph] = []
+    edges = 0
+    for graph in graphs:
+        if batch and edges + graph.n_edges > batch_edges:
+            yield batch
+            batch, edges = [], 0
+        batch.append(graph)
+        edges += graph.n_edges
+    if batch:
+        yield batch
+
+
+def _predict_batch(
+    module: nn.Module, graphs: list[Graph], device: str | torch.device
+) -> Iterator[FramePrediction]:
+    b = collate(graphs)
+    b = b.to(device)
+    p = predict(module, b.species, b.edge_index, b.edge_vectors, b.graph_of_atom, len(b))
+    energies, virials = p.energy.cpu().numpy(), p.virial.cpu().numpy()
+    forces = np.split(p.forces.cpu().numpy(), np.cumsum(b.n_atoms.cpu().numpy())[:-1])
+    for k, volume in enumerate(b.volume.tolist()):
+        stress = -virials[k] / volume if np.isfinite(volume) else None
+        yield FramePrediction(float(energies[k]), forces[k], stress)
+
+
+def _check_finite(p: FramePrediction, frame: Frame, number: int) -> None:
+    for name in ("energy", "forces", "stress"):
+        value = getattr(p, name)
+        if value is not None and not np.isfinite(value).all():
+            raise NumericsError(
+                f"{frame.source or f'frame {number}'}: the predicted {name} is not finite; "
+                "look for atoms that lie on each other with `equipot check`"
+            )
+
+
+def _device_of(module: nn.Module) -> torch.device:
+    tensors = [*module.parameters(), *module.buffers()]
+    return tensors[0].device if tensors else torch.device("cpu")
+
+
+def _count(n: int) -> str:
+    return f"{n} frame{'' if n == 1 else 's'}"

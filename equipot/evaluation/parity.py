@@ -1,0 +1,96 @@
+"""Prediction against reference, for the eye."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from equipot.evaluation.error_tables import in_meV
+from equipot.evaluation.errors import LABELS, ErrorReport, FramePrediction, pair
+from equipot.structures.frame import Frame, config_types
+
+TITLES = {
+    "energy_per_atom": ("energy", "eV/atom", "meV/atom"),
+    "forces": ("force components", "eV/Å", "meV/Å"),
+    "stress": ("stress components", "eV/Å³", "meV/Å³"),
+}
+MOST_COLOURS = 10
+MOST_POINTS = 100_000  # of one label; more are thinned evenly, and the panel says so
+
+
+def plot_parity(
+    path: str | Path | IO[bytes],
+    frames: Sequence[Frame],
+    predictions: Sequence[FramePrediction],
+    errors: ErrorReport,
+) -> None:
+    """Write a PNG with one panel for each of energy per atom, forces and stress.
+
+    Points have the colour of their config_type where there are at most ten of these.
+    """
+    # Without pyplot: nothing global is changed, and no display is asked for.
+    figure = Figure(figsize=(12.6, 4.3), layout="constrained")
+    FigureCanvasAgg(figure)
+    groups = config_types(frames)
+    coloured = groups if 1 < len(groups) <= MOST_COLOURS else [None]
+    axes = figure.subplots(1, 3)
+    for panel, label in zip(axes, LABELS):
+        _panel(panel, label, frames, predictions, coloured)
+        name, unit, small = TITLES[label]
+        found = getattr(errors, label)
+        panel.set_xlabel(f"reference ({unit})")
+        panel.set_ylabel(f"predicted ({unit})")
+        panel.set_title(name, fontsize=11)
+        text = f"MAE / RMSE\n{in_meV(found)} {small}" if found else "no labels"
+        panel.text(0.04, 0.96, text, transform=panel.transAxes, va="top", fontsize=9)
+    if len(coloured) > 1:
+        handles = [
+            axes[0].plot([], [], "o", ms=5, color=f"C{k}", label=group)[0] for k, group in enumerate(groups)
+        ]
+        figure.legend(handles=handles, loc="outside lower center", ncols=5, fontsize=8, frameon=False)
+    figure.savefig(path, dpi=150, format="png")
+
+
+def _panel(
+    panel: Any,
+    label: str,
+    frames: Sequence[Frame],
+    predictions: Sequence[FramePrediction],
+    groups: Sequence[str | None],
+) -> None:
+    series = []
+    for group in groups:
+        pairs = [pair(label, f, p) for f, p in zip(frames, predictions) if group in (None, f.config_type)]
+        reference, predicted = (
+            np.concatenate([np.zeros(0), *(side[k].ravel() for side in pairs)]) for k in (0, 1)
+        )
+        series.append((reference, predicted))
+    values = np.concatenate([side for both in series for side in both])
+    if len(values) == 0:
+        panel.set_xticks([])
+        panel.set_yticks([])
+        return
+    thinning = -(-len(values) // 2 // MOST_POINTS)
+    if thinning > 1:
+        panel.text(0.96, 0.04, f"every {thinning}th point", transform=panel.transAxes, ha="right", fontsize=8)
+    for k, (reference, predicted) in enumerate(series):
+        panel.plot(
+            reference[::thinning],
+            predicted[::thinning],
+            "o",
+            ms=3,
+            mew=0,
+            alpha=0.5,
+            color=f"C{k}",
+            rasterized=True,
+        )
+    low, high = values.min(), values.max()
+    margin = 0.05 * (high - low) or 0.05
+    ends = (low - margin, high + margin)
+    panel.plot(ends, ends, "-", color="0.4", lw=0.8, zorder=0)
+    panel.set(xlim=ends, ylim=ends, aspect="equal")
+    panel.tick_params(labelsize=9)
+    panel.locator_params(nbins=5)

@@ -1,0 +1,88 @@
+"""What a model file says about itself, as JSON beside the network."""
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from equipot.errors import ModelFileError
+from equipot.neighbours.pair_cutoffs import PairCutoffs
+
+FORMAT = "equipot model"
+# When the layout changes, raise this, add a function to UPGRADES, keep an old file in tests/model_file.
+# 1: everything in torch's own operators, a parameter per matrix.
+# 2: calls equipot::convolve, linear, gate and topology; the matrices of a linear map are one parameter.
+FORMAT_VERSION = 2
+# version -> function from its metadata to that of the next version; see weights.py for the network's own state
+UPGRADES: dict[int, Any] = {1: lambda values: values}
+
+UNITS = {
+    "energy": "eV",
+    "length": "angstrom",
+    "mass": "amu",
+    "stress": "eV/angstrom^3",
+    "stress_sign": "tension > 0",
+}
+
+
+@dataclass(frozen=True)
+class ModelMetadata:
+    """Plain values only; see `PotentialSpec` for `spec` and `data.statistics.Statistics` for `statistics`."""
+
+    spec: dict[str, Any]
+    self_test: list[dict[str, Any]]
+    equipot_version: str
+    torch_version: str
+    created: str  # ISO 8601, UTC
+    statistics: dict[str, Any] | None = None
+    config: dict[str, Any] | None = None
+    training: dict[str, Any] = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=lambda: dict(UNITS))
+    format: str = FORMAT
+    format_version: int = FORMAT_VERSION
+
+    @property
+    def type_names(self) -> list[str]:
+        return list(self.spec["type_names"])
+
+    @property
+    def cutoff(self) -> float:
+        return float(self.spec["cutoff"])
+
+    @property
+    def cutoffs(self) -> PairCutoffs:
+        """Cutoffs by pair of elements."""
+        return PairCutoffs.from_matrix(self.type_names, self.cutoff, self.spec["pair_cutoffs"])
+
+    @property
+    def dtype(self) -> str:
+        return str(self.spec["dtype"])
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str | bytes, where: str) -> "ModelMetadata":
+        """Raises ModelFileError when this is not equipot's metadata or comes from a newer format."""
+        try:
+            values = json.loads(text)
+        except (ValueError, UnicodeDecodeError):
+            values = None
+        if not isinstance(values, dict) or values.get("format") != FORMAT:
+            raise ModelFileError(
+                f"{where}: not an equipot model file; expected one written by `equipot export`"
+            )
+        version = values.get("format_version")
+        if not isinstance(version, int) or version < 1:
+            raise ModelFileError(f"{where}: its format version is {version!r}; expected a number from 1")
+        if version > FORMAT_VERSION:
+            raise ModelFileError(
+                f"{where}: written in model format {version}, this equipot reads up to {FORMAT_VERSION}; "
+                "install a newer equipot"
+            )
+        for v in range(version, FORMAT_VERSION):
+            values = UPGRADES[v](values)
+        known = {f.name for f in fields(cls)}
+        wrong = sorted(known ^ set(values))
+        if wrong:
+            raise ModelFileError(f"{where}: its metadata lacks or does not know: {', '.join(wrong)}")
+        return cls(**values)

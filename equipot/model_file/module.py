@@ -1,0 +1,77 @@
+"""The network as it is written to a file: tables in place of radial networks, and the attributes C++ reads."""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from equipot.network.potential import Potential
+from equipot.network.radial import RadialNetwork, RadialTable
+from equipot.ops import Topology, topology
+
+# Relative to the largest value (at least 1): rounding of another machine or device passes, a wrong network does not.
+TOLERANCE = {"float32": 1e-4, "float64": 1e-9}
+
+
+class DeployedPotential(nn.Module):
+    """A potential ready for inference, with the same `forward` and segments as `Potential`.
+
+    Attributes:
+        self_test: per structure species, edge_index, edge_vectors, atomic energies (n_atoms,) and dE/dr_ij
+            (n_edges, 3), for C++ to check itself against.
+        radial_weights: the radial networks behind the tables, so that a training can start from the file.
+    """
+
+    self_test: list[tuple[Tensor, Tensor, Tensor, Tensor, Tensor]]
+    radial_weights: dict[str, Tensor]
+
+    def __init__(self, potential: Potential, format_version: int) -> None:
+        super().__init__()
+        frozen = copy.deepcopy(potential).eval().requires_grad_(False)
+        self.radial_weights = {}
+        for k, layer in enumerate(frozen.layers):
+            if isinstance(layer.radial, RadialNetwork):
+                for name, value in layer.radial.state_dict().items():
+                    self.radial_weights[f"layers.{k}.radial.{name}"] = value
+                layer.radial = RadialTable(layer.radial())
+        self.potential = frozen
+        self.format_version = format_version
+        self.type_names = frozen.type_names
+        self.cutoff = frozen.cutoff
+        self.pair_cutoffs = frozen.pair_cutoffs.clone()
+        self.n_layers = frozen.n_layers
+        self.feature_dims = frozen.feature_dims
+        self.dtype = frozen.spec.dtype
+        self.self_test_tolerance = TOLERANCE[frozen.spec.dtype]
+        self.self_test = []
+
+    def forward(self, species: Tensor, edge_index: Tensor, edge_vectors: Tensor) -> Tensor:
+        return self.potential(species, edge_index, edge_vectors)
+
+    @torch.jit.export
+    def topology(self, edge_index: Tensor, n_centres: int, n_atoms: int) -> Topology:
+        return topology(edge_index, n_centres, n_atoms)
+
+    @torch.jit.export
+    def embed(self, species: Tensor) -> Tensor:
+        return self.potential.embed(species)
+
+    @torch.jit.export
+    def layer(
+        self, k: int, features: Tensor, species: Tensor, edge_vectors: Tensor, graph: Topology
+    ) -> Tensor:
+        return self.potential.layer(k, features, species, edge_vectors, graph)
+
+    @torch.jit.export
+    def outgoing(self, k: int, features: Tensor) -> Tensor:
+        return self.potential.outgoing(k, features)
+
+    @torch.jit.export
+    def interact(
+        self, k: int, features: Tensor, sent: Tensor, species: Tensor, edge_vectors: Tensor, graph: Topology
+    ) -> Tensor:
+        return self.potential.interact(k, features, sent, species, edge_vectors, graph)
+
+    @torch.jit.export
+    def readout(self, features: Tensor, species: Tensor, edge_vectors: Tensor, graph: Topology) -> Tensor:
+        return self.potential.readout(features, species, edge_vectors, graph)

@@ -1,0 +1,108 @@
+"""Reading a model file. Nothing in it is trusted before it was checked: format, operations, self-test."""
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from equipot.errors import ModelFileError
+from equipot.model_file import selftest, torchscript
+from equipot.model_file.metadata import ModelMetadata
+from equipot.model_file.module import TOLERANCE
+from equipot.model_file.operations import refuse_foreign_operations
+from equipot.model_file.weights import upgrade_weights
+from equipot.network.potential import Potential
+from equipot.network.spec import PotentialSpec
+from equipot.ops import engine
+
+METADATA = "metadata.json"
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model file in memory: `module(species, edge_index, edge_vectors)` gives atomic energies."""
+
+    module: torch.jit.ScriptModule
+    metadata: ModelMetadata
+    path: Path
+    device: torch.device
+    self_test_difference: float
+
+
+def read_metadata(path: str | Path) -> ModelMetadata:
+    """The metadata alone, without touching the network.
+
+    Raises ModelFileError when this is not a model file, is damaged, or is of a newer format.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise ModelFileError(f"{path}: no such file; expected a model written by `equipot export`")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [n for n in archive.namelist() if n.endswith("/extra/" + METADATA)]
+            if len(names) != 1:
+                raise ModelFileError(
+                    f"{path}: not an equipot model file; expected one written by `equipot export`"
+                )
+            broken = archive.testzip()
+            if broken:
+                raise ModelFileError(f"{path}: damaged at '{broken}'; copy or export it again")
+            metadata = ModelMetadata.from_json(archive.read(names[0]), str(path))
+            refuse_foreign_operations(archive, str(path))
+    except zipfile.BadZipFile:
+        raise ModelFileError(
+            f"{path}: not a model file, or a damaged one (no readable archive); copy or export it again"
+        ) from None
+    return metadata
+
+
+@torch.inference_mode(False)  # weights of inference mode could never have gradients
+def load_model(path: str | Path, device: str | torch.device = "cpu") -> LoadedModel:
+    """Load a model file and run its self-test.
+
+    On the CPU the process from then on keeps the memory it frees, see `ops.engine.keep_memory`.
+
+    Raises:
+        ModelFileError: not a model file, damaged, of a newer format, or one whose self-test fails.
+    """
+    path = Path(path).expanduser()
+    metadata = read_metadata(path)
+    try:
+        where = torch.device(device)
+    except RuntimeError:
+        raise ModelFileError(f"{path}: '{device}' is no device; expected cpu, cuda or cuda:N") from None
+    if where.type == "cuda" and not torch.cuda.is_available():
+        raise ModelFileError(
+            f"{path}: device '{device}' was asked for, but torch sees no CUDA device; use 'cpu'"
+        )
+    if where.type == "cpu":
+        engine.keep_memory()
+    try:
+        module = torchscript.load(path, where).eval()
+    except RuntimeError as error:
+        raise ModelFileError(f"{path}: torch cannot load it: {_first_line(error)}") from None
+    worst = selftest.verify(
+        module, metadata.self_test, metadata.cutoff, TOLERANCE[metadata.dtype], where, str(path)
+    )
+    return LoadedModel(module, metadata, path, where, worst)
+
+
+def load_potential(path: str | Path) -> Potential:
+    """The trainable potential in a model file: the same weights, radial networks included.
+
+    Raises ModelFileError as `load_model` does.
+    """
+    loaded = load_model(path)
+    potential = Potential(PotentialSpec.from_dict(loaded.metadata.spec))
+    # A script's state also lists the constants; only what the eager network calls its state is taken.
+    stored = {**loaded.module.potential.state_dict(), **loaded.module.radial_weights}
+    stored = upgrade_weights(stored, loaded.module.format_version)
+    state = {name: stored[name] for name in potential.state_dict()}
+    potential.load_state_dict(state)
+    return potential
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,102 @@
+"""Writing a model file: to a temporary name, checked in a fresh process, and only then under its own name."""
+
+import copy
+import datetime
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import equipot
+from equipot.errors import ModelFileError
+from equipot.model_file import torchscript
+from equipot.model_file.metadata import FORMAT_VERSION, ModelMetadata
+from equipot.model_file.module import DeployedPotential
+from equipot.model_file.selftest import graph_tensors, record
+from equipot.network.derivatives import predict
+from equipot.network.potential import Potential
+
+METADATA = "metadata.json"
+
+
+def write_model(
+    path: str | Path,
+    potential: Potential,
+    statistics: dict[str, Any] | None = None,
+    config: dict[str, Any] | None = None,
+    training: dict[str, Any] | None = None,
+    verify: bool = True,
+) -> Path:
+    """Write a potential as a model file and check that a fresh process reads back the same numbers.
+
+    Args:
+        path: of the file; an existing one is replaced only by a good one.
+        potential: on any device; written for the CPU, loadable on any.
+        statistics, config, training: plain values about its origin, kept in the metadata.
+        verify: load it in a fresh process, which runs the self-test recorded from the eager potential.
+
+    Raises:
+        ModelFileError: the written file does not reproduce the potential.
+        OSError: the disk is full or the folder cannot be written.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    eager = copy.deepcopy(potential).cpu().eval()
+    # Recorded from the eager network, so that the self-test also compares script and tables with what was trained.
+    recorded = record(eager, eager.type_names, eager.cutoff)
+    module = DeployedPotential(eager, FORMAT_VERSION)
+    for structure in recorded:
+        graph = graph_tensors(structure, eager.cutoff)
+        p = predict(eager, *graph)
+        module.self_test.append((*graph, p.atomic_energies.detach(), p.edge_gradient.detach()))
+    metadata = ModelMetadata(
+        spec=eager.spec.to_dict(),
+        self_test=recorded,
+        equipot_version=equipot.__version__,
+        torch_version=torch.__version__,
+        created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        statistics=statistics,
+        config=config,
+        training=training or {},
+    )
+    scripted = torchscript.script(module)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    os.close(handle)
+    try:
+        _save(scripted, temporary, metadata)
+        if verify:
+            _load_in_fresh_process(temporary, path)
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+    return path
+
+
+def _save(scripted: torch.jit.ScriptModule, target: str, metadata: ModelMetadata) -> None:
+    try:
+        torchscript.save(scripted, target, {METADATA: metadata.to_json()})
+        with open(target, "rb") as file:
+            os.fsync(file.fileno())
+    except RuntimeError as error:  # torch's zip writer reports a full disk this way
+        raise OSError(
+            28, f"could not be written ({str(error).splitlines()[0]}); is the disk full?", target
+        ) from None
+
+
+def _load_in_fresh_process(file: str, path: Path) -> None:
+    code = "import sys; from equipot.model_file import load_model; load_model(sys.argv[1])"
+    run = subprocess.run([sys.executable, "-c", code, file], capture_output=True, text=True)
+    if run.returncode != 0:
+        last = (run.stderr.strip().splitlines() or ["no message"])[-1]
+        raise ModelFileError(f"{path}: was not written, because a fresh process could not use it: {last}")
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

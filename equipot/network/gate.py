@@ -1,0 +1,47 @@
+"""The nonlinearity: scalars are activated, higher irreps are multiplied by activated scalars (Weiler et al. 2018)."""
+
+import torch
+from torch import Tensor, nn
+
+import equipot.ops.gate  # noqa: F401  registers equipot::gate
+from equipot.irreps import Irrep, Irreps
+from equipot.network.activation import norm
+from equipot.network.blocks import blocks
+
+
+class Gate(nn.Module):
+    """Takes `irreps_in` (the scalars, among them one gate per gated channel) and gives `irreps_out`.
+
+    Even scalars pass silu, odd ones tanh. Gates are even scalars where the layer can make any (`gate_parity`).
+    """
+
+    blocks: Tensor
+
+    def __init__(self, irreps_out: Irreps, gate_parity: int = 1) -> None:
+        super().__init__()
+        gate = Irrep(0, gate_parity)
+        self.irreps_out = irreps_out
+        self.silu_norm, self.tanh_norm = norm("silu"), norm("tanh")
+        n_gates = sum(mul for mul, ir in irreps_out if ir.l > 0)
+        muls = {ir: mul for mul, ir in irreps_out}
+        scalars = sorted({ir for ir in muls if ir.l == 0} | ({gate} if n_gates else set()), reverse=True)
+        gated = [(mul, ir) for mul, ir in irreps_out if ir.l > 0]
+        # Gates stand behind the scalars of their parity, so that the layer before stays one product per irrep.
+        n_in = {ir: muls.get(ir, 0) + (n_gates if ir == gate else 0) for ir in scalars}
+        self.irreps_in = Irreps([(n_in[ir], ir) for ir in scalars] + gated)
+        columns = {b.ir: b.start for b in blocks(self.irreps_in)}
+        self.dim_out = int(irreps_out.dim)
+        next_gate = columns[gate] + muls.get(gate, 0) if n_gates else 0
+        rows = []
+        for b in blocks(irreps_out):
+            if b.mul == 0:
+                continue
+            if b.ir.l == 0:
+                rows.append([columns[b.ir], 1, b.mul, b.start, -1, int(b.ir.p == 1)])
+            else:
+                rows.append([columns[b.ir], b.dim, b.mul, b.start, next_gate, int(gate_parity == 1)])
+                next_gate += b.mul
+        self.register_buffer("blocks", torch.tensor(rows, dtype=torch.int64).reshape(-1, 6), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.ops.equipot.gate(x, self.blocks, self.dim_out, self.silu_norm, self.tanh_norm)

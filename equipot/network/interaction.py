@@ -1,0 +1,154 @@
+"""One message-passing layer of NequIP (Batzner et al., Nat. Commun. 13, 2453 (2022), Fig. 1b and Methods)."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from equipot.irreps import Irrep, Irreps
+from equipot.network.gate import Gate
+from equipot.network.linear import IrrepsLinear, ScalarBias, SelfConnection
+from equipot.network.norms import Norms
+from equipot.network.radial import RadialNetwork
+from equipot.ops import Convolution, ConvolutionPaths, Topology
+
+SelfConnectionKind = Literal["none", "species", "linear"]
+
+
+class Interaction(nn.Module):
+    """Linear, convolution over neighbours, linear, plus the species' self-connection, then the gate.
+
+    Args:
+        irreps_in: of the features that enter.
+        irreps_wanted: of the features that leave; those the convolution cannot reach are left out of `irreps_out`.
+        l_max: highest order of the spherical harmonics.
+        even: edge harmonics without parity.
+        self_connection: a matrix per species, one for all, or none.
+        neighbours: (n_species,) average number of neighbours; sums are divided by its square root.
+        radial: builds the radial network for these paths.
+        biases: constants of even scalars after either linear map.
+        sends: (n_species,) by which the features that leave are multiplied, according to their atom; None: 1.
+        doubled_knot: of the radial table, see `read_table`.
+        residual: add the features that enter to those that leave, of irreps that both have equally often (He et
+            al., CVPR 2016). They are added after `sends`, which they went through where they left.
+        norms: let the lengths of vectors and tensors that the gate is given enter its scalars, see `Norms`.
+    """
+
+    inverse_norm: Tensor
+    passed: list[tuple[int, int, int]]
+
+    def __init__(
+        self,
+        irreps_in: Irreps,
+        irreps_wanted: Irreps,
+        l_max: int,
+        even: bool,
+        self_connection: SelfConnectionKind,
+        neighbours: list[float],
+        radial: Callable[[ConvolutionPaths], RadialNetwork],
+        biases: bool = False,
+        sends: Tensor | None = None,
+        doubled_knot: int = 0,
+        residual: bool = False,
+        norms: bool = False,
+    ) -> None:
+        super().__init__()
+        # First all that can be reached, then only what the gate asks for.
+        gates = Irreps("1x0e + 1x0o")
+        reachable = {
+            ir for _, ir in ConvolutionPaths(irreps_in, irreps_wanted + gates, l_max, even).irreps_out
+        }
+        self.irreps_in = irreps_in
+        self.irreps_out = Irreps([(mul, ir) for mul, ir in irreps_wanted if ir in reachable])
+        self.passed = shared_columns(irreps_in, self.irreps_out) if residual else []
+        self.gate = Gate(self.irreps_out, 1 if Irrep("0e") in reachable else -1)
+        self.paths = ConvolutionPaths(irreps_in, self.gate.irreps_in, l_max, even)
+        self.linear_in = IrrepsLinear(irreps_in, irreps_in)
+        self.radial = radial(self.paths)
+        self.convolution = Convolution(self.paths, doubled_knot)
+        self.linear_out = IrrepsLinear(self.paths.irreps_out, self.gate.irreps_in)
+        n_matrices = {"none": 0, "linear": 1, "species": len(neighbours)}[self_connection]
+        self.self_connection = (
+            SelfConnection(irreps_in, self.gate.irreps_in, n_matrices) if n_matrices else None
+        )
+        self.bias_in = ScalarBias(irreps_in) if biases else None
+        self.bias_out = ScalarBias(self.gate.irreps_in) if biases else None
+        has_vectors = any(mul and ir.l > 0 for mul, ir in self.gate.irreps_in)
+        self.norms = Norms(self.gate.irreps_in) if norms and has_vectors else None
+        norm = torch.tensor(neighbours, dtype=torch.float64).clamp(min=1.0).rsqrt()
+        self.register_buffer("inverse_norm", norm)
+        self.sends = None if sends is None else SpeciesFactor(sends)
+
+    def forward(
+        self, x: Tensor, species: Tensor, edge_vectors: Tensor, inverse_cutoff: Tensor, graph: Topology
+    ) -> Tensor:
+        """x (n_atoms, irreps_in.dim) to (n_centres, irreps_out.dim); `edge_vectors` in x's dtype."""
+        n_centres = graph.rowptr.shape[0] - 1
+        return self.interact(x[:n_centres], self.outgoing(x), species, edge_vectors, inverse_cutoff, graph)
+
+    def outgoing(self, x: Tensor) -> Tensor:
+        """What neighbours read of an atom's features, of the same shape: all that has to travel between processes."""
+        out = self.linear_in(x)
+        if self.bias_in is not None:
+            out = self.bias_in(out)
+        return out
+
+    def interact(
+        self,
+        x: Tensor,
+        sent: Tensor,
+        species: Tensor,
+        edge_vectors: Tensor,
+        inverse_cutoff: Tensor,
+        graph: Topology,
+    ) -> Tensor:
+        """x (n_centres, irreps_in.dim) and what all atoms sent, to (n_centres, irreps_out.dim)."""
+        centres = species[: x.shape[0]]
+        messages = self.convolution(sent, edge_vectors, self.radial(), inverse_cutoff, graph)
+        norm = self.inverse_norm.index_select(0, centres).unsqueeze(1)
+        if self.self_connection is not None:
+            out = torch.addcmul(self.self_connection(x, centres), self.linear_out(messages), norm)
+        else:
+            out = self.linear_out(messages) * norm
+        if self.bias_out is not None:
+            out = self.bias_out(out)
+        if self.norms is not None:
+            out = self.norms(out)
+        out = self.gate(out)
+        if self.sends is not None:
+            out = self.sends(out, centres)
+        for start, place, size in self.passed:
+            rest = out.shape[1] - place - size
+            out = out + torch.nn.functional.pad(x.narrow(1, start, size), [place, rest])
+        return out
+
+
+def shared_columns(a: Irreps, b: Irreps) -> list[tuple[int, int, int]]:
+    """Where features of irreps `a` and of `b` hold the same irrep as often: starts in a and in b, and the size."""
+    starts = {(mul, ir): piece.start for (mul, ir), piece in zip(a, a.slices())}
+    found: list[tuple[int, int, int]] = []
+    for (mul, ir), piece in zip(b, b.slices()):
+        start = starts.get((mul, ir))
+        size = piece.stop - piece.start
+        if start is None or size == 0:
+            continue
+        last = found[-1] if found else (0, 0, -1)
+        if (last[0] + last[2], last[1] + last[2]) == (start, piece.start):
+            found[-1] = (last[0], last[1], last[2] + size)
+        else:
+            found.append((start, piece.start, size))
+    return found
+
+
+class SpeciesFactor(nn.Module):
+    """Multiplies every atom's features by a constant of its species."""
+
+    factors: Tensor
+
+    def __init__(self, factors: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("factors", factors)
+
+    def forward(self, x: Tensor, species: Tensor) -> Tensor:
+        return x * self.factors.index_select(0, species).unsqueeze(1)

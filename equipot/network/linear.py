@@ -1,0 +1,87 @@
+"""Linear maps between irreps: one matrix per irrep. Constants, for even scalars alone, are a layer of their own."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+import equipot.ops.linear  # noqa: F401  registers equipot::linear
+from equipot.irreps import Irrep, Irreps
+from equipot.network.blocks import blocks
+
+
+class _BlockMap(nn.Module):
+    """Matrices from the blocks of `irreps_in` to those of the same irreps in `irreps_out`, side by side."""
+
+    blocks: Tensor
+
+    def __init__(self, irreps_in: Irreps, irreps_out: Irreps, n_species: int) -> None:
+        super().__init__()
+        self.irreps_in, self.irreps_out = irreps_in, irreps_out
+        self.dim_out = int(irreps_out.dim)
+        sources = {b.ir: b for b in blocks(irreps_in)}
+        rows, weights, used = [], [torch.zeros(n_species, 0, dtype=torch.float64)], 0
+        for target in blocks(irreps_out):
+            source = sources.get(target.ir)
+            if source is None or source.mul == 0 or target.mul == 0:
+                continue
+            rows.append([source.start, source.dim, source.mul, target.start, target.mul, used])
+            # Keeps the variance of unit inputs.
+            normal = torch.randn(n_species, source.mul, target.mul, dtype=torch.float64) / math.sqrt(
+                source.mul
+            )
+            weights.append(normal.flatten(1))
+            used += source.mul * target.mul
+        self.weight = nn.Parameter(torch.cat(weights, dim=1))
+        self.register_buffer("blocks", torch.tensor(rows, dtype=torch.int64).reshape(-1, 6), persistent=False)
+
+    @torch.jit.unused
+    def matrix(self, ir: Irrep) -> Tensor:
+        """View of the matrices of one irrep: (n_species, mul_in, mul_out); raises KeyError where there is none."""
+        target = {b.ir: b for b in blocks(self.irreps_out)}[ir]
+        for _, _, mul_in, out_start, mul_out, first in self.blocks.tolist():
+            if out_start == target.start:
+                part = self.weight.detach()[:, first : first + mul_in * mul_out]
+                return part.view(-1, mul_in, mul_out)
+        raise KeyError(ir)
+
+
+class IrrepsLinear(_BlockMap):
+    """The general equivariant linear map from `irreps_in` to `irreps_out`, all of which the input must hold."""
+
+    def __init__(self, irreps_in: Irreps, irreps_out: Irreps) -> None:
+        missing = [str(ir) for _, ir in irreps_out if ir not in {ir for _, ir in irreps_in}]
+        if missing:
+            raise ValueError(f"a linear map from '{irreps_in}' cannot give {', '.join(missing)}")
+        super().__init__(irreps_in, irreps_out, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        # One matrix for all atoms: the species are not read, the blocks stand in for them.
+        return torch.ops.equipot.linear(x, self.weight, self.blocks, self.blocks, self.dim_out)
+
+
+class ScalarBias(nn.Module):
+    """Adds a learnt constant to each even scalar of a feature."""
+
+    def __init__(self, irreps: Irreps) -> None:
+        super().__init__()
+        found = [b for b in blocks(irreps) if b.ir == Irrep("0e")]
+        self.before, mul = (found[0].start, found[0].mul) if found else (0, 0)
+        self.after = int(irreps.dim) - self.before - mul
+        self.bias = nn.Parameter(torch.zeros(mul, dtype=torch.float64))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (n_atoms, irreps.dim) to the same."""
+        return x + torch.cat([x.new_zeros(self.before), self.bias, x.new_zeros(self.after)])
+
+
+class SelfConnection(_BlockMap):
+    """A linear map of every atom's own features that depends on its species (Batzner et al. 2022, Methods).
+
+    NequIP writes it as a tensor product with the species embedding; contracted, that is one matrix per species.
+    With n_species = 1 all share one. Irreps that the input lacks come out as zero.
+    """
+
+    def forward(self, x: Tensor, species: Tensor) -> Tensor:
+        """x (n_atoms, irreps_in.dim), species (n_atoms,) to (n_atoms, irreps_out.dim)."""
+        return torch.ops.equipot.linear(x, self.weight, species, self.blocks, self.dim_out)

@@ -1,0 +1,173 @@
+"""The potential: species, edges and edge vectors in, atomic energies out. No training, no files.
+
+    atomic_energies = potential(species, edge_index, edge_vectors)
+
+Its segments `embed`, `outgoing(k)`, `interact(k)` and `readout` are what LAMMPS calls; after `outgoing` it fills in
+what ghosts send.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from equipot.irreps import Irreps
+from equipot.network.basis import distance_powers, harmonic_frequencies, knots, radial_basis
+from equipot.network.embedding import TypeEmbedding
+from equipot.network.interaction import Interaction
+from equipot.network.radial import RadialNetwork
+from equipot.network.readout import Readout
+from equipot.network.spec import PotentialSpec
+from equipot.network.zbl import ZBL
+from equipot.ops import ConvolutionPaths, Topology, topology
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+def radial_networks(spec: PotentialSpec) -> Callable[[ConvolutionPaths], RadialNetwork]:
+    """What builds a layer's radial network."""
+    frequencies = spec.frequencies or harmonic_frequencies(spec.n_bessel)
+    u = knots(spec.n_knots, spec.doubled_knot)
+    basis = radial_basis(u, frequencies, spec.envelope, spec.envelope_p, spec.xplor_onset, spec.stretch)
+
+    def build(paths: ConvolutionPaths) -> RadialNetwork:
+        factor = None
+        if spec.solid_harmonics:
+            orders = [p.l_edge for p in paths.paths for _ in range(p.mul)]
+            factor = distance_powers(u, spec.cutoff, orders)
+        return RadialNetwork(
+            basis, spec.radial_widths, paths.n_weights, spec.spline_order, spec.radial_activation, factor
+        )
+
+    return build
+
+
+class Potential(nn.Module):
+    """A NequIP network with reference energies: E_i = E0[s_i] + scale[s_i] · network_i (+ ZBL).
+
+    Network weights have the spec's dtype; edge vectors come in float64 and are cast; reference energies, pair
+    cutoffs, ZBL and the atomic energies are float64. An atom without neighbours has exactly E0, where no
+    layer has a bias and the first has no self-connection: what a config describes has neither.
+
+    Args:
+        spec: what to build.
+        seed: of the initial weights; the same in either dtype up to rounding.
+    """
+
+    e0: Tensor
+    scales: Tensor
+    pair_cutoffs: Tensor
+    inverse_cutoffs: Tensor
+
+    def __init__(self, spec: PotentialSpec, seed: int = 0) -> None:
+        super().__init__()
+        self.spec = spec
+        self.type_names = list(spec.type_names)
+        self.n_species = len(spec.type_names)
+        self.n_layers = spec.n_layers
+        self.cutoff = spec.cutoff
+        self.dtype = DTYPES[spec.dtype]
+        pair_cutoffs = torch.tensor(spec.pair_cutoffs, dtype=torch.float64)
+        self.one_cutoff = bool((pair_cutoffs == spec.cutoff).all())
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.embedding = TypeEmbedding(self.n_species, spec.type_embedding)
+            layers: list[Interaction] = []
+            irreps = self.embedding.irreps_out
+            by_sender = spec.neighbours_of == "neighbour"
+            sends = torch.tensor(spec.neighbours, dtype=torch.float64).clamp(min=1.0).rsqrt()
+            layerwise = spec.irreps_of_layers, spec.self_connections_of_layers, spec.residuals_of_layers
+            for wanted, kind, residual in zip(*layerwise, strict=True):
+                layer = Interaction(
+                    irreps_in=irreps,
+                    irreps_wanted=Irreps(wanted),
+                    l_max=spec.l_max,
+                    even=spec.even,
+                    self_connection=kind,
+                    neighbours=[1.0] * self.n_species if by_sender else spec.neighbours,
+                    radial=radial_networks(spec),
+                    biases=spec.biases,
+                    doubled_knot=spec.doubled_knot,
+                    sends=sends.clone() if by_sender and len(layers) < spec.n_layers - 1 else None,
+                    residual=residual,
+                    norms=spec.norms,
+                )
+                layers.append(layer)
+                irreps = layer.irreps_out
+            self.layers = nn.ModuleList(layers)
+            self.read = Readout(irreps.dim, spec.readout_hidden, spec.readout_activation)
+        self.feature_dims = [int(layer.irreps_in.dim) for layer in layers]
+        self.to(self.dtype)
+        # Registered after the cast: these stay float64.
+        self.zbl = ZBL(self.type_names, pair_cutoffs, spec.zbl_range) if spec.zbl else None
+        self.register_buffer("e0", torch.tensor(spec.e0, dtype=torch.float64))
+        self.register_buffer("scales", torch.tensor(spec.scales, dtype=torch.float64))
+        self.register_buffer("pair_cutoffs", pair_cutoffs)
+        inverse = (1 / pair_cutoffs).flatten()
+        self.register_buffer("inverse_cutoffs", inverse[:1] if self.one_cutoff else inverse)
+
+    def forward(self, species: Tensor, edge_index: Tensor, edge_vectors: Tensor) -> Tensor:
+        """Atomic energies.
+
+        Args:
+            species: (n_atoms,) int64, index into the model's type names.
+            edge_index: (2, n_edges) int64, row 0 the centre, ascending; row 1 the neighbour.
+            edge_vectors: (n_edges, 3) Å float64, r_ij = r_j - r_i (+ shift · cell).
+
+        Returns:
+            (n_atoms,) eV float64.
+        """
+        n_atoms = species.shape[0]
+        graph = topology(edge_index, n_atoms, n_atoms)
+        x = self.embed(species)
+        for k in range(self.n_layers):
+            x = self.layer(k, x, species, edge_vectors, graph)
+        return self.readout(x, species, edge_vectors, graph)
+
+    @torch.jit.export
+    def embed(self, species: Tensor) -> Tensor:
+        """(n_atoms,) to (n_atoms, feature_dims[0])."""
+        return self.embedding(species)
+
+    @torch.jit.export
+    def layer(self, k: int, x: Tensor, species: Tensor, edge_vectors: Tensor, graph: Topology) -> Tensor:
+        """Layer k: features of all atoms, ghosts included, to those of the centres."""
+        n_centres = graph.rowptr.shape[0] - 1
+        return self.interact(k, x[:n_centres], self.outgoing(k, x), species, edge_vectors, graph)
+
+    @torch.jit.export
+    def outgoing(self, k: int, x: Tensor) -> Tensor:
+        """First half of layer k: what neighbours read of features x, atom by atom and of the same shape."""
+        out = x
+        for i, interaction in enumerate(self.layers):
+            if i == k:
+                out = interaction.outgoing(x)  # type: ignore[operator]
+        return out
+
+    @torch.jit.export
+    def interact(
+        self, k: int, x: Tensor, sent: Tensor, species: Tensor, edge_vectors: Tensor, graph: Topology
+    ) -> Tensor:
+        """Second half: features of the centres and what all atoms sent, ghosts included, to new features."""
+        vectors = edge_vectors.to(x.dtype)
+        if self.one_cutoff:
+            inverse_cutoff = self.inverse_cutoffs
+        else:
+            pair = species.index_select(0, graph.centre) * self.n_species
+            pair = pair + species.index_select(0, graph.neighbour)
+            inverse_cutoff = self.inverse_cutoffs.index_select(0, pair)
+        out = x
+        for i, interaction in enumerate(self.layers):
+            if i == k:
+                inverse = inverse_cutoff.to(x.dtype)
+                out = interaction.interact(x, sent, species, vectors, inverse, graph)  # type: ignore[operator]
+        return out
+
+    @torch.jit.export
+    def readout(self, x: Tensor, species: Tensor, edge_vectors: Tensor, graph: Topology) -> Tensor:
+        """Features of the last layer (n_centres, …) to atomic energies (n_centres,) eV float64."""
+        centres = species[: x.shape[0]]
+        energy = self.read(x).to(torch.float64) * self.scales.index_select(0, centres)
+        if self.zbl is not None:
+            energy = energy + self.zbl(species, edge_vectors, graph)
+        return energy + self.e0.index_select(0, centres)

@@ -1,0 +1,32 @@
+"""From scalar features to one number per atom."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from equipot.network.activation import Activation, apply, norm
+
+
+class Readout(nn.Module):
+    """(n_atoms, mul) scalars to (n_atoms,): linear, or with hidden layers; without bias, zero stays zero."""
+
+    def __init__(
+        self, mul: int, hidden: int | Sequence[int] | None = None, activation: Activation = "silu"
+    ) -> None:
+        super().__init__()
+        self.activation, self.norm = activation, norm(activation)
+        widths = [] if hidden is None else [hidden] if isinstance(hidden, int) else list(hidden)
+        layers = [nn.Linear(a, b, bias=False, dtype=torch.float64) for a, b in pairwise([mul, *widths, 1])]
+        for layer in layers:
+            nn.init.normal_(layer.weight, std=1 / math.sqrt(layer.in_features))
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for i, layer in enumerate(self.layers):
+            if i > 0:
+                x = apply(self.activation, x) * self.norm
+            x = layer(x)
+        return x.squeeze(1)

@@ -1,0 +1,204 @@
+"""What a network is, written out: everything that must be known to build it, apart from its weights."""
+
+from dataclasses import MISSING, asdict, dataclass, fields
+from typing import Any, Literal
+
+from equipot.config import ModelConfig
+from equipot.errors import ConfigError, ModelFileError
+from equipot.irreps import Irreps
+from equipot.neighbours.pair_cutoffs import PairCutoffs
+from equipot.network.activation import Activation, RadialActivation
+from equipot.network.interaction import SelfConnectionKind
+
+# Sizes of nequip's presets S, M and L (nequip 0.19); tiny is for tests.
+PRESETS: dict[str, dict[str, Any]] = {
+    "tiny": {"n_layers": 2, "l_max": 1, "features": [8, 4], "type_embedding": 8, "radial_width": 16},
+    "small": {"n_layers": 2, "l_max": 1, "features": [128, 64], "type_embedding": 32, "radial_width": 128},
+    "medium": {
+        "n_layers": 4,
+        "l_max": 2,
+        "features": [128, 64, 32],
+        "type_embedding": 32,
+        "radial_width": 128,
+    },
+    "large": {
+        "n_layers": 6,
+        "l_max": 3,
+        "features": [128, 64, 32, 32],
+        "type_embedding": 32,
+        "radial_width": 128,
+    },
+}
+
+
+@dataclass(frozen=True)
+class PotentialSpec:
+    """All that builds a `Potential`; plain values, written into checkpoints and model files."""
+
+    type_names: list[str]
+    cutoff: float  # Å, the longest
+    pair_cutoffs: list[list[float]]  # Å, (n_species, n_species), symmetric
+    hidden_irreps: str
+    n_layers: int
+    l_max: int
+    even: bool
+    type_embedding: int
+    n_bessel: int
+    envelope: Literal["polynomial", "xplor"]
+    envelope_p: int
+    xplor_onset: float
+    radial_depth: int
+    radial_width: int
+    spline_order: int  # numbers per knot: 2 cubic, 3 quintic
+    n_knots: int
+    readout_hidden: int | list[int] | None
+    zbl: bool
+    dtype: Literal["float32", "float64"]
+    e0: list[float]  # eV per species
+    scales: list[float]  # eV per species
+    neighbours: list[float]  # average number per species
+    # What networks of other packages need beyond that; files from before they existed mean the defaults.
+    layer_irreps: list[str] | None = None  # of every layer; None: hidden_irreps, of the last one its scalars
+    self_connections: list[SelfConnectionKind] | None = (
+        None  # of every layer; None: by species in all but the first
+    )
+    biases: bool = False  # of even scalars, in both linear maps of every layer
+    # Whose average number of neighbours a message is divided by the square root of: "neighbour" is who sends it.
+    neighbours_of: Literal["centre", "neighbour"] = "centre"
+    frequencies: list[float] | None = None  # of the Bessel functions sin(f u)/u; None: multiples of pi
+    stretch: float = 0.0  # of the distances that the Bessel functions take, see nn.basis.stretched
+    solid_harmonics: bool = False  # edge harmonics of order l grow as r^l
+    radial_hidden: list[int] | None = None  # widths; None: radial_depth times radial_width
+    radial_activation: RadialActivation = "silu"
+    readout_activation: Activation = "silu"
+    residuals: list[bool] | None = None  # of every layer: adds what enters to what leaves; None: none does
+    norms: bool = False  # of vectors and tensors enter the scalars of every layer, see nn.norms
+    zbl_range: Literal["covalent", "cutoff"] = "covalent"  # where the repulsion has faded out
+
+    @property
+    def irreps_of_layers(self) -> list[str]:
+        """Wanted of every layer."""
+        if self.layer_irreps is not None:
+            return self.layer_irreps
+        hidden = Irreps(self.hidden_irreps)
+        scalars = Irreps([(mul, ir) for mul, ir in hidden if ir.l == 0 and ir.p == 1])
+        # Only scalars are read out, so the last layer makes nothing else.
+        return [self.hidden_irreps] * (self.n_layers - 1) + [str(scalars)]
+
+    @property
+    def self_connections_of_layers(self) -> list[SelfConnectionKind]:
+        # Without one in the first layer, and without biases, an isolated atom's features are exactly zero.
+        if self.self_connections is not None:
+            return self.self_connections
+        return ["none" if k == 0 else "species" for k in range(self.n_layers)]
+
+    @property
+    def residuals_of_layers(self) -> list[bool]:
+        return [False] * self.n_layers if self.residuals is None else self.residuals
+
+    @property
+    def cutoffs(self) -> PairCutoffs:
+        """Cutoffs by pair of elements."""
+        return PairCutoffs.from_matrix(self.type_names, self.cutoff, self.pair_cutoffs)
+
+    @property
+    def doubled_knot(self) -> int:
+        """The knot at the onset of xplor, where its curvature jumps, if there is one and curvatures are stored."""
+        place = self.xplor_onset * (self.n_knots - 1)
+        at_knot = self.envelope == "xplor" and abs(place - round(place)) < 1e-9
+        return round(place) if at_knot and self.spline_order == 3 else 0
+
+    @property
+    def radial_widths(self) -> list[int]:
+        return [self.radial_width] * self.radial_depth if self.radial_hidden is None else self.radial_hidden
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "PotentialSpec":
+        """Inverse of `to_dict`; raises ModelFileError when keys are missing or unknown."""
+        known = {f.name for f in fields(cls)}
+        needed = {f.name for f in fields(cls) if f.default is MISSING}
+        wrong = sorted((needed - set(values)) | (set(values) - known))
+        if wrong:
+            raise ModelFileError(f"the model's description lacks or does not know: {', '.join(wrong)}")
+        return cls(**values)
+
+    @classmethod
+    def from_config(
+        cls,
+        config: ModelConfig,
+        type_names: list[str],
+        e0: list[float],
+        scales: list[float],
+        neighbours: list[float],
+    ) -> "PotentialSpec":
+        """Fill the preset with what the config says; raises ConfigError where values contradict each other."""
+        preset = PRESETS[config.preset]
+        l_max = preset["l_max"] if config.l_max is None else config.l_max
+        if config.irreps is not None:
+            hidden = _parse_irreps(config.irreps)
+            l_max = hidden.lmax
+            even = all(ir.p == 1 for _, ir in hidden) and l_max > 0
+        else:
+            hidden = _natural_irreps(config, preset["features"], l_max)
+            even = config.parity == "even"
+        cutoffs = PairCutoffs.from_config(type_names, config.cutoff, config.pair_cutoffs)
+        n_layers = config.n_layers or preset["n_layers"]
+        return cls(
+            type_names=list(type_names),
+            cutoff=config.cutoff,
+            pair_cutoffs=cutoffs.matrix.tolist(),
+            hidden_irreps=str(hidden),
+            n_layers=n_layers,
+            l_max=l_max,
+            even=even,
+            type_embedding=config.type_embedding or preset["type_embedding"],
+            n_bessel=config.n_bessel,
+            envelope=config.envelope,
+            envelope_p=config.envelope_p,
+            xplor_onset=config.xplor_onset,
+            radial_depth=config.radial_depth,
+            radial_width=config.radial_width or preset["radial_width"],
+            spline_order=2 if config.spline == "cubic" else 3,
+            n_knots=config.knots,
+            readout_hidden=config.readout_hidden,
+            zbl=config.zbl,
+            dtype=config.dtype,
+            e0=[float(x) for x in e0],
+            scales=[float(x) for x in scales],
+            neighbours=[float(x) for x in neighbours],
+            stretch=config.stretch,
+            norms=config.norms,
+            # Not in the first, where an isolated atom's features have to stay zero.
+            residuals=[k > 0 for k in range(n_layers)] if config.residual else None,
+        )
+
+
+def _parse_irreps(text: str) -> Irreps:
+    try:
+        hidden = Irreps(text)
+    except ValueError:
+        raise ConfigError(f'model.irreps is "{text}"; expected irreps such as "128x0e+64x1o+32x2e"') from None
+    named = [ir for _, ir in hidden]
+    if len(set(named)) != len(named) or not any(ir.l == 0 and ir.p == 1 for ir in named):
+        raise ConfigError(f'model.irreps is "{text}"; expected every irrep once, and 0e among them')
+    if hidden.lmax > 4:
+        raise ConfigError(f'model.irreps is "{text}"; the highest l supported is 4')
+    return hidden
+
+
+def _natural_irreps(config: ModelConfig, features: list[int], l_max: int) -> Irreps:
+    if config.features is not None:
+        given = [config.features] * (l_max + 1) if isinstance(config.features, int) else config.features
+        if len(given) != l_max + 1:
+            raise ConfigError(f"model.features has {len(given)} numbers; expected l_max + 1 = {l_max + 1}")
+        features = given
+    features = [features[min(l, len(features) - 1)] for l in range(l_max + 1)]
+    parities = {
+        "natural": lambda l: ((-1) ** l,),
+        "even": lambda l: (1,),
+        "full": lambda l: ((-1) ** l, -((-1) ** l)),
+    }[config.parity]
+    return Irreps([(features[l], (l, p)) for l in range(l_max + 1) for p in parities(l)])

@@ -1,0 +1,1 @@
+"""Properties of crystals and liquids that a potential predicts."""

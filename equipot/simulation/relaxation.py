@@ -1,0 +1,178 @@
+"""Relaxation of atoms and cell: ASE's optimizers with a criterion for the forces and one for the stress."""
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ase import Atoms, units
+from ase.constraints import FixSymmetry
+from ase.filters import FrechetCellFilter
+from ase.optimize import BFGS, FIRE, LBFGS
+
+from equipot.errors import ConfigError, DataError, NumericsError
+from equipot.simulation.structures import has_stress
+from equipot.structures.symmetry import TOLERANCE, space_group
+
+OPTIMIZERS = {"LBFGS": LBFGS, "BFGS": BFGS, "FIRE": FIRE}
+# What may change of the cell, as ASE's filter wants it.
+CELLS: dict[str, dict[str, Any]] = {
+    "none": {},
+    "full": {},
+    "isotropic": {"hydrostatic_strain": True},
+    "volume": {"constant_volume": True},
+    "xy": {"mask": [True, True, False, False, False, True]},
+}
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a relaxation is."""
+
+    step: int
+    energy: float  # eV
+    fmax: float  # eV/Å, length of the largest force
+    pressure: float | None  # GPa, minus a third of the trace of the stress; None without a volume
+    excess: float  # GPa, largest component of the stress that may still relax; 0 for a fixed cell
+    volume: float | None  # Å³
+
+
+@dataclass(frozen=True)
+class Relaxed:
+    """The end of a relaxation."""
+
+    atoms: Atoms  # with the calculator that was given
+    converged: bool
+    start: State
+    end: State
+
+
+def relax(
+    atoms: Atoms,
+    calculator: Any,
+    *,
+    fmax: float = 0.01,
+    smax: float = 0.01,
+    cell: str = "none",
+    pressure: float = 0.0,
+    steps: int = 500,
+    optimizer: str = "LBFGS",
+    symmetry: bool = False,
+    each_step: Callable[[State, Atoms], object] | None = None,
+) -> Relaxed:
+    """Move atoms, and the cell where asked, to a minimum of the energy (of the enthalpy under pressure).
+
+    Parameters
+    ----------
+    atoms : not changed; its fixed atoms stay fixed
+    calculator : any of ASE
+    fmax : eV/Å; no force may be longer
+    smax : GPa; no component of the stress that the cell could relax may differ more from the pressure
+    cell : "none"; "full"; "isotropic", which keeps the shape; "volume", which keeps the volume; "xy", in the plane
+    pressure : GPa
+    steps : at most
+    optimizer : "LBFGS", "BFGS" or "FIRE"
+    symmetry : keep the space group (of a structure that has it within 0.01 Å)
+    each_step : called with every state, the first included
+
+    Raises ConfigError for values that make no sense, DataError for a cell to relax in a structure that is not
+    periodic in all directions, NumericsError where the symmetry cannot be kept, and the calculator's errors.
+    """
+    check_options(fmax, smax, cell, pressure, steps, optimizer)
+    check_structure(atoms, calculator, cell, symmetry)
+    moving = atoms.copy()
+    if symmetry:
+        moving.set_constraint([*moving.constraints, FixSymmetry(moving, symprec=TOLERANCE)])
+    moving.calc = calculator
+    target: Any = moving
+    if cell != "none":
+        target = FrechetCellFilter(moving, scalar_pressure=pressure * units.GPa, **CELLS[cell])
+    search = OPTIMIZERS[optimizer](target, logfile=None)
+    start = state = _state(moving, 0, cell, pressure)
+    converged = False
+    try:
+        # The criterion is ours: ASE's knows one number for forces and the cell.
+        for _ in _quiet(search.irun(fmax=0.0, steps=steps)):
+            state = _state(moving, search.nsteps, cell, pressure)
+            if each_step is not None:
+                each_step(state, moving)
+            converged = state.fmax <= fmax and state.excess <= smax
+            if converged:
+                break
+    except RuntimeError as error:
+        if "adjust_cell" not in str(error):
+            raise
+        raise NumericsError(
+            "the cell changes too much at once to keep its symmetry; relax it without, or start nearer to the minimum"
+        ) from None
+    if symmetry:
+        moving.set_constraint(atoms.constraints)
+    return Relaxed(moving, converged, start, state)
+
+
+def _quiet(search: Iterator[Any]) -> Iterator[Any]:
+    """Without warnings at every step: scipy's that a matrix logarithm may be wrong by 1e-12, ASE's that a large step of
+    the cell may not keep its symmetry well, which the end would show."""
+    while True:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="logm result may be inaccurate")
+            warnings.filterwarnings("ignore", message="FixSymmetry adjust_cell may be ill behaved")
+            try:
+                value = next(search)
+            except StopIteration:
+                return
+        yield value
+
+
+def _state(atoms: Atoms, step: int, cell: str, pressure: float) -> State:
+    forces = atoms.get_forces()
+    largest = float(np.sqrt(np.square(forces).sum(axis=1).max(initial=0.0)))
+    if not has_stress(atoms):
+        return State(step, atoms.get_potential_energy(), largest, None, 0.0, None)
+    stress = atoms.get_stress(voigt=False) / units.GPa
+    present = -float(np.trace(stress)) / 3
+    excess = stress + pressure * np.eye(3)
+    if cell == "none":
+        rest = 0.0
+    elif cell == "isotropic":
+        rest = abs(present - pressure)
+    elif cell == "volume":
+        rest = float(np.abs(stress + present * np.eye(3)).max())
+    else:
+        rest = float(np.abs(excess[:2, :2] if cell == "xy" else excess).max())
+    return State(step, atoms.get_potential_energy(), largest, present, rest, float(atoms.get_volume()))
+
+
+def check_options(fmax: float, smax: float, cell: str, pressure: float, steps: int, optimizer: str) -> None:
+    """Raise ConfigError for options of `relax` that make no sense, whatever the structure."""
+    if optimizer not in OPTIMIZERS:
+        raise ConfigError(f"the optimizer is '{optimizer}'; expected one of {', '.join(OPTIMIZERS)}")
+    if cell not in CELLS:
+        raise ConfigError(f"the cell is '{cell}'; expected one of {', '.join(CELLS)}")
+    for name, value, unit in (("fmax", fmax, "eV/Å"), ("smax", smax, "GPa")):
+        if not value > 0:
+            raise ConfigError(f"{name} is {value:g}; expected a positive number in {unit}")
+    if not np.isfinite(pressure):
+        raise ConfigError(f"the pressure is {pressure}; expected a number in GPa")
+    if pressure != 0 and cell in ("none", "volume"):
+        raise ConfigError(
+            f"a pressure of {pressure:g} GPa is given, but the cell ('{cell}') cannot follow it; "
+            "relax it fully or isotropically (--cell full, --cell isotropic)"
+        )
+    if steps < 0:
+        raise ConfigError(f"the number of steps is {steps}; expected 0 or more")
+
+
+def check_structure(atoms: Atoms, calculator: Any, cell: str, symmetry: bool) -> None:
+    """Raise DataError for a structure that `relax` cannot take with these options, before anything is computed."""
+    if len(atoms) == 0:
+        raise DataError("the structure holds no atoms")
+    if cell != "none" and not atoms.pbc.all():
+        raise DataError(
+            "the cell cannot be relaxed: the structure is not periodic in all three directions; use --cell none"
+        )
+    if cell != "none" and "stress" not in getattr(calculator, "implemented_properties", ()):
+        raise DataError("the cell cannot be relaxed: the calculator has no stress")
+    if symmetry:
+        space_group(atoms)

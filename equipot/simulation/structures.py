@@ -1,0 +1,126 @@
+"""Structures as a calculation wants them: everything a file says (velocities, fixed atoms, masses) is kept."""
+
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+import ase.io
+import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io.formats import string2index
+
+from equipot.errors import ConfigError, DataError
+from equipot.neighbours.cell import independent
+from equipot.simulation.constraints import writable
+from equipot.structures.reading import _iter_atoms, expand
+
+MOST_ATOMS = 10**7
+# Labels belong to the structure as it was, and what ASE's reader of CIF files notes to the cell as it was.
+STALE = re.compile(r"energ|force|stress|virial|^spacegroup|^unit_cell$|^occupancy$", re.IGNORECASE)
+
+
+def read_structures(path: str) -> list[Atoms]:
+    """All structures of a file, without calculators and without labels.
+
+    path: anything ase.io reads; `name@-1`, `name@:10` and the like choose frames as in ASE. Raises DataError for a
+    missing, unreadable or empty file, atoms or cells that are not finite, and a periodic cell without volume.
+    """
+    name, _, index = path.rpartition("@")
+    chosen: slice | int = slice(None)
+    if name and not Path(path).exists() and index.strip("-:0123456789") == "":
+        path, chosen = name, string2index(index)  # type: ignore[assignment]
+    (file,) = expand([path])[:1]
+    found = list(_iter_atoms(file))
+    if not found:
+        raise DataError(f"{file}: the file holds no structures")
+    frames = list(enumerate(found))
+    try:
+        frames = frames[chosen] if isinstance(chosen, slice) else [frames[chosen]]
+    except IndexError:
+        raise DataError(f"{file}: has no frame {chosen}; it holds {len(found)}, counted from 0") from None
+    if not frames:
+        raise DataError(f"{file}: holds {len(found)} structures, none of them in @{index}")
+    for k, atoms in frames:
+        _check(atoms, f"{file}#{k}")
+        atoms.calc = None
+        for values in (atoms.info, atoms.arrays):
+            for key in [key for key in values if STALE.search(key)]:
+                del values[key]
+    return [atoms for _, atoms in frames]
+
+
+def read_structure(path: str) -> Atoms:
+    """The one structure of a file, or its last where it holds several. Raises as `read_structures` does."""
+    return read_structures(path)[-1]
+
+
+def _check(atoms: Atoms, where: str) -> None:
+    if len(atoms) == 0:
+        raise DataError(f"{where}: the structure holds no atoms")
+    if not np.isfinite(atoms.positions).all():
+        bad = int(np.flatnonzero(~np.isfinite(atoms.positions).all(axis=1))[0])
+        raise DataError(f"{where}: the position of atom {bad} is not finite")
+    if not np.isfinite(atoms.cell.array).all() or not independent(atoms.cell.array[atoms.pbc]):
+        raise DataError(
+            f"{where}: the cell vectors along its periodic directions span no volume; "
+            "give a cell (Lattice) or set pbc to F there"
+        )
+
+
+def repeated(atoms: Atoms, times: Sequence[int]) -> Atoms:
+    """A supercell; velocities and fixed atoms are repeated too.
+
+    times: three numbers of 1 or more, 1 along directions that are not periodic. Raises ConfigError.
+    """
+    if len(times) != 3 or min(times) < 1:
+        raise ConfigError(
+            f"--repeat is {' '.join(map(str, times))}; expected three numbers of 1 or more, e.g. 3 3 3"
+        )
+    for k, name in enumerate("abc"):
+        if times[k] > 1 and not atoms.pbc[k]:
+            raise ConfigError(
+                f"--repeat asks for {times[k]} cells along {name}, along which the structure is not periodic"
+            )
+    if len(atoms) * int(np.prod(times)) > MOST_ATOMS:
+        raise ConfigError(
+            f"--repeat gives {len(atoms) * int(np.prod(times))} atoms; expected {MOST_ATOMS} at most"
+        )
+    return atoms.repeat(tuple(times))
+
+
+def snapshot(atoms: Atoms, **info: Any) -> Atoms:
+    """A copy that holds the present energy (eV), forces (eV/Å) and stress (eV/Å³) and no live calculator.
+
+    info: values for the comment line of extended XYZ. Constraints stay as far as such a file can hold them.
+    """
+    copy = atoms.copy()
+    copy.set_constraint(writable(atoms)[0])
+    copy.info.update(info)
+    results = {
+        "energy": atoms.get_potential_energy(),
+        "forces": atoms.get_forces(apply_constraint=False),
+    }
+    if has_stress(atoms):
+        results["stress"] = atoms.get_stress(apply_constraint=False)
+    copy.calc = SinglePointCalculator(copy, **results)
+    return copy
+
+
+def has_stress(atoms: Atoms) -> bool:
+    """Whether the structure has a volume and its calculator a stress."""
+    return bool(atoms.pbc.all()) and "stress" in getattr(atoms.calc, "implemented_properties", ())
+
+
+def append_frame(file: IO[str], path: Path, atoms: Atoms) -> None:
+    """Write one frame of extended XYZ and hand it to the system; an OSError names the file."""
+    try:
+        ase.io.write(file, atoms, format="extxyz")
+        file.flush()
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        with suppress(OSError):  # closing tries to write again
+            file.close()
+        raise

@@ -1,0 +1,7 @@
+"""How fast a model file is on this machine, part by part, and how much of the processor it uses."""
+
+from equipot.speed.arithmetic import NetworkCost, network_cost
+from equipot.speed.measure import measure
+from equipot.speed.structure import crystal, read_structure, repeat
+
+__all__ = ["NetworkCost", "crystal", "measure", "network_cost", "read_structure", "repeat"]

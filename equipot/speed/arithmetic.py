@@ -1,0 +1,104 @@
+"""Fused multiply-adds of one step (energy and forces), counted from the sizes of a network.
+
+Counted is what grows with channels: the convolutions and the linear maps. Left out are the geometry of the edges,
+the matrices P of each edge and the gates, which are a few per cent of a network of usual width.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from equipot.network.linear import IrrepsLinear, SelfConnection
+from equipot.network.norms import Norms
+from equipot.network.potential import Potential
+from equipot.ops import ConvolutionPaths
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Fused multiply-adds of the value, and of its gradients with respect to whatever depends on positions."""
+
+    forward: int = 0
+    backward: int = 0
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(self.forward + other.forward, self.backward + other.backward)
+
+    @property
+    def total(self) -> int:
+        return self.forward + self.backward
+
+
+@dataclass(frozen=True)
+class NetworkCost:
+    """Costs of a network's parts; layers in order."""
+
+    convolutions: tuple[Cost, ...]  # per edge
+    linear_maps: tuple[Cost, ...]  # per atom
+    readout: Cost  # per atom
+
+    def per_atom(self, neighbours: float) -> float:
+        """Of one step, for so many neighbours per atom."""
+        edges = sum(cost.total for cost in self.convolutions)
+        return neighbours * edges + sum(cost.total for cost in self.linear_maps) + self.readout.total
+
+
+def network_cost(potential: Potential) -> NetworkCost:
+    """Cost of every part of a potential with radial tables, as it is exported."""
+    convolutions, linear_maps = [], []
+    layers: list[Any] = list(potential.layers)
+    for k, layer in enumerate(layers):
+        # What enters the first layer depends on the species alone: nothing is differentiated with respect to it.
+        moves = k > 0
+        convolutions.append(convolution_cost(layer.paths, potential.spec.spline_order, moves))
+        maps = linear_cost(layer.linear_in, moves) + linear_cost(layer.linear_out)
+        if layer.self_connection is not None:
+            maps += linear_cost(layer.self_connection, moves)
+        if layer.norms is not None:
+            maps += norms_cost(layer.norms)
+        linear_maps.append(maps)
+    products = sum(m.weight.numel() for m in potential.read.modules() if isinstance(m, nn.Linear))
+    return NetworkCost(tuple(convolutions), tuple(linear_maps), Cost(products, products))
+
+
+def convolution_cost(paths: ConvolutionPaths, order: int, input_gradient: bool = True) -> Cost:
+    """Per edge, summed over the paths; see `path_cost`."""
+    total = Cost()
+    for path in paths.paths:
+        l_in = paths.irreps_in[path.block].ir.l
+        total += path_cost(l_in, path.l_edge, path.out.l, path.mul, order, input_gradient)
+    return total
+
+
+def path_cost(l_in: int, l_edge: int, l_out: int, mul: int, order: int, input_gradient: bool = True) -> Cost:
+    """Per edge of one path with D1 = 2 l_in + 1 and D3 = 2 l_out + 1 components.
+
+    Args:
+        mul: channels.
+        order: numbers per knot and weight in the radial table, 2 (cubic) or 3.
+        input_gradient: whether the gradient of the features that enter is wanted.
+
+    Forward, per channel: the weight w from the numbers of two knots (2 order), the product P x (D1 D3), and w times
+    the shorter of both sides. Backward: w and its slope (4 order), y = Pᵀ g (D1 D3), <y, x> (D1) times the slope (1),
+    w y added to dx (D1), and for dP the outer product of w g (D3) and x (D1 D3). With l_edge = 0, P is a number:
+    it multiplies y (D1), and has no gradient; in the forward pass it costs nothing per edge.
+    """
+    d1, d3 = 2 * l_in + 1, 2 * l_out + 1
+    dx = d1 if input_gradient else 0
+    if l_edge == 0:
+        return Cost(mul * (2 * order + d1), mul * (4 * order + 2 * d1 + 1 + dx))
+    forward = 2 * order + d1 * d3 + min(d1, d3)
+    return Cost(mul * forward, mul * (4 * order + 2 * d1 * d3 + d1 + 1 + dx + d3))
+
+
+def linear_cost(linear: IrrepsLinear | SelfConnection, input_gradient: bool = True) -> Cost:
+    """Per atom: a matrix product for each component of each block, and one with the transposed matrix back."""
+    products = sum(dim * mul_in * mul_out for _, dim, mul_in, _, mul_out, _ in linear.blocks.tolist())
+    return Cost(products, products if input_gradient else 0)
+
+
+def norms_cost(norms: Norms) -> Cost:
+    """Per atom: a matrix product that sums squares, and one of the lengths; the same back."""
+    products = norms.squares.numel() + norms.weight.numel()
+    return Cost(products, products)

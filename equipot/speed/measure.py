@@ -1,0 +1,136 @@
+"""All figures of one model file and one structure, as plain values."""
+
+from typing import Any
+
+import torch
+from ase import Atoms
+
+from equipot.device import device_name
+from equipot.model_file import LoadedModel, load_potential
+from equipot.ops import engine
+from equipot.speed import convolutions, memory
+from equipot.speed.arithmetic import Cost, NetworkCost, network_cost
+from equipot.speed.machine import kernels, processor, versions
+from equipot.speed.step import PARTS, TOTAL, Step
+from equipot.speed.timing import Times, in_turns
+
+KERNELS_SINCE = 2  # model format; older files hold convolutions in torch, which the kernels do not serve
+
+
+def measure(
+    model: LoadedModel, atoms: Atoms, seconds: float = 6.0, steps: int | None = None
+) -> dict[str, Any]:
+    """Time, memory and arithmetic of a calculator's steps with torch's present number of threads.
+
+    Parameters
+    ----------
+    model, atoms : what is measured; neither is changed
+    seconds : about how long the timing takes, beside a warm-up
+    steps : this many steps instead
+
+    Returns values for JSON: times in seconds per step (`minimum`, `median`, `rounds`), bytes, and 1e9 fused
+    multiply-adds per second. `kernels` is None and `without_kernels` says why, where the compiled kernels do not serve.
+    Raises the calculator's errors for structures that the model cannot compute.
+    """
+    threads = torch.get_num_threads()
+    step = Step(model, atoms)
+    n_edges = step.edge_index.shape[1]
+    neighbours = n_edges / len(atoms)
+    potential = load_potential(model.path)
+    cost = network_cost(potential)
+    why = _why_without_kernels(model)
+    dtype = getattr(torch, model.metadata.dtype)
+    peak = None if why else _peak(dtype, threads)
+    times = in_turns(step.pieces(), seconds if why else 0.7 * seconds, steps, model.device)
+    rows = None
+    if peak is not None:
+        calls = convolutions.arguments_of_layers(
+            potential, step.species, step.edge_index, step.vectors.detach()
+        )
+        alone = in_turns(convolutions.pieces(calls), 0.3 * seconds, steps)
+        peak = max(peak, _peak(dtype, threads))
+        rows = _kernels(cost, alone, n_edges, peak)
+    total = times[TOTAL].median
+    work = cost.per_atom(neighbours)
+    return {
+        "model": str(model.path),
+        "dtype": model.metadata.dtype,
+        "elements": list(model.metadata.type_names),
+        "cutoff": model.metadata.cutoff,
+        "structure": atoms.get_chemical_formula(empirical=True),
+        "atoms": len(atoms),
+        "neighbours": neighbours,
+        "device": str(model.device),
+        "threads": threads,
+        "device_name": device_name(model.device),
+        "isa": kernels(model.device),
+        "neighbour_search": step.calculator.neighbours.search.name,
+        "cpu": processor(),
+        "versions": versions(),
+        "seconds": {name: t.to_dict() for name, t in times.items()},
+        "seconds_sum_of_parts": {
+            which: sum(getattr(times[name], which) for name in PARTS) for which in ("minimum", "median")
+        },
+        "ns_per_day": 86400 / total * 1e-6,
+        "peak_bytes": memory.peak_bytes(model, atoms, threads),
+        "fma_per_atom": work,
+        "fma_per_atom_convolutions": neighbours * sum(c.total for c in cost.convolutions),
+        "gfma_per_second": work * len(atoms) / total * 1e-9,
+        "peak_gfma_per_second": peak,
+        "kernels": rows,
+        "without_kernels": why,
+    }
+
+
+def _peak(dtype: torch.dtype, threads: int) -> float:
+    """The largest of a few measurements, before and after the timing: other programs can only make it smaller."""
+    return max(engine.peak_gfma(dtype, threads) for _ in range(3))
+
+
+def _why_without_kernels(model: LoadedModel) -> str | None:
+    if model.device.type != "cpu":
+        return (
+            f"The peak is measured on the CPU, and the model runs on {model.device}: "
+            "benchmarks/gpu_roofline.py compares kernels with what that GPU can do."
+        )
+    if not engine.available():
+        return "The compiled kernels are off or not installed: there is no peak to compare with."
+    if model.metadata.format_version < KERNELS_SINCE:
+        return (
+            f"The file is of format {model.metadata.format_version}, which does not call the compiled kernels; "
+            "export it again from its checkpoint."
+        )
+    return None
+
+
+def _kernels(cost: NetworkCost, times: dict[str, Times], n_edges: int, peak: float) -> list[dict[str, Any]]:
+    """A row for every layer's convolution, and one for all."""
+    rows, of_all, cost_of_all = [], [(0.0, 0.0), (0.0, 0.0)], Cost()
+    for k, layer in enumerate(cost.convolutions, start=1):
+        both = [(times[name].minimum, times[name].median) for name in convolutions.names(k)]
+        rows.append(_row(f"layer {k}", layer, both, n_edges, peak))
+        of_all = [_sum(a, b) for a, b in zip(of_all, both)]
+        cost_of_all += layer
+    return [*rows, _row("all", cost_of_all, of_all, n_edges, peak)]
+
+
+def _row(
+    name: str, cost: Cost, seconds: list[tuple[float, float]], n_edges: int, peak: float
+) -> dict[str, Any]:
+    """From (minimum, median) of the forward and the backward call."""
+    row: dict[str, Any] = {"name": name}
+    of_pass = (("forward", seconds[0], cost.forward), ("backward", seconds[1], cost.backward))
+    for which, (minimum, median), fma in (*of_pass, ("both", _sum(*seconds), cost.total)):
+        row[which] = {
+            "minimum": minimum,
+            "median": median,
+            "fma_per_edge": fma,
+            "gfma_per_second": fma * n_edges / median * 1e-9,
+            "fraction_of_peak": fma * n_edges / median * 1e-9 / peak,
+            "fraction_of_peak_at_best": fma * n_edges / minimum * 1e-9 / peak,
+        }
+    return row
+
+
+def _sum(a: tuple[float, float], b: tuple[float, float]) -> tuple[float, float]:
+    return a[0] + b[0], a[1] + b[1]

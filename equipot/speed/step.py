@@ -1,0 +1,148 @@
+"""A calculator's step taken apart: the same calls on the same inputs, each to be timed on its own."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from ase import Atoms
+from torch import Tensor, nn
+
+from equipot.calculators import EquipotCalculator
+from equipot.calculators.ase import DEFAULT_SKIN
+from equipot.model_file import LoadedModel
+from equipot.neighbours import VerletList
+
+SEARCH, TOTAL = "neighbour list", "total"
+PARTS = ("edges", "graph", "forward", "backward", "marshalling")  # of every step; they make up the total
+MOVED = 1e-3  # Å: nothing is the same as in the step before, and no search is due
+
+
+class Step:
+    """The pieces of a step, to be called in the order of `pieces()`.
+
+    Parameters
+    ----------
+    model : the model file
+    atoms : the structure; it is not changed
+
+    Raises the calculator's errors for structures that the model cannot compute.
+    """
+
+    def __init__(self, model: LoadedModel, atoms: Atoms) -> None:
+        self.model = model
+        self.module: Any = model.module
+        self.atoms = atoms.copy()
+        self.atoms.calc = self.calculator = EquipotCalculator(model)
+        rng = np.random.default_rng(1)
+        # A few configurations around the given one: steps never lead away from it.
+        shape = (4, len(atoms), 3)
+        self.places = atoms.positions + np.clip(rng.normal(scale=MOVED, size=shape), -4 * MOVED, 4 * MOVED)
+        self.cell, self.pbc = atoms.cell.array, np.array(atoms.pbc)
+        self.atoms.get_forces()
+        self.types = self.calculator.species.index(atoms.numbers)
+        self.species = torch.from_numpy(self.types).to(model.device)
+        edge_index, vectors = self._list().update(atoms.positions, self.cell, self.pbc, self.types)
+        self.edge_index = edge_index
+        self.vectors = vectors.requires_grad_(True)
+        self.graph = self.module.topology(edge_index, len(atoms), len(atoms))
+        self.atomic = self._energies()
+        self.rest = self._without_network()
+
+    def pieces(self) -> dict[str, Callable[[int], object]]:
+        """Name -> function of the number of the round."""
+        return {
+            SEARCH: self._search,
+            TOTAL: self._total,
+            "edges": self._edges,
+            "graph": self._graph,
+            "forward": self._forward,
+            "backward": self._backward,
+            "marshalling": self._marshalling,
+        }
+
+    def _list(self) -> VerletList:
+        known = self.calculator.neighbours
+        return VerletList(known.cutoff, DEFAULT_SKIN, known.pair_cutoffs, known.device)
+
+    def _place(self, k: int) -> np.ndarray:
+        return self.places[k % len(self.places)]
+
+    def _search(self, k: int) -> object:
+        return self._list().update(self._place(k), self.cell, self.pbc, self.types)
+
+    def _total(self, k: int) -> object:
+        self.atoms.positions = self._place(k)
+        return self.atoms.get_forces()
+
+    def _edges(self, k: int) -> object:
+        return self.calculator.neighbours.update(self._place(k), self.cell, self.pbc, self.types)
+
+    def _graph(self, k: int) -> object:
+        return self.module.topology(self.edge_index, len(self.atoms), len(self.atoms))
+
+    def _forward(self, k: int) -> None:
+        self.atomic = self._energies()
+
+    def _backward(self, k: int) -> object:
+        if not self.atomic.requires_grad:  # without edges nothing depends on positions
+            return None
+        return torch.autograd.grad(self.atomic.sum(), self.vectors, allow_unused=True)
+
+    def _marshalling(self, k: int) -> object:
+        self.rest.positions = self._place(k)
+        return self.rest.get_forces()
+
+    def _energies(self) -> Tensor:
+        """The network alone, its graph given."""
+        x = self.module.embed(self.species)
+        for k in range(self.module.n_layers):
+            x = self.module.layer(k, x, self.species, self.vectors, self.graph)
+        return self.module.readout(x, self.species, self.vectors, self.graph)
+
+    def _without_network(self) -> Atoms:
+        """The structure with the same calculator, but for network and neighbours: they say again what they said."""
+        gradient = torch.zeros_like(self.vectors)
+        if self.vectors.shape[0] > 0:
+            (gradient,) = torch.autograd.grad(self._energies().sum(), self.vectors)
+        said: Any = _Said(self.atomic.detach(), gradient)
+        atoms = self.atoms.copy()
+        atoms.calc = EquipotCalculator(dataclasses.replace(self.model, module=said))
+        atoms.calc.neighbours = _Held(self._list(), self.edge_index, self.vectors.detach())
+        return atoms
+
+
+class _Said(nn.Module):
+    """In the network's place: energies and gradient that it gave before."""
+
+    def __init__(self, energies: Tensor, gradient: Tensor) -> None:
+        super().__init__()
+        self.energies, self.gradient = energies, gradient
+
+    def forward(self, species: Tensor, edge_index: Tensor, edge_vectors: Tensor) -> Tensor:
+        return _Repeat.apply(edge_vectors, self.energies, self.gradient)
+
+
+class _Repeat(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, vectors: Tensor, energies: Tensor, gradient: Tensor) -> Tensor:
+        ctx.gradient = gradient
+        return energies.clone()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        return ctx.gradient, None, None
+
+
+class _Held(VerletList):
+    """In the neighbour list's place: edges that it gave before."""
+
+    def __init__(self, like: VerletList, edge_index: Tensor, vectors: Tensor) -> None:
+        super().__init__(like.cutoff, like.skin, like.pair_cutoffs, like.device)
+        self.held = (edge_index, vectors)
+
+    def update(
+        self, positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, species: np.ndarray
+    ) -> tuple[Tensor, Tensor]:
+        return self.held

@@ -1,0 +1,71 @@
+"""The structure that is timed: one from a file, or a crystal of the model's elements."""
+
+from collections.abc import Sequence
+
+import ase.build
+import numpy as np
+from ase import Atoms
+from ase.data import atomic_numbers, covalent_radii, reference_states
+
+from equipot.errors import DataError
+from equipot.structures.reading import iter_frames
+
+RATTLE = 0.05  # Å, standard deviation: forces are not zero by symmetry
+SHORTEST = 2.1  # Å: a simple cubic lattice then has 9.3 Å³ per atom, like water, though H-H bonds are shorter
+MOST_ATOMS = 10**7
+
+
+def read_structure(path: str) -> Atoms:
+    """The last structure of a file, without its labels. Raises DataError as `read_frames` does."""
+    for frame in iter_frames([path]):
+        last = frame
+    return Atoms(last.numbers, positions=last.positions, cell=last.cell, pbc=last.pbc)
+
+
+def crystal(elements: Sequence[str], n_atoms: int, seed: int = 0) -> Atoms:
+    """A rattled crystal of at least `n_atoms` atoms, nearly cubic; the same for the same seed.
+
+    One element: its diamond, fcc, bcc or hcp crystal, where ASE's reference data have it so. Otherwise a simple
+    cubic lattice with the elements at random, its edge twice their mean covalent radius and at least 2.1 Å.
+    """
+    rng = np.random.default_rng(seed)
+    atoms = repeat(_unit(elements), n_atoms)
+    if len(elements) > 1:
+        # As many of each as of the others, up to one.
+        atoms.symbols = rng.permutation(np.resize(list(elements), len(atoms)))
+    atoms.positions += rng.normal(scale=RATTLE, size=(len(atoms), 3))
+    return atoms
+
+
+def _unit(elements: Sequence[str]) -> Atoms:
+    numbers = [atomic_numbers[e] for e in elements]
+    if len(elements) == 1:
+        state = reference_states[numbers[0]] or {}
+        if state.get("symmetry") in ("diamond", "fcc", "bcc"):
+            return ase.build.bulk(elements[0], cubic=True)
+        if state.get("symmetry") == "hcp":
+            return ase.build.bulk(elements[0], orthorhombic=True)
+    edge = max(2 * float(np.mean(covalent_radii[numbers])), SHORTEST)
+    return Atoms(elements[0], cell=[edge] * 3, pbc=True)
+
+
+def repeat(atoms: Atoms, n_atoms: int) -> Atoms:
+    """A supercell of at least `n_atoms` atoms, made along periodic directions, the shortest first.
+
+    Raises DataError for a structure without atoms, or without periodic directions that would have to be repeated.
+    """
+    if len(atoms) == 0:
+        raise DataError("the structure holds no atoms, so there is nothing to time")
+    periodic = np.flatnonzero(atoms.pbc)
+    if len(atoms) < n_atoms and len(periodic) == 0:
+        raise DataError(
+            f"the structure has {len(atoms)} atoms and no periodic direction, so it cannot be repeated to {n_atoms}; "
+            "leave --atoms out or give a periodic structure"
+        )
+    if n_atoms > MOST_ATOMS:
+        raise DataError(f"{n_atoms} atoms are asked for; expected {MOST_ATOMS} at most")
+    times = np.ones(3, dtype=int)
+    lengths = atoms.cell.lengths()
+    while len(atoms) * times.prod() < n_atoms:
+        times[periodic[np.argmin((times * lengths)[periodic])]] += 1
+    return atoms.repeat(times)

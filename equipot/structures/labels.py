@@ -1,0 +1,248 @@
+"""Which keys of a file are the labels, and how their values become energy, forces and stress."""
+
+import difflib
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ase import Atoms
+from ase.data import chemical_symbols
+
+from equipot.errors import DataError
+from equipot.neighbours.cell import independent
+from equipot.structures.frame import Frame
+from equipot.structures.units import expect_our_units
+
+if TYPE_CHECKING:
+    from equipot.config import DataConfig
+
+# Words by which a key looks like a label, in the order in which they are tried.
+_LOOKS_LIKE = {
+    "virial": re.compile(r"virial", re.IGNORECASE),
+    "stress": re.compile(r"stress", re.IGNORECASE),
+    "forces": re.compile(r"forc|frc|grad|^f$", re.IGNORECASE),
+    "energy": re.compile(r"energ|etot|toten|^e$", re.IGNORECASE),
+}
+# Calculator results that look like labels and are none of ours: per-atom shares, and settings of a run.
+_PER_ATOM_SHARES = {"energies": 1, "stresses": 2, "magmoms": 1, "charges": 1}  # with their number of axes
+_SYMMETRY_TOLERANCE = 1e-3
+# Not `converged` alone: relaxations, those of `equipot relax` too, say by it that the atoms came to rest.
+_CONVERGED = ("scf_converged", "electronic_converged")
+_CHARGE_SPIN = ("charge", "total_charge", "spin", "total_spin", "multiplicity", "spin_multiplicity")
+
+
+@dataclass(frozen=True)
+class LabelKeys:
+    """Names of the labels; None means ASE's standard calculator results.
+
+    Standard results are `forces`, `stress` and, as energy, `free_energy` where a frame has one and else
+    `energy`, in capital letters or not: ASE calls `free_energy` the quantity whose derivatives are the forces,
+    while with smeared occupations `energy` may be an extrapolation to zero temperature. A mapped key is looked up
+    in atoms.info, then atoms.arrays, then among the calculator results, where ASE's readers put the standard names.
+    """
+
+    energy: str | None = None
+    forces: str | None = None
+    stress: str | None = None
+    virial: str | None = None
+    config_type: str = "config_type"
+
+    @classmethod
+    def from_config(cls, config: "DataConfig") -> "LabelKeys":
+        """The keys of a configuration's data section."""
+        return cls(
+            config.energy_key, config.forces_key, config.stress_key, config.virial_key, config.config_type_key
+        )
+
+    def mapped(self) -> dict[str, str]:
+        """The labels whose key was named, e.g. {"energy": "REF_energy"}."""
+        named = {"energy": self.energy, "forces": self.forces, "stress": self.stress, "virial": self.virial}
+        return {label: key for label, key in named.items() if key is not None}
+
+
+def available(atoms: Atoms) -> dict[str, Any]:
+    """All values a frame carries by key: calculator results, arrays, info."""
+    results = getattr(atoms.calc, "results", None) or {}
+    arrays = {k: v for k, v in atoms.arrays.items() if k not in ("numbers", "positions")}
+    return {**results, **arrays, **atoms.info}
+
+
+def frame_from_atoms(atoms: Atoms, keys: LabelKeys | None = None, source: str = "") -> Frame:
+    """A Frame from ASE Atoms. Labels are taken as stored: ASE's constraints do not zero any force.
+
+    Raises DataError for a label of the wrong shape or type, a stress that is not symmetric, a virial without
+    a volume, periodic cell vectors that span no volume, an atom that is no element, or a foreign unit that the
+    frame declares.
+    """
+    keys = keys or LabelKeys()
+    where = source or "structure"
+    values = available(atoms)
+    expect_our_units(values, where)
+    _expect_elements(atoms.numbers, where)
+    pbc = np.array(atoms.pbc, dtype=bool)
+    cell = np.array(atoms.cell.array, dtype=np.float64)
+    if np.isfinite(cell).all() and not independent(cell[pbc]):
+        raise DataError(
+            f"{where}: periodic along {' and '.join(np.array(['a', 'b', 'c'])[pbc])}, but the cell vectors "
+            "there are zero or linearly dependent; give a cell (Lattice) or set pbc to F there"
+        )
+    n = len(atoms)
+    spelling = _spellings(values, where)
+    energy_key = keys.energy or spelling("free_energy" if values.get("free_energy") is not None else "energy")
+    energy = _number(values.get(energy_key), f"{where}: {energy_key}")
+    forces_key = keys.forces or spelling("forces")
+    forces = _array(values.get(forces_key), (n, 3), f"{where}: {forces_key}")
+    stress_key = keys.stress or spelling("stress")
+    stress = _tensor(values.get(stress_key), f"{where}: {stress_key}")
+    read = {
+        energy_key,
+        forces_key,
+        stress_key,
+        keys.config_type,
+        "energy" if energy_key == "free_energy" else "",
+    }
+    if keys.virial is not None:
+        read.add(keys.virial)
+        virial = _tensor(values.get(keys.virial), f"{where}: {keys.virial}")
+        if stress is None and virial is not None:
+            if not pbc.all():
+                raise DataError(
+                    f"{where}: {keys.virial} cannot become a stress: "
+                    "the frame is not periodic in all three directions"
+                )
+            stress = -virial / abs(np.linalg.det(cell))
+    unread = {k: _label_like(k, v, n) for k, v in values.items() if k not in read}
+    group = values.get(keys.config_type)
+    return Frame(
+        numbers=np.array(atoms.numbers, dtype=np.int64),
+        positions=np.array(atoms.positions, dtype=np.float64),
+        cell=cell,
+        pbc=pbc,
+        energy=energy,
+        forces=forces,
+        stress=stress,
+        config_type=str(group).strip() if group is not None and str(group).strip() else "default",
+        source=source,
+        unread=tuple(sorted((k, label) for k, label in unread.items() if label is not None)),
+        energy_key=energy_key if energy is not None else "",
+        scf_converged=not any(values.get(k) is False for k in _CONVERGED),
+        charge_spin=tuple((k, float(values[k])) for k in _CHARGE_SPIN if _is_number(values.get(k))),
+    )
+
+
+def _expect_elements(numbers: np.ndarray, where: str) -> None:
+    """Raise DataError for atomic numbers that are no element's: ghost atoms, dummies."""
+    strange = np.flatnonzero((numbers < 1) | (numbers >= len(chemical_symbols)))
+    if len(strange):
+        raise DataError(
+            f"{where}: atom {strange[0]} has the atomic number {numbers[strange[0]]}, which is no element; "
+            "remove ghost and dummy atoms"
+        )
+
+
+def _spellings(values: dict[str, Any], where: str) -> Callable[[str], str]:
+    """From a standard name to the key that a frame gives it, whatever its case. DataError where two could be meant."""
+
+    def spelling(name: str) -> str:
+        if values.get(name) is not None:
+            return name
+        others = [key for key in values if key.lower() == name]
+        if len(others) > 1:
+            raise DataError(
+                f"{where}: {' and '.join(others)} both look like the {name}; name one of them as {name}_key"
+            )
+        return others[0] if others else name
+
+    return spelling
+
+
+def _label_like(key: str, value: Any, n_atoms: int) -> str | None:
+    """The label that a key could hold by name and shape; "" where only its name looks like one; None otherwise."""
+    label = next((label for label, words in _LOOKS_LIKE.items() if words.search(key)), None)
+    if label is None or value is None:
+        return None
+    array = np.asarray(value)
+    if array.dtype.kind not in "if":
+        return None  # text, such as the name of a unit
+    if key in _PER_ATOM_SHARES and array.ndim == _PER_ATOM_SHARES[key] and len(array) == n_atoms:
+        return None
+    shapes = {"energy": ((), (1,)), "forces": ((n_atoms, 3),)}.get(label, ((6,), (9,), (3, 3)))
+    fits = array.shape in shapes
+    return label if fits else "" if len(key) > 1 else None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+
+
+def check_mapped_keys(keys: LabelKeys, seen: Iterable[str], where: str) -> None:
+    """Raise DataError when a key that was named occurs in no frame; the sentence offers names that do."""
+    seen = set(seen)
+    for label, key in keys.mapped().items():
+        if key in seen:
+            continue
+        near = difflib.get_close_matches(key, sorted(seen), n=3, cutoff=0.5)
+        near += [k for k in sorted(seen) if label[:5] in k.lower() and k not in near]
+        hint = (
+            f"did you mean {' or '.join(near[:3])}?"
+            if near
+            else f"found: {', '.join(sorted(seen)) or 'no keys'}"
+        )
+        raise DataError(f"{where}: {label}_key is '{key}', which no frame has; {hint}")
+
+
+def _number(value: Any, where: str) -> float | None:
+    if value is None:
+        return None
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise DataError(f"{where} is {value!r}; expected one number (eV)") from None
+    if array.size != 1 or isinstance(value, bool | np.bool_):
+        raise DataError(f"{where} holds {array.size} values; expected one number (eV)")
+    return float(array.reshape(()))
+
+
+def _array(value: Any, shape: tuple[int, ...], where: str) -> np.ndarray | None:
+    if value is None:
+        return None
+    try:
+        array = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise DataError(f"{where} is not an array of numbers") from None
+    if array.shape != shape:
+        raise DataError(
+            f"{where} has the shape {array.shape}; expected {shape}, three components for each atom"
+        )
+    return array
+
+
+def _tensor(value: Any, where: str) -> np.ndarray | None:
+    """A symmetric (3, 3) from six numbers (ASE's order xx yy zz yz xz xy), nine, or 3×3."""
+    if value is None:
+        return None
+    try:
+        array = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise DataError(f"{where} is not an array of numbers") from None
+    if array.shape == (6,):
+        xx, yy, zz, yz, xz, xy = array
+        return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+    if array.shape not in ((9,), (3, 3)):
+        raise DataError(
+            f"{where} has the shape {array.shape}; expected 6 (xx yy zz yz xz xy), 9 or 3×3 numbers"
+        )
+    return symmetric(array.reshape(3, 3), where)
+
+
+def symmetric(tensor: np.ndarray, where: str) -> np.ndarray:
+    """The tensor with rounding removed; raises DataError when it is not symmetric."""
+    finite = np.isfinite(tensor).all()
+    if finite and np.abs(tensor - tensor.T).max() > _SYMMETRY_TOLERANCE * max(np.abs(tensor).max(), 1e-2):
+        raise DataError(
+            f"{where} is not symmetric (e.g. xy {tensor[0, 1]:g}, yx {tensor[1, 0]:g}); "
+            "check the order of its components"
+        )
+    return 0.5 * (tensor + tensor.T)

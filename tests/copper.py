@@ -1,0 +1,45 @@
+"""Labelled structures made on the spot: EMT copper has exact energies, forces and stresses."""
+
+from dataclasses import replace
+
+import numpy as np
+from ase import Atoms
+from ase.build import bulk
+from ase.calculators.emt import EMT
+
+from equipot.structures import Frame, frame_from_atoms
+
+
+def labelled(atoms: Atoms, config_type: str = "default", source: str = "") -> Frame:
+    """A frame with EMT's energy, forces and, where the cell has a volume, stress."""
+    atoms = atoms.copy()
+    atoms.calc = EMT()
+    atoms.get_potential_energy()
+    atoms.get_forces()
+    if atoms.pbc.all():
+        atoms.get_stress()
+    return replace(frame_from_atoms(atoms, source=source), config_type=config_type, unread=())
+
+
+def scan(n: int = 9) -> list[Frame]:
+    """A volume scan of copper, shuffled."""
+    frames = []
+    for k in np.random.default_rng(0).permutation(n):
+        atoms = bulk("Cu", cubic=True)
+        atoms.set_cell(atoms.cell * np.linspace(0.96, 1.05, n)[k], scale_atoms=True)
+        frames.append(labelled(atoms, "volume", f"scan.extxyz#{k}"))
+    return frames
+
+
+def rattled(n: int = 12, strain: float = 0.0) -> list[Frame]:
+    """Steps of 0.02 Å from one copper cell to the next, as a trajectory has them."""
+    rng = np.random.default_rng(1)
+    atoms = bulk("Cu", cubic=True)
+    atoms.positions += rng.normal(0, 0.08, atoms.positions.shape)
+    frames = []
+    for k in range(n):
+        atoms.positions += rng.normal(0, 0.02, atoms.positions.shape)
+        if strain:
+            atoms.set_cell(atoms.cell @ (np.eye(3) + rng.normal(0, strain, (3, 3))), scale_atoms=True)
+        frames.append(labelled(atoms, "md", f"md.extxyz#{k}"))
+    return frames
