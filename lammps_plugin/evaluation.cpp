@@ -69,6 +69,31 @@ Tensor Model::interact(int64_t k, const Tensor &features, const Tensor &sent, co
   return module.get_method("layer")({k, sent, species, vectors, topology}).toTensor();
 }
 
+// Files of format 2 give atomic energies, later ones a table of named outputs. Returns the energies, with their history.
+Tensor Model::read_out(const std::vector<torch::jit::IValue> &arguments, Prediction &prediction)
+{
+  const torch::jit::IValue outputs = module.get_method("readout")(arguments);
+  Tensor energies;
+  if (outputs.isTensor()) {
+    energies = outputs.toTensor();
+  } else {
+    for (const auto &entry : outputs.toGenericDict()) {
+      const std::string &name = entry.key().toStringRef();
+      const Tensor values = entry.value().toTensor();
+      if (name == "energies")
+        energies = values;
+      else
+        prediction.others.emplace_back(name, values.detach().to(torch::kFloat64).contiguous());
+    }
+    TORCH_CHECK(energies.defined(), "the readout gives no energies");
+    for (const auto &[name, values] : prediction.others)
+      TORCH_CHECK(values.dim() >= 1 && values.dim() <= 2 && values.size(0) == energies.size(0), "output ", name,
+                  " is not one row for each atom");
+  }
+  prediction.atomic_energies = energies.detach().contiguous();
+  return energies;
+}
+
 Prediction Model::evaluate(const Graph &graph, const Exchange &exchange)
 {
   PlainExecution plain;
@@ -117,8 +142,7 @@ Prediction Model::evaluate(const Graph &graph, const Exchange &exchange)
   std::vector<Tensor> cotangents, edges;    // of sum E_k, and where moments are wanted of x, y and z times E_k
   guarded([&] {
     Tensor last = leaf(outputs.back());
-    Tensor energies = module.get_method("readout")({last, species, vectors, topology}).toTensor();
-    found.atomic_energies = energies.detach().contiguous();
+    Tensor energies = read_out({last, species, vectors, topology}, found);
     cotangents.push_back(torch::ones_like(found.atomic_energies));
     for (int d = 0; moments && d < 3; ++d) cotangents.push_back(position(d, 0, graph.n_centres));
     auto parts = vector_jacobians(energies, cotangents, {last, vectors});

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -40,6 +41,9 @@ class PairEquipot : public Pair {
   // pair_equipot_step.cpp: a step
   void compute(int, int) override;
 
+  // pair_equipot_outputs.cpp: what the network gives besides energies and forces, for `fix pair`
+  void *extract_peratom(const char *, int &) override;
+
   // pair_equipot_report.cpp: time and memory
   void finish() override;
   double memory_usage() override;
@@ -65,6 +69,7 @@ class PairEquipot : public Pair {
   void evaluate(bool moments);
   void scatter(const equipot::Prediction &);
   void scatter_moments(const equipot::Prediction &);
+  void scatter_others(const equipot::Prediction &);
   void stop_all(const std::string &sentence);
   static double resident_bytes();
 
@@ -91,6 +96,14 @@ class PairEquipot : public Pair {
   equipot::Edges edges;
   std::vector<std::int64_t> species_of_atom;
   std::vector<double> positions;    // (n_rows, 3), for moments
+
+  // Other outputs of the network by name: values of all owned atoms in rows, and a pointer to each row.
+  struct PerAtom {
+    int columns;    // 0: one number
+    std::vector<double> values;
+    std::vector<double *> row_of_atom;
+  };
+  std::map<std::string, PerAtom> others;
 
   // Of one choice of ghosts
   bigint images_of = -1;    // time step of the neighbour list

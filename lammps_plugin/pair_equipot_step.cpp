@@ -143,6 +143,7 @@ void PairEquipot::evaluate(bool moments)
   }
   clock.enter(Part::forces);
   scatter(prediction);
+  scatter_others(prediction);
   if (moments) scatter_moments(prediction);
 }
 

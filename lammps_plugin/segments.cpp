@@ -16,7 +16,7 @@ using torch::Tensor;
 namespace equipot {
 namespace {
 
-constexpr int64_t newest_format = 2;
+constexpr int64_t newest_format = 3;
 
 }    // namespace
 
@@ -131,6 +131,9 @@ void Model::self_test()
     } catch (const ModelError &error) {
       throw ModelError(std::string("fails its self-test (") + error.what() + ")");
     }
+    other_outputs.clear();
+    for (const auto &[name, values] : prediction.others)
+      other_outputs.emplace_back(name, values.dim() == 1 ? 0 : static_cast<int>(values.size(1)));
     if (differs(prediction.atomic_energies, part(3)) ||
         differs(prediction.edge_gradient, part(4)))
       throw ModelError("fails its self-test: energies or forces differ from those it was exported with; "

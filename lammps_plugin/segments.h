@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <torch/script.h>
@@ -28,6 +29,8 @@ struct Graph {
 struct Prediction {
   torch::Tensor atomic_energies;    // (n_centres) eV, float64
   torch::Tensor edge_gradient;      // (n_edges, 3) dE/dr_ij in eV/Å, float64; E is the sum over all processes
+  // What the network gives for each atom besides energies, by name: (n_centres) or (n_centres, columns), float64.
+  std::vector<std::pair<std::string, torch::Tensor>> others;
   // (n_edges, 3) each, for x, y and z: sum over atoms k of (r_k - r_j) dE_k/dr_ij in eV, float64. Empty, unless the
   // graph has positions. E_k depends on the edge ij by way of messages, so k may lie several cutoffs away.
   std::vector<torch::Tensor> edge_moments;
@@ -54,10 +57,12 @@ class Model {
   std::vector<std::string> type_names;
   std::vector<std::vector<double>> pair_cutoffs;    // (species, species) Å
   double cutoff;                                    // Å, the longest
+  std::vector<std::pair<std::string, int>> other_outputs;    // name and columns (0: one number) of Prediction::others
 
  private:
   void read_attributes();
   void self_test();
+  torch::Tensor read_out(const std::vector<torch::jit::IValue> &arguments, Prediction &prediction);
   torch::Tensor outgoing(int64_t k, const torch::Tensor &features);
   torch::Tensor interact(int64_t k, const torch::Tensor &features, const torch::Tensor &sent,
                         const torch::Tensor &species, const torch::Tensor &vectors,

@@ -64,6 +64,7 @@ Prediction Staging::down(Prediction found)
   if (device.is_cpu()) return found;
   std::vector<Tensor *> results{&found.atomic_energies, &found.edge_gradient};
   for (Tensor &moments : found.edge_moments) results.push_back(&moments);
+  for (auto &[name, values] : found.others) results.push_back(&values);
   std::vector<Tensor> flat;
   for (const Tensor *result : results) flat.push_back(result->reshape({-1}));
   const Tensor there = torch::cat(flat);

@@ -9,6 +9,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from equipot.config import ModelConfig
+from equipot.contract import Inputs
 from equipot.neighbours import neighbour_list
 from equipot.network.potential import Potential
 from equipot.network.spec import PotentialSpec
@@ -89,19 +90,30 @@ def random_atoms(
             return atoms
 
 
-def model_input(
-    potential: Potential, atoms: Atoms, cutoff: float | None = None
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """(species, edge_index, edge_vectors) of a structure."""
+def model_input(potential: Potential, atoms: Atoms, cutoff: float | None = None) -> Inputs:
+    """A structure as the potential's input; with pair cutoffs, unless a cutoff is given."""
+    species = np.array([potential.type_names.index(s) for s in atoms.symbols], dtype=np.int64)
     edge_index, _, vectors = neighbour_list(
-        atoms.positions, np.asarray(atoms.cell), atoms.pbc, cutoff or potential.cutoff
-    )[:3]
-    species = [potential.type_names.index(s) for s in atoms.symbols]
-    return torch.tensor(species, dtype=torch.int64), torch.as_tensor(edge_index), torch.as_tensor(vectors)
+        atoms.positions,
+        np.asarray(atoms.cell),
+        atoms.pbc,
+        cutoff or potential.cutoff,
+        species=species,
+        pair_cutoffs=None if cutoff else potential.pair_cutoffs.numpy(),
+    )
+    return Inputs(
+        torch.from_numpy(species),
+        torch.from_numpy(edge_index),
+        torch.from_numpy(vectors),
+        torch.from_numpy(atoms.positions.copy()),
+        torch.from_numpy(atoms.cell.array.copy())[None],
+        torch.from_numpy(np.array(atoms.pbc))[None],
+        torch.zeros(len(atoms), dtype=torch.int64),
+    )
 
 
 def energy(potential: Potential, atoms: Atoms) -> float:
-    return float(potential(*model_input(potential, atoms)).sum().detach())
+    return float(potential(model_input(potential, atoms))["energies"].sum().detach())
 
 
 def random_rotation(seed: int = 0) -> NDArray:

@@ -2,7 +2,7 @@
 
 import copy
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,11 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 from torch import Tensor
 
+from equipot.contract import ENERGIES, Inputs
 from equipot.errors import ModelFileError, NumericsError
 from equipot.model_file import LoadedModel, load_model
 from equipot.neighbours.verlet import VerletList
-from equipot.network.derivatives import Prediction, predict, virials_from
+from equipot.network.derivatives import Prediction, energies_of, predict, virials_from
 from equipot.structures.species import SpeciesMap
 
 # Å. In MD of 216 Si atoms with steps of 1 fs (cutoff 5 Å) this searches once in 17 (liquid) to 400 steps
@@ -90,7 +91,6 @@ class EquipotCalculator(Calculator):
         super().calculate(atoms, properties, system_changes)
         atoms = self.atoms
         assert atoms is not None
-        self.results = {}
         species = self.species.index(atoms.numbers)
         if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
             bad = np.flatnonzero(~np.isfinite(atoms.positions).all(axis=1))
@@ -99,29 +99,55 @@ class EquipotCalculator(Calculator):
                 f"{what} is not finite; the step that led there was too large or its forces wrong"
             )
         edge_index, vectors = self.neighbours.update(atoms.positions, atoms.cell.array, atoms.pbc, species)
-        species_tensor = torch.from_numpy(species).to(self.model.device)
-        prediction = predict(self.model.module, species_tensor, edge_index, vectors)
-        results = self._results(prediction, edge_index, vectors, atoms)
+        inputs = self._inputs(atoms, species, edge_index, vectors)
+        results = self._results(inputs, set(properties), atoms.get_volume() if atoms.pbc.all() else None)
         for name, value in results.items():
             if not np.isfinite(value).all():
                 raise NumericsError(f"the predicted {name} is not finite; {_closest(edge_index, vectors)}")
-        self.results = results
+        # Without changes the earlier results of this structure stay.
+        self.results = results if system_changes else {**self.results, **results}
 
-    def _results(self, p: Prediction, edge_index: Tensor, vectors: Tensor, atoms: Atoms) -> dict[str, Any]:
-        energy = float(p.energy[0])
-        results: dict[str, Any] = {
-            "energy": energy,
-            "free_energy": energy,
-            "energies": p.atomic_energies.cpu().numpy(),
-            "forces": p.forces.cpu().numpy(),
-        }
-        if atoms.pbc.all():
-            volume = atoms.get_volume()
-            halves = [virials_from(p.edge_gradient, vectors, owner, len(atoms)) for owner in edge_index]
-            shares = 0.5 * (halves[0] + halves[1])
+    def _inputs(self, atoms: Atoms, species: np.ndarray, edge_index: Tensor, vectors: Tensor) -> Inputs:
+        def on_device(array: np.ndarray) -> Tensor:
+            return torch.from_numpy(np.array(array)).to(self.model.device)
+
+        return Inputs(
+            on_device(species),
+            edge_index,
+            vectors,
+            on_device(atoms.positions),
+            on_device(atoms.cell.array)[None],
+            on_device(atoms.pbc)[None],
+            on_device(np.zeros(len(atoms), dtype=np.int64)),
+        )
+
+    def _results(self, inputs: Inputs, asked: Set[str], volume: float | None) -> dict[str, Any]:
+        """Energies alone where nothing else is asked for; otherwise everything, but `stresses` only if asked for."""
+        p = None
+        if asked <= {"energy", "free_energy", "energies"}:
+            outputs = energies_of(self.model.module, inputs)
+        else:
+            p = predict(self.model.module, inputs)
+            outputs = p.outputs
+        energy = float(outputs[ENERGIES].sum())
+        results: dict[str, Any] = {"energy": energy, "free_energy": energy}
+        results.update({name: value.cpu().numpy() for name, value in outputs.items()})
+        if p is None:
+            return results
+        results["forces"] = p.forces.cpu().numpy()
+        if volume is not None:
             results["stress"] = full_3x3_to_voigt_6_stress(-p.virial[0].cpu().numpy() / volume)
-            results["stresses"] = full_3x3_to_voigt_6_stress(-shares.cpu().numpy() / volume)
+            if "stresses" in asked:
+                shares = self._shares(p, inputs).cpu().numpy()
+                results["stresses"] = full_3x3_to_voigt_6_stress(-shares / volume)
         return results
+
+    def _shares(self, p: Prediction, inputs: Inputs) -> Tensor:
+        """(n_atoms, 3, 3) eV: half of the virial of every pair belongs to either atom."""
+        n_atoms = len(inputs.species)
+        gradient, vectors = p.edge_gradient, inputs.edge_vectors
+        centre, neighbour = (virials_from(gradient, vectors, owner, n_atoms) for owner in inputs.edge_index)
+        return 0.5 * (centre + neighbour)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "EquipotCalculator":
         new = object.__new__(type(self))

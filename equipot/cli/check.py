@@ -10,8 +10,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from equipot.cli.labels import add_label_options
 from equipot.data.checks import NAMES, check_frames, check_names
 from equipot.errors import ConfigError
+from equipot.quantities import LABELS
 from equipot.structures.frame import Frame, config_types
 from equipot.structures.reading import LabelKeys, read_frames
 
@@ -19,11 +21,7 @@ from equipot.structures.reading import LabelKeys, read_frames
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE", help="file or glob; anything ase.io reads")
     parser.add_argument("--cutoff", type=float, default=5.0, help="Å, for counting neighbours (default: 5.0)")
-    parser.add_argument("--energy-key", help="name of the total energy; default: ASE's free_energy or energy")
-    parser.add_argument("--forces-key", help="name of the forces; default: ASE's forces")
-    parser.add_argument("--stress-key", help="name of the stress; default: ASE's stress")
-    parser.add_argument("--virial-key", help="name of a virial (eV), used where there is no stress")
-    parser.add_argument("--config-type-key", default="config_type", help="name of the group label")
+    add_label_options(parser)
     parser.add_argument(
         "--e0",
         action="append",
@@ -48,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     if not args.cutoff > 0:
         raise ConfigError(f"--cutoff is {args.cutoff}; expected a positive length in Å")
     e0 = _reference_energies(args.e0)
-    keys = LabelKeys(args.energy_key, args.forces_key, args.stress_key, args.virial_key, args.config_type_key)
+    keys = LabelKeys.from_values(vars(args))
     frames = read_frames(args.files, keys)
     console = Console()
     console.print(_summary(frames))
@@ -81,8 +79,8 @@ def _summary(frames: Sequence[Frame]) -> Table:
     table.add_row("frames", str(len(frames)))
     table.add_row("atoms", f"{sizes.sum()} ({sizes.min()} to {sizes.max()} in a frame)")
     table.add_row("elements", species)
-    for name in ("energy", "forces", "stress"):
-        table.add_row(name, f"{sum(getattr(f, name) is not None for f in frames)} frames")
+    for q in LABELS:
+        table.add_row(q.title, f"{sum(q.name in f.labels for f in frames)} frames")
     return table
 
 

@@ -4,6 +4,7 @@ import argparse
 
 from rich.console import Console
 
+from equipot.cli.labels import add_label_options
 from equipot.errors import ConfigError
 from equipot.structures.labels import LabelKeys
 from equipot.structures.reading import read_frames
@@ -19,11 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder for evaluation.json, predictions.extxyz and parity.png",
     )
-    parser.add_argument("--energy-key", help="name of the total energy; default: ASE's free_energy or energy")
-    parser.add_argument("--forces-key", help="name of the forces; default: ASE's forces")
-    parser.add_argument("--stress-key", help="name of the stress; default: ASE's stress")
-    parser.add_argument("--virial-key", help="name of a virial (eV), used where there is no stress")
-    parser.add_argument("--config-type-key", default="config_type", help="name of the group label")
+    add_label_options(parser)
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
     parser.add_argument(
         "--batch-edges",
@@ -41,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.batch_edges < 1:
         raise ConfigError(f"--batch-edges is {args.batch_edges}; expected a positive number")
-    keys = LabelKeys(args.energy_key, args.forces_key, args.stress_key, args.virial_key, args.config_type_key)
+    keys = LabelKeys.from_values(vars(args))
     frames = read_frames(args.files, keys)
     model = load_model(args.model, args.device)
     console = Console()

@@ -12,6 +12,7 @@ from ase.data import atomic_numbers, chemical_symbols
 from rich.console import Console
 from rich.table import Table
 
+from equipot.cli.labels import add_label_options
 from equipot.cli.simulation import bar, begin, load_calculator
 from equipot.errors import ConfigError, EquipotError
 from equipot.structures.labels import LabelKeys
@@ -65,11 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--md-atoms", type=int, default=200, metavar="N", help="at least (default: %(default)s)")
     add("--skip", action="append", default=[], choices=SKIPPABLE, help="leave a section out; may be repeated")
     add("--json", metavar="FILE", help="write the figures to this file too")
-    add("--energy-key", help="name of the total energy; default: ASE's free_energy or energy")
-    add("--forces-key", help="name of the forces; default: ASE's forces")
-    add("--stress-key", help="name of the stress; default: ASE's stress")
-    add("--virial-key", help="name of a virial (eV), used where there is no stress")
-    add("--config-type-key", default="config_type", help="name of the group label")
+    add_label_options(parser)
     add("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
 
 
@@ -133,7 +130,7 @@ def _subject(args: argparse.Namespace) -> "Subject":
     from equipot.report.section import Subject
     from equipot.simulation.structures import read_structure
 
-    keys = LabelKeys(args.energy_key, args.forces_key, args.stress_key, args.virial_key, args.config_type_key)
+    keys = LabelKeys.from_values(vars(args))
     frames = read_frames(args.data, keys) if args.data else []
     crystal = read_structure(args.structure) if args.structure else None
     calculator = load_calculator(args.model, args.device, [crystal] if crystal else [])

@@ -7,13 +7,13 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-import torch
 from ase.data import atomic_numbers, covalent_radii
 
+from equipot.contract import Inputs
 from equipot.errors import ModelFileError
 from equipot.model_file.metadata import FORMAT_VERSION
 from equipot.model_file.module import DeployedPotential
-from equipot.model_file.selftest import graph_tensors, make_structures
+from equipot.model_file.selftest import inputs_of, make_structures
 from equipot.network.derivatives import predict
 from equipot.network.potential import Potential
 
@@ -82,16 +82,16 @@ def _resampled(potential: Potential, order: int, intervals: int) -> Potential:
 
 def _forces(potential: Potential) -> list[np.ndarray]:
     tabulated = DeployedPotential(potential, FORMAT_VERSION)  # computes its tables once
-    return [predict(tabulated, *tensors).forces.numpy() for tensors in _structures(potential)]
+    return [predict(tabulated, inputs).forces.numpy() for inputs in _structures(potential)]
 
 
-def _structures(potential: Potential) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+def _structures(potential: Potential) -> Iterator[Inputs]:
     """Crystals that mix elements, and a cluster of each alone, where the shortest bonds are."""
     for structure in [*make_structures(potential.type_names), *_clusters(potential.type_names)]:
         for stretch in STRETCHES:
             positions = (stretch * np.array(structure["positions"])).tolist()
             cell = (stretch * np.array(structure["cell"])).tolist()
-            yield graph_tensors({**structure, "positions": positions, "cell": cell}, potential.cutoff)
+            yield inputs_of({**structure, "positions": positions, "cell": cell}, potential.cutoff)
 
 
 def _clusters(type_names: Sequence[str]) -> Iterator[dict[str, Any]]:

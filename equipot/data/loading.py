@@ -1,12 +1,12 @@
 """From the data section of a config to checked, split and graphed sets."""
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from equipot.config import DataConfig
 from equipot.data.checks import Report, check_frames
@@ -105,7 +105,7 @@ class Loading:
                 f"no training frame has two atoms within {self.cutoff:g} Å, so there are no neighbours to learn from; "
                 "check the positions' unit (Å) or raise model.cutoff"
             )
-        volumes = [float(g.volume) / g.n_atoms for g in train if g.n_atoms and bool(torch.isfinite(g.volume))]
+        volumes = [g.volume / g.n_atoms for g in train if g.n_atoms and math.isfinite(g.volume)]
         return DataSets(
             species=species,
             train=train,

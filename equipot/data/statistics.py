@@ -113,17 +113,17 @@ def compute_statistics(
         if graph.n_edges:
             edges_of += np.bincount(index[graph.edge_index[0].numpy()], minlength=n_types)
             shortest = min(shortest, float(graph.edge_vectors.square().sum(1).min()) ** 0.5)
-        if graph.has_energy:
+        if "energy" in graph.labels:
             counts.append(count)
-            energies.append(float(graph.energy))
+            energies.append(float(graph.labels["energy"]))
             isolated.append(graph.n_atoms == 1 and graph.n_edges == 0)
-        if graph.has_forces:
+        if "forces" in graph.labels:
             n_forces += 1
             n_components += 3 * graph.n_atoms
-            force_square += float(graph.forces.square().sum())
-        if graph.has_stress:
+            force_square += float(graph.labels["forces"].square().sum())
+        if "stress" in graph.labels:
             n_stresses += 1
-            stress_square += float(graph.stress.square().sum())
+            stress_square += float(graph.labels["stress"].square().sum())
 
     composition = np.array(counts, dtype=np.float64).reshape(-1, n_types)
     energy = np.array(energies, dtype=np.float64)

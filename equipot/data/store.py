@@ -8,6 +8,7 @@ complete, so a folder of the final name is always whole.
 
 import contextlib
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -21,12 +22,17 @@ import torch
 from equipot.data.graph import Graph, graph_from_frame
 from equipot.errors import DataError
 from equipot.neighbours import PairCutoffs
+from equipot.quantities import LABELS, Quantity
 from equipot.structures.frame import Frame
 from equipot.structures.species import SpeciesMap
 
-_VERSION = 1
+_VERSION = 2
 # Per atom, per edge and per graph: field, type, numbers in a row.
-_ATOM_FIELDS = {"species": ("<i4", 1), "forces": ("<f8", 3)}
+_ATOM_FIELDS = {
+    "species": ("<i4", 1),
+    "positions": ("<f8", 3),
+    **{q.name: ("<f8", math.prod(q.shape)) for q in LABELS if q.per == "atom"},
+}
 _EDGE_FIELDS = {"neighbours": ("<i4", 2), "edge_vectors": ("<f8", 3)}
 _GRAPH = np.dtype(
     [
@@ -34,12 +40,10 @@ _GRAPH = np.dtype(
         ("n_atoms", "<i8"),
         ("first_edge", "<i8"),
         ("n_edges", "<i8"),
-        ("volume", "<f8"),
-        ("energy", "<f8"),
-        ("stress", "<f8", (3, 3)),
-        ("has_energy", "?"),
-        ("has_forces", "?"),
-        ("has_stress", "?"),
+        ("cell", "<f8", (3, 3)),
+        ("pbc", "?", (3,)),
+        *((q.name, "<f8", q.shape) for q in LABELS if q.per == "structure"),
+        *((f"has_{q.name}", "?") for q in LABELS),
         ("config_type", "<i4"),
     ]
 )
@@ -148,15 +152,18 @@ class GraphStore(Sequence[Graph]):
             species=torch.from_numpy(self._arrays["species"][atoms, 0].astype(np.int64)),
             edge_index=torch.from_numpy(np.array(neighbours.T, order="C")),
             edge_vectors=torch.from_numpy(np.array(self._arrays["edge_vectors"][edges])),
-            volume=torch.tensor(float(row["volume"]), dtype=torch.float64),
-            energy=torch.tensor(float(row["energy"]), dtype=torch.float64),
-            forces=torch.from_numpy(np.array(self._arrays["forces"][atoms])),
-            stress=torch.from_numpy(np.array(row["stress"])),
-            has_energy=bool(row["has_energy"]),
-            has_forces=bool(row["has_forces"]),
-            has_stress=bool(row["has_stress"]),
+            positions=torch.from_numpy(np.array(self._arrays["positions"][atoms])),
+            cell=torch.from_numpy(np.array(row["cell"])),
+            pbc=torch.from_numpy(np.array(row["pbc"])),
+            labels={q.name: self._label(q, row, atoms) for q in LABELS if row[f"has_{q.name}"]},
             config_type=int(row["config_type"]),
         )
+
+    def _label(self, quantity: Quantity, row: np.void, atoms: slice) -> torch.Tensor:
+        per_atom = quantity.per == "atom"
+        values = self._arrays[quantity.name][atoms] if per_atom else row[quantity.name]
+        shape = quantity.shape_of(int(row["n_atoms"]))
+        return torch.from_numpy(np.array(values, dtype=np.float64)).reshape(shape)
 
     def __iter__(self) -> Iterator[Graph]:
         return (self[i] for i in range(len(self)))
@@ -191,16 +198,21 @@ def _write(folder: Path, graphs: Iterable[Graph], key: dict[str, Any]) -> None:
         }
         for graph in graphs:
             files["species"].write(graph.species.numpy().astype("<i4").tobytes())
-            files["forces"].write(graph.forces.numpy().astype("<f8").tobytes())
+            files["positions"].write(graph.positions.numpy().astype("<f8").tobytes())
             files["neighbours"].write(graph.edge_index.numpy().T.astype("<i4").tobytes())
             files["edge_vectors"].write(graph.edge_vectors.numpy().astype("<f8").tobytes())
             row = np.zeros((), dtype=_GRAPH)
             row["first_atom"], row["n_atoms"] = n_atoms, graph.n_atoms
             row["first_edge"], row["n_edges"] = n_edges, graph.n_edges
-            for name in ("volume", "energy", "stress"):
-                row[name] = getattr(graph, name).numpy()
-            for name in ("has_energy", "has_forces", "has_stress", "config_type"):
-                row[name] = getattr(graph, name)
+            row["cell"], row["pbc"], row["config_type"] = graph.cell, graph.pbc, graph.config_type
+            for q in LABELS:
+                label = graph.labels.get(q.name)
+                row[f"has_{q.name}"] = label is not None
+                if q.per == "atom":
+                    values = np.zeros(q.shape_of(graph.n_atoms)) if label is None else label.numpy()
+                    files[q.name].write(values.astype("<f8").tobytes())
+                elif label is not None:
+                    row[q.name] = label.numpy()
             rows.append(row)
             n_atoms += graph.n_atoms
             n_edges += graph.n_edges

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from rich.markup import escape
 from rich.table import Table
 
-from equipot.evaluation.errors import LABELS, ErrorReport, Errors
+from equipot.evaluation.errors import ErrorReport, Errors
+from equipot.quantities import FORCES, LABELS
 from equipot.structures.frame import Frame
-
-COLUMNS = ("energy (meV/atom)", "forces (meV/Å)", "stress (meV/Å³)")
 
 
 def error_tables(report: ErrorReport, frames: Sequence[Frame]) -> list[Table]:
@@ -17,22 +16,20 @@ def error_tables(report: ErrorReport, frames: Sequence[Frame]) -> list[Table]:
     table = Table(title="Errors: MAE / RMSE", title_justify="left")
     table.add_column("config_type")
     table.add_column("frames", justify="right")
-    for column in COLUMNS:
-        table.add_column(column, justify="right")
+    for q in LABELS:
+        table.add_column(q.column, justify="right")
     sizes = Counter(frame.config_type for frame in frames)
     if len(report.groups) > 1:
         for group, errors in report.groups.items():
-            table.add_row(escape(group), str(sizes[group]), *(in_meV(errors[label]) for label in LABELS))
+            table.add_row(escape(group), str(sizes[group]), *(in_meV(errors[q.name]) for q in LABELS))
         table.add_section()
-    table.add_row(
-        "all", str(len(frames)), *(in_meV(getattr(report, label)) for label in LABELS), style="bold"
-    )
+    table.add_row("all", str(len(frames)), *(in_meV(report[q.name]) for q in LABELS), style="bold")
     tables = [table]
     if len(report.forces_by_species) > 1:
         by_element = Table(title="Errors of the forces by element: MAE / RMSE", title_justify="left")
         by_element.add_column("element")
         by_element.add_column("atoms", justify="right")
-        by_element.add_column(COLUMNS[1], justify="right")
+        by_element.add_column(FORCES.column, justify="right")
         for name, species_errors in report.forces_by_species.items():
             by_element.add_row(name, str(species_errors.count // 3), in_meV(species_errors))
         tables.append(by_element)

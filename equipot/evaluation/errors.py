@@ -1,24 +1,17 @@
 """Mean absolute and root mean square errors of predictions, over everything and over parts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from ase.data import chemical_symbols
 
+from equipot.quantities import LABELS, Quantity, by_name
 from equipot.structures.frame import Frame, config_types
 
-LABELS = ("energy_per_atom", "forces", "stress")
-
-
-@dataclass(frozen=True)
-class FramePrediction:
-    """What a model says about one frame."""
-
-    energy: float  # eV, of the whole structure
-    forces: np.ndarray  # Shape: (n_atoms, 3), eV/Å
-    stress: np.ndarray | None  # Shape: (3, 3), eV/Å³, positive = tension; None without a volume
+# Predicted labels of one frame by name; those that need a volume are left out where there is none.
+FramePrediction = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -41,64 +34,68 @@ class Errors:
         return cls(absolute / count, (squared / count) ** 0.5, count) if count else None
 
 
-def differences(label: str, frame: Frame, predicted: FramePrediction) -> np.ndarray:
-    """Predicted minus reference of one frame, empty where it has no such label.
+def differences(quantity: Quantity, frame: Frame, predicted: FramePrediction) -> np.ndarray:
+    """Return predicted minus reference of one frame, empty where it has no such label.
 
-    label: "energy_per_atom" gives (1,) eV, "forces" (n_atoms, 3) eV/Å, "stress" (3, 3) eV/Å³: all nine
-    components, so that the RMSE does not depend on the orientation of the axes.
+    In the shape of the label, of extensive quantities divided by the number of atoms. All nine components of a stress
+    count, so that its RMSE does not depend on the orientation of the axes.
     """
-    reference, value = pair(label, frame, predicted)
+    reference, value = pair(quantity, frame, predicted)
     return value - reference
 
 
-def pair(label: str, frame: Frame, predicted: FramePrediction) -> tuple[np.ndarray, np.ndarray]:
-    """Reference and prediction of one frame in the shapes of `differences`, empty without a label."""
-    if label == "energy_per_atom" and frame.energy is not None:
-        n = max(len(frame), 1)
-        return np.array([frame.energy / n]), np.array([predicted.energy / n])
-    if label == "forces" and frame.forces is not None:
-        return frame.forces, predicted.forces
-    if label == "stress" and frame.stress is not None and predicted.stress is not None:
-        return frame.stress, predicted.stress
-    return np.zeros(0), np.zeros(0)
+def pair(quantity: Quantity, frame: Frame, predicted: FramePrediction) -> tuple[np.ndarray, np.ndarray]:
+    """Return reference and prediction of one frame in the shapes of `differences`, empty without a label."""
+    reference, value = frame.labels.get(quantity.name), predicted.get(quantity.name)
+    if reference is None or value is None:
+        return np.zeros(0), np.zeros(0)
+    divisor = max(len(frame), 1) if quantity.extensive else 1
+    return np.atleast_1d(reference / divisor), np.atleast_1d(value / divisor)
 
 
 @dataclass(frozen=True)
 class ErrorReport:
-    """All errors over a set of frames; None where there are no labels."""
+    """All errors over a set of frames, by name of the quantity; None where there are no labels."""
 
-    energy_per_atom: Errors | None  # eV; one number per frame
-    forces: Errors | None  # eV/Å; three numbers per atom
-    stress: Errors | None  # eV/Å³; nine numbers per frame
-    groups: dict[str, dict[str, Errors | None]]  # the same three by config_type
+    errors: dict[str, Errors | None]
+    groups: dict[str, dict[str, Errors | None]]  # the same by config_type
     forces_by_species: dict[str, Errors]
 
+    def __getitem__(self, name: str) -> Errors | None:
+        """Errors over all frames."""
+        return self.errors[name]
+
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return asdict(self)
+        """Plain JSON values; errors under the names that files give them (`energy_per_atom`)."""
+
+        def plain(errors: dict[str, Errors | None]) -> dict[str, Any]:
+            return {by_name(k).error_name: None if e is None else asdict(e) for k, e in errors.items()}
+
+        return {
+            **plain(self.errors),
+            "groups": {group: plain(errors) for group, errors in self.groups.items()},
+            "forces_by_species": {name: asdict(e) for name, e in self.forces_by_species.items()},
+        }
 
 
 def error_report(frames: Sequence[Frame], predictions: Sequence[FramePrediction]) -> ErrorReport:
     """Errors over all frames, by config_type, and of the forces by element."""
 
-    def over(label: str, group: str | None = None) -> Errors | None:
-        return Errors.of(
-            differences(label, f, p)
-            for f, p in zip(frames, predictions)
-            if group is None or f.config_type == group
-        )
+    def over(group: str | None = None) -> dict[str, Errors | None]:
+        chosen = [(f, p) for f, p in zip(frames, predictions) if group in (None, f.config_type)]
+        return {q.name: Errors.of(differences(q, f, p) for f, p in chosen) for q in LABELS}
 
     elements = sorted({int(z) for frame in frames for z in np.unique(frame.numbers)})
     of_element = {
         chemical_symbols[z]: Errors.of(
-            (p.forces - f.forces)[f.numbers == z] for f, p in zip(frames, predictions) if f.forces is not None
+            (p["forces"] - f.forces)[f.numbers == z]
+            for f, p in zip(frames, predictions)
+            if f.forces is not None
         )
         for z in elements
     }
     return ErrorReport(
-        energy_per_atom=over("energy_per_atom"),
-        forces=over("forces"),
-        stress=over("stress"),
-        groups={group: {label: over(label, group) for label in LABELS} for group in config_types(frames)},
+        errors=over(),
+        groups={group: over(group) for group in config_types(frames)},
         forces_by_species={name: errors for name, errors in of_element.items() if errors is not None},
     )

@@ -23,6 +23,7 @@ from equipot.model_file import LoadedModel
 from equipot.neighbours import PairCutoffs
 from equipot.network.derivatives import predict
 from equipot.network.potential import Potential
+from equipot.quantities import LABELS
 from equipot.structures.frame import Frame
 from equipot.structures.species import SpeciesMap
 
@@ -47,7 +48,7 @@ class Evaluation:
     @property
     def stresses_without_volume(self) -> int:
         """Frames whose stress label was not used, because they are not periodic in all directions."""
-        return sum(f.stress is not None and p.stress is None for f, p in zip(self.frames, self.predictions))
+        return sum(f.stress is not None and "stress" not in p for f, p in zip(self.frames, self.predictions))
 
     def remarks(self) -> list[str]:
         """What a reader of the errors should know about the labels, one sentence each."""
@@ -94,7 +95,7 @@ def evaluate(
 
     Parameters
     ----------
-    model : from a model file, or any module from species, edge_index, edge_vectors to atomic energies
+    model : from a model file, or any module from `Inputs` to `Outputs`
     cutoffs : elements and cutoffs of such a module; by default those of its `spec`, as a `Potential` has one
     device : where such a module lies; by default where its first parameter or buffer does
     batch_edges : edges in a batch, at most, which bounds the memory; a larger frame goes alone
@@ -168,20 +169,26 @@ def _batches(graphs: Iterable[Graph], batch_edges: int) -> Iterator[list[Graph]]
 def _predict_batch(
     module: nn.Module, graphs: list[Graph], device: str | torch.device
 ) -> Iterator[FramePrediction]:
-    b = collate(graphs)
-    b = b.to(device)
-    p = predict(module, b.species, b.edge_index, b.edge_vectors, b.graph_of_atom, len(b))
-    energies, virials = p.energy.cpu().numpy(), p.virial.cpu().numpy()
-    forces = np.split(p.forces.cpu().numpy(), np.cumsum(b.n_atoms.cpu().numpy())[:-1])
-    for k, volume in enumerate(b.volume.tolist()):
-        stress = -virials[k] / volume if np.isfinite(volume) else None
-        yield FramePrediction(float(energies[k]), forces[k], stress)
+    batch = collate(graphs)
+    on_device = batch.to(device)
+    prediction = predict(module, on_device.inputs)
+    volumes = batch.volume.numpy()
+    values = {q.name: prediction.label(q.name, on_device.volume).cpu().numpy() for q in LABELS}
+    first = np.cumsum(batch.n_atoms.numpy())[:-1]
+    per_frame = {
+        q.name: np.split(values[q.name], first) if q.per == "atom" else values[q.name] for q in LABELS
+    }
+    for k, volume in enumerate(volumes):
+        yield {
+            q.name: np.asarray(per_frame[q.name][k])
+            for q in LABELS
+            if np.isfinite(volume) or not q.needs_volume
+        }
 
 
 def _check_finite(p: FramePrediction, frame: Frame, number: int) -> None:
-    for name in ("energy", "forces", "stress"):
-        value = getattr(p, name)
-        if value is not None and not np.isfinite(value).all():
+    for name, value in p.items():
+        if not np.isfinite(value).all():
             raise NumericsError(
                 f"{frame.source or f'frame {number}'}: the predicted {name} is not finite; "
                 "look for atoms that lie on each other with `equipot check`"

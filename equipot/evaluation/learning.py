@@ -7,11 +7,9 @@ from typing import IO
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-PANELS = (
-    ("energy_per_atom_rmse", "energy RMSE (meV/atom)", 1000.0),
-    ("forces_rmse", "force RMSE (meV/Å)", 1000.0),
-    ("stress_rmse", "stress RMSE (meV/Å³)", 1000.0),
-)
+from equipot.quantities import LABELS
+
+PANELS = [(f"{q.error_name}_rmse", f"{q.title} RMSE (m{q.error_unit})", 1000.0) for q in LABELS]
 
 
 def plot_learning(metrics: str | Path, image: str | Path | IO[bytes]) -> None:

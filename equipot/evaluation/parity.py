@@ -9,14 +9,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from equipot.evaluation.error_tables import in_meV
-from equipot.evaluation.errors import LABELS, ErrorReport, FramePrediction, pair
+from equipot.evaluation.errors import ErrorReport, FramePrediction, pair
+from equipot.quantities import LABELS, Quantity
 from equipot.structures.frame import Frame, config_types
 
-TITLES = {
-    "energy_per_atom": ("energy", "eV/atom", "meV/atom"),
-    "forces": ("force components", "eV/Å", "meV/Å"),
-    "stress": ("stress components", "eV/Å³", "meV/Å³"),
-}
 MOST_COLOURS = 10
 MOST_POINTS = 100_000  # of one label; more are thinned evenly, and the panel says so
 
@@ -27,24 +23,24 @@ def plot_parity(
     predictions: Sequence[FramePrediction],
     errors: ErrorReport,
 ) -> None:
-    """Write a PNG with one panel for each of energy per atom, forces and stress.
+    """Write a PNG with one panel for each labelled quantity.
 
     Points have the colour of their config_type where there are at most ten of these.
     """
     # Without pyplot: nothing global is changed, and no display is asked for.
-    figure = Figure(figsize=(12.6, 4.3), layout="constrained")
+    figure = Figure(figsize=(4.2 * len(LABELS), 4.3), layout="constrained")
     FigureCanvasAgg(figure)
     groups = config_types(frames)
     coloured = groups if 1 < len(groups) <= MOST_COLOURS else [None]
-    axes = figure.subplots(1, 3)
-    for panel, label in zip(axes, LABELS):
-        _panel(panel, label, frames, predictions, coloured)
-        name, unit, small = TITLES[label]
-        found = getattr(errors, label)
-        panel.set_xlabel(f"reference ({unit})")
-        panel.set_ylabel(f"predicted ({unit})")
-        panel.set_title(name, fontsize=11)
-        text = f"MAE / RMSE\n{in_meV(found)} {small}" if found else "no labels"
+    axes = figure.subplots(1, len(LABELS))
+    for panel, quantity in zip(axes, LABELS):
+        _panel(panel, quantity, frames, predictions, coloured)
+        of_quantity = errors[quantity.name]
+        panel.set_xlabel(f"reference ({quantity.error_unit})")
+        panel.set_ylabel(f"predicted ({quantity.error_unit})")
+        panel.set_title(f"{quantity.title}, components" if quantity.shape else quantity.title, fontsize=11)
+        size = f"MAE / RMSE\n{in_meV(of_quantity)} m{quantity.error_unit}"
+        text = size if of_quantity else "no labels"
         panel.text(0.04, 0.96, text, transform=panel.transAxes, va="top", fontsize=9)
     if len(coloured) > 1:
         handles = [
@@ -56,14 +52,14 @@ def plot_parity(
 
 def _panel(
     panel: Any,
-    label: str,
+    quantity: Quantity,
     frames: Sequence[Frame],
     predictions: Sequence[FramePrediction],
     groups: Sequence[str | None],
 ) -> None:
     series = []
     for group in groups:
-        pairs = [pair(label, f, p) for f, p in zip(frames, predictions) if group in (None, f.config_type)]
+        pairs = [pair(quantity, f, p) for f, p in zip(frames, predictions) if group in (None, f.config_type)]
         reference, predicted = (
             np.concatenate([np.zeros(0), *(side[k].ravel() for side in pairs)]) for k in (0, 1)
         )

@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import ase.io
-import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.stress import full_3x3_to_voigt_6_stress
 
 from equipot.evaluation.errors import FramePrediction
-from equipot.structures.frame import Frame
+from equipot.quantities import by_name
+from equipot.structures.frame import Frame, as_ase
 
 
 def predicted_atoms(frame: Frame, predicted: FramePrediction) -> Atoms:
@@ -20,19 +20,14 @@ def predicted_atoms(frame: Frame, predicted: FramePrediction) -> Atoms:
     info["reference_stress"] (eV/Å³, ASE's six components), as far as the frame has them.
     """
     atoms = Atoms(frame.numbers, positions=frame.positions, cell=frame.cell, pbc=frame.pbc)
-    results: dict[str, float | np.ndarray] = {"energy": predicted.energy, "forces": predicted.forces}
-    if predicted.stress is not None:
-        results["stress"] = full_3x3_to_voigt_6_stress(predicted.stress)
+    results: dict[str, Any] = {name: as_ase(name, value) for name, value in predicted.items()}
     atoms.calc = SinglePointCalculator(atoms, **results)
     atoms.info["config_type"] = frame.config_type
     if frame.source:
         atoms.info["source"] = frame.source
-    if frame.energy is not None:
-        atoms.info["reference_energy"] = frame.energy
-    if frame.forces is not None:
-        atoms.arrays["reference_forces"] = frame.forces.copy()
-    if frame.stress is not None:
-        atoms.info["reference_stress"] = full_3x3_to_voigt_6_stress(frame.stress)
+    for name, label in frame.labels.items():
+        values: dict[str, Any] = atoms.arrays if by_name(name).per == "atom" else atoms.info
+        values[f"reference_{name}"] = as_ase(name, label)
     return atoms
 
 

@@ -9,11 +9,12 @@ from equipot.neighbours.pair_cutoffs import PairCutoffs
 
 FORMAT = "equipot model"
 # When the layout changes, raise this, add a function to UPGRADES, keep an old file in tests/model_file.
-# 1: everything in torch's own operators, a parameter per matrix.
-# 2: calls equipot::convolve, linear, gate and topology; the matrices of a linear map are one parameter.
-FORMAT_VERSION = 2
-# version -> function from its metadata to that of the next version; see weights.py for the network's own state
-UPGRADES: dict[int, Any] = {1: lambda values: values}
+# 2: `forward` takes species, edge_index and edge_vectors and gives atomic energies.
+# 3: `forward` takes `Inputs` and gives `Outputs`; so does `readout` with its tensors.
+FORMAT_VERSION = 3
+OLDEST_VERSION = 2
+# version -> function from its metadata to that of the next version
+UPGRADES: dict[int, Any] = {2: lambda values: values}
 
 UNITS = {
     "energy": "eV",
@@ -72,8 +73,10 @@ class ModelMetadata:
                 f"{where}: not an equipot model file; expected one written by `equipot export`"
             )
         version = values.get("format_version")
-        if not isinstance(version, int) or version < 1:
-            raise ModelFileError(f"{where}: its format version is {version!r}; expected a number from 1")
+        if not isinstance(version, int) or version < OLDEST_VERSION:
+            raise ModelFileError(
+                f"{where}: its format version is {version!r}; expected {OLDEST_VERSION} to {FORMAT_VERSION}"
+            )
         if version > FORMAT_VERSION:
             raise ModelFileError(
                 f"{where}: written in model format {version}, this equipot reads up to {FORMAT_VERSION}; "

@@ -5,6 +5,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from equipot.contract import Inputs, Outputs
 from equipot.network.potential import Potential
 from equipot.network.radial import RadialNetwork, RadialTable
 from equipot.ops import Topology, topology
@@ -45,8 +46,12 @@ class DeployedPotential(nn.Module):
         self.self_test_tolerance = TOLERANCE[frozen.spec.dtype]
         self.self_test = []
 
-    def forward(self, species: Tensor, edge_index: Tensor, edge_vectors: Tensor) -> Tensor:
-        return self.potential(species, edge_index, edge_vectors)
+    def forward(self, inputs: Inputs) -> Outputs:
+        return self.potential(inputs)
+
+    @torch.jit.export
+    def on_graph(self, inputs: Inputs, graph: Topology) -> Outputs:
+        return self.potential.on_graph(inputs, graph)
 
     @torch.jit.export
     def topology(self, edge_index: Tensor, n_centres: int, n_atoms: int) -> Topology:
@@ -55,12 +60,6 @@ class DeployedPotential(nn.Module):
     @torch.jit.export
     def embed(self, species: Tensor) -> Tensor:
         return self.potential.embed(species)
-
-    @torch.jit.export
-    def layer(
-        self, k: int, features: Tensor, species: Tensor, edge_vectors: Tensor, graph: Topology
-    ) -> Tensor:
-        return self.potential.layer(k, features, species, edge_vectors, graph)
 
     @torch.jit.export
     def outgoing(self, k: int, features: Tensor) -> Tensor:
@@ -73,5 +72,5 @@ class DeployedPotential(nn.Module):
         return self.potential.interact(k, features, sent, species, edge_vectors, graph)
 
     @torch.jit.export
-    def readout(self, features: Tensor, species: Tensor, edge_vectors: Tensor, graph: Topology) -> Tensor:
+    def readout(self, features: Tensor, species: Tensor, edge_vectors: Tensor, graph: Topology) -> Outputs:
         return self.potential.readout(features, species, edge_vectors, graph)

@@ -3,31 +3,56 @@
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor, nn
 
+from equipot.contract import ENERGIES, Inputs, Outputs
 from equipot.errors import ModelFileError
 from equipot.model_file import selftest, torchscript
 from equipot.model_file.metadata import ModelMetadata
 from equipot.model_file.module import TOLERANCE
 from equipot.model_file.operations import refuse_foreign_operations
-from equipot.model_file.weights import upgrade_weights
 from equipot.network.potential import Potential
 from equipot.network.spec import PotentialSpec
-from equipot.ops import engine
+from equipot.ops import Topology, engine
 
 METADATA = "metadata.json"
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model file in memory: `module(species, edge_index, edge_vectors)` gives atomic energies."""
+    """A model file in memory: `module` is a potential, from `Inputs` to `Outputs`."""
 
-    module: torch.jit.ScriptModule
+    module: nn.Module
     metadata: ModelMetadata
     path: Path
     device: torch.device
     self_test_difference: float
+
+
+class _OfFormat2(nn.Module):
+    """A network that takes species and edges and gives atomic energies, under the present contract."""
+
+    def __init__(self, script: Any) -> None:
+        super().__init__()
+        self.script = script
+        self.potential, self.radial_weights = script.potential, script.radial_weights
+        self.format_version, self.feature_dims = script.format_version, script.feature_dims
+
+    def forward(self, inputs: Inputs) -> Outputs:
+        return {ENERGIES: self.script(inputs.species, inputs.edge_index, inputs.edge_vectors)}
+
+    def topology(self, edge_index: Tensor, n_centres: int, n_atoms: int) -> Topology:
+        return self.script.topology(edge_index, n_centres, n_atoms)
+
+    def on_graph(self, inputs: Inputs, graph: Topology) -> Outputs:
+        species, vectors = inputs.species, inputs.edge_vectors
+        x = self.script.embed(species)
+        for k in range(self.script.n_layers):
+            x = self.script.layer(k, x, species, vectors, graph)
+        return {ENERGIES: self.script.readout(x, species, vectors, graph)}
 
 
 def read_metadata(path: str | Path) -> ModelMetadata:
@@ -79,9 +104,11 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> LoadedMo
     if where.type == "cpu":
         engine.keep_memory()
     try:
-        module = torchscript.load(path, where).eval()
+        module: Any = torchscript.load(path, where).eval()
     except RuntimeError as error:
         raise ModelFileError(f"{path}: torch cannot load it: {_first_line(error)}") from None
+    if module.format_version < 3:
+        module = _OfFormat2(module)
     worst = selftest.verify(
         module, metadata.self_test, metadata.cutoff, TOLERANCE[metadata.dtype], where, str(path)
     )
@@ -95,9 +122,9 @@ def load_potential(path: str | Path) -> Potential:
     """
     loaded = load_model(path)
     potential = Potential(PotentialSpec.from_dict(loaded.metadata.spec))
+    module: Any = loaded.module
     # A script's state also lists the constants; only what the eager network calls its state is taken.
-    stored = {**loaded.module.potential.state_dict(), **loaded.module.radial_weights}
-    stored = upgrade_weights(stored, loaded.module.format_version)
+    stored = {**module.potential.state_dict(), **module.radial_weights}
     state = {name: stored[name] for name in potential.state_dict()}
     potential.load_state_dict(state)
     return potential

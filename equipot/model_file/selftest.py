@@ -7,9 +7,10 @@ import torch
 from ase.data import atomic_numbers, covalent_radii
 from torch import nn
 
+from equipot.contract import Inputs, on_device
 from equipot.errors import ModelFileError
 from equipot.neighbours import neighbour_list
-from equipot.network.derivatives import Prediction, predict
+from equipot.network.derivatives import predict
 
 ATOMS_PER_STRUCTURE = 8
 MOST_STRUCTURES = 12
@@ -34,27 +35,33 @@ def make_structures(type_names: list[str], seed: int = 7) -> list[dict[str, Any]
     return structures
 
 
-def graph_tensors(
-    structure: dict[str, Any], cutoff: float
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """(species, edge_index, edge_vectors) of one of `make_structures`."""
-    edge_index, _, vectors = neighbour_list(
-        np.array(structure["positions"]), np.array(structure["cell"]), np.array(structure["pbc"]), cutoff
+def inputs_of(structure: dict[str, Any], cutoff: float) -> Inputs:
+    """Return one of `make_structures` as the input of a potential."""
+    positions, cell = np.array(structure["positions"]), np.array(structure["cell"])
+    pbc = np.array(structure["pbc"])
+    edge_index, _, vectors = neighbour_list(positions, cell, pbc, cutoff)
+    species = torch.tensor(structure["species"])
+    return Inputs(
+        species,
+        torch.from_numpy(edge_index),
+        torch.from_numpy(vectors),
+        torch.from_numpy(positions),
+        torch.from_numpy(cell)[None],
+        torch.from_numpy(pbc)[None],
+        torch.zeros_like(species),
     )
-    return torch.tensor(structure["species"]), torch.from_numpy(edge_index), torch.from_numpy(vectors)
 
 
-def _run(module: nn.Module, structure: dict[str, Any], cutoff: float, device: torch.device) -> Prediction:
-    species, edge_index, vectors = (t.to(device) for t in graph_tensors(structure, cutoff))
-    return predict(module, species, edge_index, vectors)
+def _run(module: nn.Module, structure: dict[str, Any], cutoff: float, device: torch.device) -> dict[str, Any]:
+    p = predict(module, on_device(inputs_of(structure, cutoff), device))
+    return {"atomic_energies": p.atomic_energies, "forces": p.forces, "virial": p.virial[0]}
 
 
 def record(module: nn.Module, type_names: list[str], cutoff: float) -> list[dict[str, Any]]:
     """Self-test structures with atomic energies (eV), forces (eV/Å) and virial (eV) as the module gives them."""
     recorded = []
     for structure in make_structures(type_names):
-        p = _run(module, structure, cutoff, torch.device("cpu"))
-        results = {"atomic_energies": p.atomic_energies, "forces": p.forces, "virial": p.virial[0]}
+        results = _run(module, structure, cutoff, torch.device("cpu"))
         recorded.append({**structure, **{k: v.tolist() for k, v in results.items()}})
     return recorded
 
@@ -75,9 +82,7 @@ def verify(
         raise ModelFileError(f"{where}: holds no self-test, so it cannot be trusted; export the model again")
     worst = 0.0
     for structure in recorded:
-        p = _run(module, structure, cutoff, device)
-        found = {"atomic_energies": p.atomic_energies, "forces": p.forces, "virial": p.virial[0]}
-        for name, value in found.items():
+        for name, value in _run(module, structure, cutoff, device).items():
             expected = np.array(structure[name])
             difference = np.abs(value.cpu().numpy() - expected).max() / max(1.0, np.abs(expected).max())
             worst = max(worst, float(difference))

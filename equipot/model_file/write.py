@@ -16,7 +16,7 @@ from equipot.errors import ModelFileError
 from equipot.model_file import torchscript
 from equipot.model_file.metadata import FORMAT_VERSION, ModelMetadata
 from equipot.model_file.module import DeployedPotential
-from equipot.model_file.selftest import graph_tensors, record
+from equipot.model_file.selftest import inputs_of, record
 from equipot.network.derivatives import predict
 from equipot.network.potential import Potential
 
@@ -50,9 +50,9 @@ def write_model(
     recorded = record(eager, eager.type_names, eager.cutoff)
     module = DeployedPotential(eager, FORMAT_VERSION)
     for structure in recorded:
-        graph = graph_tensors(structure, eager.cutoff)
-        p = predict(eager, *graph)
-        module.self_test.append((*graph, p.atomic_energies.detach(), p.edge_gradient.detach()))
+        inputs = inputs_of(structure, eager.cutoff)
+        p = predict(eager, inputs)
+        module.self_test.append((*inputs[:3], p.atomic_energies, p.edge_gradient))
     metadata = ModelMetadata(
         spec=eager.spec.to_dict(),
         self_test=recorded,

@@ -1,15 +1,16 @@
-"""From g = dE/dr_ij to forces, virial and stress: the one place where signs are decided."""
+"""From the gradient of the energy to forces, virial and stress: the one place where signs are decided."""
 
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from equipot.contract import ENERGIES, Inputs, Outputs
 from equipot.ops import engine
 
 
 def forces_from(edge_gradient: Tensor, edge_index: Tensor, n_atoms: int) -> Tensor:
-    """Forces (n_atoms, 3) eV/Å: f_i += g, f_j -= g for every edge (r_ij = r_j - r_i).
+    """Return forces (n_atoms, 3) eV/Å: f_i += g, f_j -= g for every edge (r_ij = r_j - r_i).
 
     edge_gradient: (n_edges, 3) eV/Å; edge_index: (2, n_edges), centre and neighbour.
     """
@@ -18,60 +19,98 @@ def forces_from(edge_gradient: Tensor, edge_index: Tensor, n_atoms: int) -> Tens
 
 
 def virials_from(edge_gradient: Tensor, edge_vectors: Tensor, owner: Tensor, n_owners: int) -> Tensor:
-    """Virials (n_owners, 3, 3) eV, -Σ r ⊗ g over the edges of each owner (a graph or an atom), symmetric.
+    """Return virials (n_owners, 3, 3) eV, -Σ r ⊗ g over the edges of each owner (a graph or an atom), symmetric.
 
     edge_gradient, edge_vectors: (n_edges, 3); owner: (n_edges,) int64.
     The stress is -virial / volume (eV/Å³, positive = tension).
     """
     outer = edge_vectors.unsqueeze(2) * edge_gradient.unsqueeze(1)
-    virial = edge_gradient.new_zeros(n_owners, 3, 3).index_add(0, owner, -outer)
-    return 0.5 * (virial + virial.transpose(1, 2))  # symmetric for an invariant energy; this removes rounding
+    return symmetric(edge_gradient.new_zeros(n_owners, 3, 3).index_add(0, owner, -outer))
+
+
+def symmetric(tensors: Tensor) -> Tensor:
+    """Return the symmetric part of (n, 3, 3); a virial of an invariant energy differs from it by rounding alone."""
+    return 0.5 * (tensors + tensors.transpose(1, 2))
 
 
 class Prediction(NamedTuple):
-    """Everything a potential says about a batch of graphs; float64."""
+    """What a potential predicts for a batch of graphs; float64."""
 
-    atomic_energies: Tensor  # (n_atoms,) eV
+    outputs: Outputs  # all named outputs of the network
     energy: Tensor  # (n_graphs,) eV
     forces: Tensor  # (n_atoms, 3) eV/Å
     virial: Tensor  # (n_graphs, 3, 3) eV
-    edge_gradient: Tensor  # (n_edges, 3) eV/Å
+    edge_gradient: Tensor  # (n_edges, 3) eV/Å, dE/dr_ij
+
+    @property
+    def atomic_energies(self) -> Tensor:
+        """(n_atoms,) eV."""
+        return self.outputs[ENERGIES]
+
+    def label(self, name: str, volume: Tensor) -> Tensor:
+        """Return the prediction of a label (see `equipot.quantities`); volume: (n_graphs,) Å³."""
+        if name == "energy":
+            return self.energy
+        if name == "forces":
+            return self.forces
+        if name == "stress":
+            return -self.virial / volume[:, None, None]
+        return self.outputs[name]
 
 
-def predict(
-    potential: nn.Module,
-    species: Tensor,
-    edge_index: Tensor,
-    edge_vectors: Tensor,
-    graph_of_atom: Tensor | None = None,
-    n_graphs: int = 1,
-    create_graph: bool = False,
-) -> Prediction:
-    """Run a potential on one graph or a batch of them and differentiate it.
+def energies_of(potential: nn.Module, inputs: Inputs) -> Outputs:
+    """Run a potential without derivatives."""
+    with torch.no_grad():
+        return potential(inputs)
+
+
+def predict(potential: nn.Module, inputs: Inputs, create_graph: bool = False) -> Prediction:
+    """Run a potential on a graph or a batch of graphs and differentiate its energy.
+
+    The energy depends on positions through the edge vectors and, where the potential has terms that read positions
+    and cell (`reads_positions`), through these as well. Both parts of the gradient are added.
 
     Args:
-        potential: species, edge_index, edge_vectors -> atomic energies.
-        species, edge_index, edge_vectors: see `Potential.forward`.
-        graph_of_atom: (n_atoms,) int64; None: one graph.
-        n_graphs: number of graphs.
-        create_graph: keep what a loss on the forces needs.
+        potential: Inputs -> Outputs, e.g. a `Potential` or the module of a `LoadedModel`.
+        inputs: one graph or several.
+        create_graph: keep what a loss on forces and stress needs.
     """
-    n_atoms = species.shape[0]
-    if graph_of_atom is None:
-        graph_of_atom = torch.zeros_like(species)
+    n_atoms, n_graphs = inputs.species.shape[0], inputs.cell.shape[0]
+    direct = bool(getattr(potential, "reads_positions", False))
     with torch.enable_grad():
-        vectors = edge_vectors.detach().requires_grad_(True)
-        atomic = potential(species, edge_index, vectors)
-        energy = atomic.new_zeros(n_graphs).index_add(0, graph_of_atom, atomic)
-        gradient = torch.zeros_like(vectors)
-        if vectors.shape[0] > 0:
-            (gradient,) = torch.autograd.grad(energy.sum(), vectors, create_graph=create_graph)
+        edges = inputs.edge_vectors.detach().requires_grad_(True)
+        variables, moved = [edges], inputs._replace(edge_vectors=edges)
+        if direct:
+            strain = torch.zeros_like(inputs.cell).requires_grad_(True)
+            positions = inputs.positions.detach().requires_grad_(True)
+            moved = strained(moved._replace(positions=positions), strain)
+            variables += [positions, strain]
+        outputs = potential(moved)
+        atomic = outputs[ENERGIES]
+        energy = atomic.new_zeros(n_graphs).index_add(0, inputs.graph_of_atom, atomic)
+        gradients = [torch.zeros_like(v) for v in variables]
+        if energy.requires_grad and (direct or edges.shape[0] > 0):
+            found = torch.autograd.grad(energy.sum(), variables, create_graph=create_graph, allow_unused=True)
+            gradients = [z if g is None else g for g, z in zip(found, gradients, strict=True)]
     if not create_graph:
-        atomic, energy = atomic.detach(), energy.detach()
-    fixed = edge_vectors.detach()
+        outputs = {name: value.detach() for name, value in outputs.items()}
+        energy = energy.detach()
+    fixed = inputs.edge_vectors.detach()
     if not create_graph and fixed.device.type == "cpu" and engine.available():
-        forces, virial = engine.collect(gradient, fixed, edge_index, graph_of_atom, n_graphs)
+        forces, virial = engine.collect(
+            gradients[0], fixed, inputs.edge_index, inputs.graph_of_atom, n_graphs
+        )
     else:
-        forces = forces_from(gradient, edge_index, n_atoms)
-        virial = virials_from(gradient, fixed, graph_of_atom[edge_index[0]], n_graphs)
-    return Prediction(atomic, energy, forces, virial, gradient)
+        forces = forces_from(gradients[0], inputs.edge_index, n_atoms)
+        owner = inputs.graph_of_atom[inputs.edge_index[0]]
+        virial = virials_from(gradients[0], fixed, owner, n_graphs)
+    if direct:
+        forces, virial = forces - gradients[1], virial - symmetric(gradients[2])
+    return Prediction(outputs, energy, forces, virial, gradients[0])
+
+
+def strained(inputs: Inputs, strain: Tensor) -> Inputs:
+    """Strain positions and cell, but not the edge vectors: x -> x (1 + ε); strain: (n_graphs, 3, 3)."""
+    deformation = torch.eye(3, dtype=strain.dtype, device=strain.device) + symmetric(strain)
+    positions = torch.einsum("na,nab->nb", inputs.positions, deformation[inputs.graph_of_atom])
+    return inputs._replace(positions=positions, cell=inputs.cell @ deformation)

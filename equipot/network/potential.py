@@ -1,6 +1,6 @@
-"""The potential: species, edges and edge vectors in, atomic energies out. No training, no files.
+"""The potential: a graph of atoms in, named quantities out, per-atom energies among them. No training, no files.
 
-    atomic_energies = potential(species, edge_index, edge_vectors)
+    outputs = potential(inputs)
 
 Its segments `embed`, `outgoing(k)`, `interact(k)` and `readout` are what LAMMPS calls; after `outgoing` it fills in
 what ghosts send.
@@ -11,6 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from equipot.contract import Inputs, Outputs
 from equipot.irreps import Irreps
 from equipot.network.basis import distance_powers, harmonic_frequencies, knots, radial_basis
 from equipot.network.embedding import TypeEmbedding
@@ -106,34 +107,23 @@ class Potential(nn.Module):
         inverse = (1 / pair_cutoffs).flatten()
         self.register_buffer("inverse_cutoffs", inverse[:1] if self.one_cutoff else inverse)
 
-    def forward(self, species: Tensor, edge_index: Tensor, edge_vectors: Tensor) -> Tensor:
-        """Atomic energies.
+    def forward(self, inputs: Inputs) -> Outputs:
+        """Return the named outputs of the atoms of one graph or several; "energies" (n_atoms,) eV is among them."""
+        n_atoms = inputs.species.shape[0]
+        return self.on_graph(inputs, topology(inputs.edge_index, n_atoms, n_atoms))
 
-        Args:
-            species: (n_atoms,) int64, index into the model's type names.
-            edge_index: (2, n_edges) int64, row 0 the centre, ascending; row 1 the neighbour.
-            edge_vectors: (n_edges, 3) Å float64, r_ij = r_j - r_i (+ shift · cell).
-
-        Returns:
-            (n_atoms,) eV float64.
-        """
-        n_atoms = species.shape[0]
-        graph = topology(edge_index, n_atoms, n_atoms)
-        x = self.embed(species)
+    @torch.jit.export
+    def on_graph(self, inputs: Inputs, graph: Topology) -> Outputs:
+        """`forward` with the sorted views of the edges given."""
+        x = self.embed(inputs.species)
         for k in range(self.n_layers):
-            x = self.layer(k, x, species, edge_vectors, graph)
-        return self.readout(x, species, edge_vectors, graph)
+            x = self.interact(k, x, self.outgoing(k, x), inputs.species, inputs.edge_vectors, graph)
+        return self.readout(x, inputs.species, inputs.edge_vectors, graph)
 
     @torch.jit.export
     def embed(self, species: Tensor) -> Tensor:
         """(n_atoms,) to (n_atoms, feature_dims[0])."""
         return self.embedding(species)
-
-    @torch.jit.export
-    def layer(self, k: int, x: Tensor, species: Tensor, edge_vectors: Tensor, graph: Topology) -> Tensor:
-        """Layer k: features of all atoms, ghosts included, to those of the centres."""
-        n_centres = graph.rowptr.shape[0] - 1
-        return self.interact(k, x[:n_centres], self.outgoing(k, x), species, edge_vectors, graph)
 
     @torch.jit.export
     def outgoing(self, k: int, x: Tensor) -> Tensor:
@@ -164,10 +154,10 @@ class Potential(nn.Module):
         return out
 
     @torch.jit.export
-    def readout(self, x: Tensor, species: Tensor, edge_vectors: Tensor, graph: Topology) -> Tensor:
-        """Features of the last layer (n_centres, …) to atomic energies (n_centres,) eV float64."""
+    def readout(self, x: Tensor, species: Tensor, edge_vectors: Tensor, graph: Topology) -> Outputs:
+        """Features of the last layer (n_centres, …) to the named outputs of the centres."""
         centres = species[: x.shape[0]]
         energy = self.read(x).to(torch.float64) * self.scales.index_select(0, centres)
         if self.zbl is not None:
             energy = energy + self.zbl(species, edge_vectors, graph)
-        return energy + self.e0.index_select(0, centres)
+        return {"energies": energy + self.e0.index_select(0, centres)}

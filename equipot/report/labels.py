@@ -4,17 +4,11 @@ from io import BytesIO
 
 from equipot.errors import DataError
 from equipot.evaluation.error_tables import in_meV
-from equipot.evaluation.errors import LABELS
 from equipot.evaluation.evaluation import evaluate
 from equipot.evaluation.learning import plot_learning
 from equipot.evaluation.parity import plot_parity
+from equipot.quantities import FORCES, LABELS
 from equipot.report.section import Figure, Grid, Section, Subject
-
-NAMES = {
-    "energy_per_atom": ("energy error (RMSE)", "meV/atom"),
-    "forces": ("force error (RMSE)", "meV/Å"),
-    "stress": ("stress error (RMSE)", "meV/Å³"),
-}
 
 
 def errors(subject: Subject) -> Section:
@@ -24,26 +18,28 @@ def errors(subject: Subject) -> Section:
     found = evaluate(subject.calculator.model, subject.frames)
     report = found.errors
     files = ", ".join(subject.files)
-    if all(getattr(report, label) is None for label in LABELS):
+    if all(report[q.name] is None for q in LABELS):
         raise DataError(f"the structures of {files} hold no labels; --energy-key, --forces-key name them")
     section = Section("Errors", f"{len(found.frames)} frames of {files}; MAE / RMSE.")
-    for label in LABELS:
-        of_label = getattr(report, label)
-        if of_label is not None:
-            name, unit = NAMES[label]
-            section.figures.append(Figure(name, 1000 * of_label.rmse, unit, form=".3g"))
+    for q in LABELS:
+        of_quantity = report[q.name]
+        if of_quantity is not None:
+            value = 1000 * of_quantity.rmse
+            section.figures.append(
+                Figure(f"error of {q.title} (RMSE)", value, f"m{q.error_unit}", form=".3g")
+            )
     sizes = {group: sum(f.config_type == group for f in found.frames) for group in report.groups}
     rows = [
-        (group, str(sizes[group]), *(in_meV(of[label]) for label in LABELS))
-        for group, of in report.groups.items()
+        (group, str(sizes[group]), *(in_meV(errors[q.name]) for q in LABELS))
+        for group, errors in report.groups.items()
     ]
     if len(rows) != 1:
-        rows.append(("all", str(len(found.frames)), *(in_meV(getattr(report, label)) for label in LABELS)))
-    section.tables.append(Grid(("group", "frames", "energy meV/atom", "forces meV/Å", "stress meV/Å³"), rows))
+        rows.append(("all", str(len(found.frames)), *(in_meV(report[q.name]) for q in LABELS)))
+    section.tables.append(Grid(("group", "frames", *(q.column for q in LABELS)), rows))
     if len(report.forces_by_species) > 1:
         section.tables.append(
             Grid(
-                ("element", "atoms", "forces meV/Å"),
+                ("element", "atoms", FORCES.column),
                 [(name, str(e.count // 3), in_meV(e)) for name, e in report.forces_by_species.items()],
             )
         )

@@ -6,16 +6,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from equipot.contract import Inputs
 from equipot.network.potential import Potential
 from equipot.ops import Convolution, engine
 
 Arguments = tuple[Tensor, ...]
 
 
-def arguments_of_layers(
-    potential: Potential, species: Tensor, edge_index: Tensor, edge_vectors: Tensor
-) -> list[Arguments]:
-    """What each layer's convolution is called with: x, edge vectors, table, inverse cutoff, graph, paths, coupling."""
+def arguments_of_layers(potential: Potential, inputs: Inputs) -> list[Arguments]:
+    """Return each layer's arguments: x, edge vectors, table, inverse cutoff, graph, paths, coupling."""
     kept: list[Arguments] = []
 
     def keep(module: Any, given: tuple[Any, ...]) -> None:
@@ -26,7 +25,7 @@ def arguments_of_layers(
     hooks = [convolution.register_forward_pre_hook(keep) for convolution in found]
     try:
         with torch.no_grad():
-            potential(species, edge_index, edge_vectors)
+            potential(inputs)
     finally:
         for hook in hooks:
             hook.remove()

@@ -14,8 +14,6 @@ from equipot.speed.machine import kernels, processor, versions
 from equipot.speed.step import PARTS, TOTAL, Step
 from equipot.speed.timing import Times, in_turns
 
-KERNELS_SINCE = 2  # model format; older files hold convolutions in torch, which the kernels do not serve
-
 
 def measure(
     model: LoadedModel, atoms: Atoms, seconds: float = 6.0, steps: int | None = None
@@ -45,7 +43,7 @@ def measure(
     rows = None
     if peak is not None:
         calls = convolutions.arguments_of_layers(
-            potential, step.species, step.edge_index, step.vectors.detach()
+            potential, step.inputs._replace(edge_vectors=step.vectors.detach())
         )
         alone = in_turns(convolutions.pieces(calls), 0.3 * seconds, steps)
         peak = max(peak, _peak(dtype, threads))
@@ -95,11 +93,6 @@ def _why_without_kernels(model: LoadedModel) -> str | None:
         )
     if not engine.available():
         return "The compiled kernels are off or not installed: there is no peak to compare with."
-    if model.metadata.format_version < KERNELS_SINCE:
-        return (
-            f"The file is of format {model.metadata.format_version}, which does not call the compiled kernels; "
-            "export it again from its checkpoint."
-        )
     return None
 
 

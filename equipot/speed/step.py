@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from equipot.calculators import EquipotCalculator
 from equipot.calculators.ase import DEFAULT_SKIN
+from equipot.contract import ENERGIES, Inputs, Outputs, edges_only
 from equipot.model_file import LoadedModel
 from equipot.neighbours import VerletList
 
@@ -32,7 +33,7 @@ class Step:
 
     def __init__(self, model: LoadedModel, atoms: Atoms) -> None:
         self.model = model
-        self.module: Any = model.module
+        self.module = cast(Any, model.module)
         self.atoms = atoms.copy()
         self.atoms.calc = self.calculator = EquipotCalculator(model)
         rng = np.random.default_rng(1)
@@ -46,6 +47,7 @@ class Step:
         edge_index, vectors = self._list().update(atoms.positions, self.cell, self.pbc, self.types)
         self.edge_index = edge_index
         self.vectors = vectors.requires_grad_(True)
+        self.inputs = edges_only(self.species, edge_index, self.vectors)
         self.graph = self.module.topology(edge_index, len(atoms), len(atoms))
         self.atomic = self._energies()
         self.rest = self._without_network()
@@ -96,32 +98,29 @@ class Step:
 
     def _energies(self) -> Tensor:
         """The network alone, its graph given."""
-        x = self.module.embed(self.species)
-        for k in range(self.module.n_layers):
-            x = self.module.layer(k, x, self.species, self.vectors, self.graph)
-        return self.module.readout(x, self.species, self.vectors, self.graph)
+        return self.module.on_graph(self.inputs, self.graph)[ENERGIES]
 
     def _without_network(self) -> Atoms:
-        """The structure with the same calculator, but for network and neighbours: they say again what they said."""
+        """The structure with the same calculator, whose network and neighbour list return stored results."""
         gradient = torch.zeros_like(self.vectors)
         if self.vectors.shape[0] > 0:
             (gradient,) = torch.autograd.grad(self._energies().sum(), self.vectors)
-        said: Any = _Said(self.atomic.detach(), gradient)
+        replayed = _ReplayedNetwork(self.atomic.detach(), gradient)
         atoms = self.atoms.copy()
-        atoms.calc = EquipotCalculator(dataclasses.replace(self.model, module=said))
-        atoms.calc.neighbours = _Held(self._list(), self.edge_index, self.vectors.detach())
+        atoms.calc = EquipotCalculator(dataclasses.replace(self.model, module=replayed))
+        atoms.calc.neighbours = _FixedNeighbours(self._list(), self.edge_index, self.vectors.detach())
         return atoms
 
 
-class _Said(nn.Module):
-    """In the network's place: energies and gradient that it gave before."""
+class _ReplayedNetwork(nn.Module):
+    """Returns stored energies, with a stored gradient, in the place of the network."""
 
     def __init__(self, energies: Tensor, gradient: Tensor) -> None:
         super().__init__()
         self.energies, self.gradient = energies, gradient
 
-    def forward(self, species: Tensor, edge_index: Tensor, edge_vectors: Tensor) -> Tensor:
-        return _Repeat.apply(edge_vectors, self.energies, self.gradient)
+    def forward(self, inputs: Inputs) -> Outputs:
+        return {ENERGIES: _Repeat.apply(inputs.edge_vectors, self.energies, self.gradient)}
 
 
 class _Repeat(torch.autograd.Function):
@@ -135,14 +134,14 @@ class _Repeat(torch.autograd.Function):
         return ctx.gradient, None, None
 
 
-class _Held(VerletList):
-    """In the neighbour list's place: edges that it gave before."""
+class _FixedNeighbours(VerletList):
+    """Returns stored edges in the place of a neighbour list."""
 
     def __init__(self, like: VerletList, edge_index: Tensor, vectors: Tensor) -> None:
         super().__init__(like.cutoff, like.skin, like.pair_cutoffs, like.device)
-        self.held = (edge_index, vectors)
+        self.edges = (edge_index, vectors)
 
     def update(
         self, positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, species: np.ndarray
     ) -> tuple[Tensor, Tensor]:
-        return self.held
+        return self.edges

@@ -1,27 +1,28 @@
 """One labelled structure, as it was read."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
+from equipot.quantities import by_name
+
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """A structure with whatever labels it has; a missing label is None, never zero.
+    """A structure with its labels, by the names and with the shapes of `equipot.quantities`.
 
-    Stress has ASE's sign: positive under tension, stress = (1/volume) dE/dstrain.
+    A label that the structure lacks is not in `labels`; it is never zero. Stress has ASE's sign: positive under
+    tension, stress = (1/volume) dE/dstrain.
     """
 
     numbers: np.ndarray  # Shape: (n_atoms,), int64, atomic numbers
     positions: np.ndarray  # Shape: (n_atoms, 3), Å
     cell: np.ndarray  # Shape: (3, 3), Å, rows are the cell vectors
     pbc: np.ndarray  # Shape: (3,), bool
-    energy: float | None = None  # eV, of the whole structure
-    forces: np.ndarray | None = None  # Shape: (n_atoms, 3), eV/Å
-    stress: np.ndarray | None = None  # Shape: (3, 3), eV/Å³
+    labels: Mapping[str, np.ndarray] = field(default_factory=dict)
     config_type: str = "default"
     source: str = ""  # "file.extxyz#12": frame 12 of the file, counted from 0 as in ASE's file@12
     # Keys that look like labels and were not read, each with the label whose shape it has ("" for none).
@@ -34,6 +35,27 @@ class Frame:
         return len(self.numbers)
 
     @property
+    def energy(self) -> float | None:
+        """Total energy, eV."""
+        value = self.labels.get("energy")
+        return None if value is None else float(value)
+
+    @property
+    def forces(self) -> np.ndarray | None:
+        """(n_atoms, 3), eV/Å."""
+        return self.labels.get("forces")
+
+    @property
+    def stress(self) -> np.ndarray | None:
+        """(3, 3), eV/Å³."""
+        return self.labels.get("stress")
+
+    def relabelled(self, **labels: "np.ndarray | float | None") -> "Frame":
+        """Return the frame with other labels; None removes one."""
+        merged = {**self.labels, **{k: None if v is None else np.asarray(v) for k, v in labels.items()}}
+        return replace(self, labels={k: v for k, v in merged.items() if v is not None})
+
+    @property
     def volume(self) -> float:
         """Cell volume (Å³), NaN unless the frame is periodic in all three directions."""
         return abs(float(np.linalg.det(self.cell))) if self.pbc.all() else float("nan")
@@ -43,16 +65,20 @@ class Frame:
         are derivatives of), the group in info["config_type"]."""
         atoms = Atoms(self.numbers, positions=self.positions, cell=self.cell, pbc=self.pbc)
         atoms.info["config_type"] = self.config_type
-        results: dict[str, float | np.ndarray] = {}
-        if self.energy is not None:
-            results["energy"] = results["free_energy"] = self.energy
-        if self.forces is not None:
-            results["forces"] = self.forces.copy()
-        if self.stress is not None:
-            results["stress"] = self.stress[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
+        results = {name: as_ase(name, label) for name, label in self.labels.items()}
+        if "energy" in results:
+            results["free_energy"] = results["energy"]
         if results:
             atoms.calc = SinglePointCalculator(atoms, **results)
         return atoms
+
+
+def as_ase(name: str, label: np.ndarray) -> float | np.ndarray:
+    """Return a label as ASE writes it: a number, or an array; of a stress the six components xx yy zz yz xz xy."""
+    quantity = by_name(name)
+    if quantity.per == "structure" and quantity.shape == (3, 3):
+        return label[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
+    return label.copy() if label.ndim else float(label)
 
 
 def config_types(frames: Sequence[Frame]) -> list[str]:

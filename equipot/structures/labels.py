@@ -2,8 +2,8 @@
 
 import difflib
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,18 +12,17 @@ from ase.data import chemical_symbols
 
 from equipot.errors import DataError
 from equipot.neighbours.cell import independent
+from equipot.quantities import LABELS, STRESS, Quantity, by_name
 from equipot.structures.frame import Frame
 from equipot.structures.units import expect_our_units
 
 if TYPE_CHECKING:
     from equipot.config import DataConfig
 
-# Words by which a key looks like a label, in the order in which they are tried.
+# Patterns by which a key looks like a label, in the order in which they are tried.
 _LOOKS_LIKE = {
     "virial": re.compile(r"virial", re.IGNORECASE),
-    "stress": re.compile(r"stress", re.IGNORECASE),
-    "forces": re.compile(r"forc|frc|grad|^f$", re.IGNORECASE),
-    "energy": re.compile(r"energ|etot|toten|^e$", re.IGNORECASE),
+    **{q.name: q.looks_like for q in reversed(LABELS)},
 }
 # Calculator results that look like labels and are none of ours: per-atom shares, and settings of a run.
 _PER_ATOM_SHARES = {"energies": 1, "stresses": 2, "magmoms": 1, "charges": 1}  # with their number of axes
@@ -35,31 +34,32 @@ _CHARGE_SPIN = ("charge", "total_charge", "spin", "total_spin", "multiplicity", 
 
 @dataclass(frozen=True)
 class LabelKeys:
-    """Names of the labels; None means ASE's standard calculator results.
+    """Names of the labels; a label that is not in `labels` has the name of ASE's standard calculator result.
 
     Standard results are `forces`, `stress` and, as energy, `free_energy` where a frame has one and else
     `energy`, in capital letters or not: ASE calls `free_energy` the quantity whose derivatives are the forces,
     while with smeared occupations `energy` may be an extrapolation to zero temperature. A mapped key is looked up
     in atoms.info, then atoms.arrays, then among the calculator results, where ASE's readers put the standard names.
+
+    Attributes:
+        labels: key by name of a label, or of "virial", which becomes a stress where a frame has none.
+        config_type: key of the group.
     """
 
-    energy: str | None = None
-    forces: str | None = None
-    stress: str | None = None
-    virial: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
     config_type: str = "config_type"
 
     @classmethod
     def from_config(cls, config: "DataConfig") -> "LabelKeys":
-        """The keys of a configuration's data section."""
-        return cls(
-            config.energy_key, config.forces_key, config.stress_key, config.virial_key, config.config_type_key
-        )
+        """Take the keys of a configuration's data section."""
+        return cls.from_values(config.model_dump())
 
-    def mapped(self) -> dict[str, str]:
-        """The labels whose key was named, e.g. {"energy": "REF_energy"}."""
-        named = {"energy": self.energy, "forces": self.forces, "stress": self.stress, "virial": self.virial}
-        return {label: key for label, key in named.items() if key is not None}
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> "LabelKeys":
+        """Take energy_key, forces_key, …, virial_key and config_type_key from a mapping; a None names nothing."""
+        names = [*(q.name for q in LABELS), "virial"]
+        keys = {name: values[f"{name}_key"] for name in names if values.get(f"{name}_key") is not None}
+        return cls(keys, values["config_type_key"])
 
 
 def available(atoms: Atoms) -> dict[str, Any]:
@@ -90,29 +90,21 @@ def frame_from_atoms(atoms: Atoms, keys: LabelKeys | None = None, source: str = 
         )
     n = len(atoms)
     spelling = _spellings(values, where)
-    energy_key = keys.energy or spelling("free_energy" if values.get("free_energy") is not None else "energy")
-    energy = _number(values.get(energy_key), f"{where}: {energy_key}")
-    forces_key = keys.forces or spelling("forces")
-    forces = _array(values.get(forces_key), (n, 3), f"{where}: {forces_key}")
-    stress_key = keys.stress or spelling("stress")
-    stress = _tensor(values.get(stress_key), f"{where}: {stress_key}")
-    read = {
-        energy_key,
-        forces_key,
-        stress_key,
-        keys.config_type,
-        "energy" if energy_key == "free_energy" else "",
-    }
-    if keys.virial is not None:
-        read.add(keys.virial)
-        virial = _tensor(values.get(keys.virial), f"{where}: {keys.virial}")
-        if stress is None and virial is not None:
+    has_free_energy = values.get("free_energy") is not None
+    standard = {"energy": "free_energy"} if has_free_energy else {}
+    used = {q.name: keys.labels.get(q.name) or spelling(standard.get(q.name, q.name)) for q in LABELS}
+    labels = {q.name: _label(q, values.get(used[q.name]), n, f"{where}: {used[q.name]}") for q in LABELS}
+    read = {*used.values(), keys.config_type, "energy" if used["energy"] == "free_energy" else ""}
+    if "virial" in keys.labels:
+        key = keys.labels["virial"]
+        read.add(key)
+        virial = _label(STRESS, values.get(key), n, f"{where}: {key}")
+        if labels["stress"] is None and virial is not None:
             if not pbc.all():
                 raise DataError(
-                    f"{where}: {keys.virial} cannot become a stress: "
-                    "the frame is not periodic in all three directions"
+                    f"{where}: {key} cannot become a stress: the frame is not periodic in all three directions"
                 )
-            stress = -virial / abs(np.linalg.det(cell))
+            labels["stress"] = -virial / abs(np.linalg.det(cell))
     unread = {k: _label_like(k, v, n) for k, v in values.items() if k not in read}
     group = values.get(keys.config_type)
     return Frame(
@@ -120,13 +112,11 @@ def frame_from_atoms(atoms: Atoms, keys: LabelKeys | None = None, source: str = 
         positions=np.array(atoms.positions, dtype=np.float64),
         cell=cell,
         pbc=pbc,
-        energy=energy,
-        forces=forces,
-        stress=stress,
+        labels={name: value for name, value in labels.items() if value is not None},
         config_type=str(group).strip() if group is not None and str(group).strip() else "default",
         source=source,
         unread=tuple(sorted((k, label) for k, label in unread.items() if label is not None)),
-        energy_key=energy_key if energy is not None else "",
+        energy_key=used["energy"] if labels["energy"] is not None else "",
         scf_converged=not any(values.get(k) is False for k in _CONVERGED),
         charge_spin=tuple((k, float(values[k])) for k in _CHARGE_SPIN if _is_number(values.get(k))),
     )
@@ -168,8 +158,7 @@ def _label_like(key: str, value: Any, n_atoms: int) -> str | None:
         return None  # text, such as the name of a unit
     if key in _PER_ATOM_SHARES and array.ndim == _PER_ATOM_SHARES[key] and len(array) == n_atoms:
         return None
-    shapes = {"energy": ((), (1,)), "forces": ((n_atoms, 3),)}.get(label, ((6,), (9,), (3, 3)))
-    fits = array.shape in shapes
+    fits = array.shape in _shapes(STRESS if label == "virial" else by_name(label), n_atoms)
     return label if fits else "" if len(key) > 1 else None
 
 
@@ -180,7 +169,7 @@ def _is_number(value: Any) -> bool:
 def check_mapped_keys(keys: LabelKeys, seen: Iterable[str], where: str) -> None:
     """Raise DataError when a key that was named occurs in no frame; the sentence offers names that do."""
     seen = set(seen)
-    for label, key in keys.mapped().items():
+    for label, key in keys.labels.items():
         if key in seen:
             continue
         near = difflib.get_close_matches(key, sorted(seen), n=3, cutoff=0.5)
@@ -193,48 +182,43 @@ def check_mapped_keys(keys: LabelKeys, seen: Iterable[str], where: str) -> None:
         raise DataError(f"{where}: {label}_key is '{key}', which no frame has; {hint}")
 
 
-def _number(value: Any, where: str) -> float | None:
-    if value is None:
-        return None
-    try:
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise DataError(f"{where} is {value!r}; expected one number (eV)") from None
-    if array.size != 1 or isinstance(value, bool | np.bool_):
-        raise DataError(f"{where} holds {array.size} values; expected one number (eV)")
-    return float(array.reshape(()))
+def _shapes(quantity: Quantity, n_atoms: int) -> tuple[tuple[int, ...], ...]:
+    """The shapes in which files give a label; a symmetric tensor comes in three."""
+    shape = quantity.shape_of(n_atoms)
+    if quantity.per == "structure" and quantity.shape == (3, 3):
+        return (6,), (9,), (3, 3)
+    return ((), (1,)) if shape == () else (shape,)
 
 
-def _array(value: Any, shape: tuple[int, ...], where: str) -> np.ndarray | None:
+def _label(quantity: Quantity, value: Any, n_atoms: int, where: str) -> np.ndarray | None:
+    """A label in the shape of its quantity; six numbers of a tensor are in ASE's order xx yy zz yz xz xy."""
     if value is None:
         return None
+    shapes = _shapes(quantity, n_atoms)
     try:
         array = np.array(value, dtype=np.float64)
     except (TypeError, ValueError):
+        if () in shapes:
+            raise DataError(f"{where} is {value!r}; expected one number ({quantity.unit})") from None
         raise DataError(f"{where} is not an array of numbers") from None
-    if array.shape != shape:
-        raise DataError(
-            f"{where} has the shape {array.shape}; expected {shape}, three components for each atom"
-        )
-    return array
-
-
-def _tensor(value: Any, where: str) -> np.ndarray | None:
-    """A symmetric (3, 3) from six numbers (ASE's order xx yy zz yz xz xy), nine, or 3×3."""
-    if value is None:
-        return None
-    try:
-        array = np.array(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise DataError(f"{where} is not an array of numbers") from None
-    if array.shape == (6,):
+    if () in shapes:
+        if array.size != 1 or isinstance(value, bool | np.bool_):
+            raise DataError(f"{where} holds {array.size} values; expected one number ({quantity.unit})")
+        return array.reshape(())
+    if array.shape not in shapes:
+        raise DataError(f"{where} has the shape {array.shape}; expected {_expected(quantity, shapes)}")
+    if array.shape == (6,) and len(shapes) > 1:
         xx, yy, zz, yz, xz, xy = array
         return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
-    if array.shape not in ((9,), (3, 3)):
-        raise DataError(
-            f"{where} has the shape {array.shape}; expected 6 (xx yy zz yz xz xy), 9 or 3×3 numbers"
-        )
-    return symmetric(array.reshape(3, 3), where)
+    return symmetric(array.reshape(3, 3), where) if len(shapes) > 1 else array
+
+
+def _expected(quantity: Quantity, shapes: tuple[tuple[int, ...], ...]) -> str:
+    if len(shapes) > 1:
+        return "6 (xx yy zz yz xz xy), 9 or 3×3 numbers"
+    if quantity.per == "atom" and quantity.shape == (3,):
+        return f"{shapes[0]}, three components for each atom"
+    return str(shapes[0])
 
 
 def symmetric(tensor: np.ndarray, where: str) -> np.ndarray:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import lightning.pytorch as pl
 
+from equipot.quantities import LABELS
 from equipot.training.module import potential_module
 
 COLUMNS = ["epoch", "step", "seconds", "learning_rate", "train_loss", "score"] + [
-    f"{part}_{label}_{kind}"
+    f"{part}_{quantity.error_name}_{kind}"
     for part in ("train", "validation")
-    for label in ("energy_per_atom", "forces", "stress")
+    for quantity in LABELS
     for kind in ("mae", "rmse")
 ]
 

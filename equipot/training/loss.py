@@ -1,6 +1,7 @@
 """The training loss: weighted means over the labels that a batch has."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -8,68 +9,74 @@ from torch import Tensor
 from equipot.config import LossConfig
 from equipot.data.graph import Batch
 from equipot.network.derivatives import Prediction
+from equipot.quantities import LABELS, Quantity
 
 
-class Weights(NamedTuple):
-    """What the mean squares (or Huber's measure) of the errors count in the loss."""
+@dataclass(frozen=True)
+class Residual:
+    """Prediction minus label of one quantity, for the graphs of a batch that have the label; float64.
 
-    energy: float
-    forces: float
-    stress: float
+    Attributes:
+        error: (n, …) in the unit of the label; of extensive quantities per atom.
+        reference: (n, …), the labels.
+        scale: (n, 1, …), what the loss multiplies errors with, so that they have the size of an energy; None: 1.
+    """
 
-
-class Residuals(NamedTuple):
-    """Prediction minus label, where there is a label; float64."""
-
-    energy_per_atom: Tensor  # (n_energies,) eV
-    forces: Tensor  # (n_atoms_with_forces, 3) eV/Å
-    reference_forces: Tensor  # (n_atoms_with_forces, 3) eV/Å
-    stress: Tensor  # (n_stresses, 3, 3) eV/Å³
-    volume_per_atom: Tensor  # (n_stresses,) Å³
+    error: Tensor
+    reference: Tensor
+    scale: Tensor | None = None
 
 
-def residuals(prediction: Prediction, batch: Batch) -> Residuals:
-    """Errors of a prediction on a batch."""
-    n_atoms = batch.n_atoms.to(torch.float64)
-    energy = ((prediction.energy - batch.energy) / n_atoms.clamp(min=1))[batch.has_energy]
-    with_forces = batch.has_forces[batch.graph_of_atom]
-    some = batch.has_stress
-    stress = -prediction.virial[some] / batch.volume[some][:, None, None]
-    return Residuals(
-        energy,
-        (prediction.forces - batch.forces)[with_forces],
-        batch.forces[with_forces],
-        stress - batch.stress[some],
-        batch.volume[some] / n_atoms[some],
-    )
+Residuals = Mapping[str, Residual]  # by name of the quantity
+
+
+def residuals(prediction: Prediction, batch: Batch) -> dict[str, Residual]:
+    """Compare a prediction with the labels of its batch."""
+    n_atoms = batch.n_atoms.to(torch.float64).clamp(min=1)
+    volume = batch.volume
+    return {q.name: _residual(q, prediction, batch, n_atoms, volume) for q in LABELS}
+
+
+def _residual(q: Quantity, prediction: Prediction, batch: Batch, n_atoms: Tensor, volume: Tensor) -> Residual:
+    chosen = batch.labelled[q.name]
+    scale = (volume / n_atoms)[chosen] if q.needs_volume else None
+    if q.per == "atom":
+        chosen = chosen[batch.inputs.graph_of_atom]
+    reference = batch.labels[q.name][chosen]
+    error = prediction.label(q.name, volume)[chosen] - reference
+    by_graph = (-1, *(1 for _ in q.shape))
+    if q.extensive:
+        error = error / n_atoms[chosen].reshape(by_graph)
+    return Residual(error, reference, None if scale is None else scale.reshape(by_graph))
 
 
 class Loss:
-    """Energy per atom, forces and stress in eV and Å; the stress enters as stress × volume per atom (eV)."""
+    """Weighted errors in eV and Å; a quantity that needs a volume enters as value × volume per atom (eV)."""
 
     def __init__(self, config: LossConfig) -> None:
         self.config = config
 
-    def weights(self, fallen: float) -> Weights:
-        """Those in force when the learning rate has fallen by this part (0 to 1) of its height."""
-        c, initial = self.config, self.config.initial
-        start = (0.1 * c.energy if initial.energy is None else initial.energy, initial.forces, initial.stress)
-        end = (c.energy, c.forces, c.stress)
-        return Weights(
-            *(e if s is None else (1 - fallen) * s + fallen * e for s, e in zip(start, end, strict=True))
-        )
+    def weights(self, fallen: float) -> dict[str, float]:
+        """Return the weights in force when the learning rate has fallen by this part (0 to 1) of its height."""
+        return {q.name: self._weight(q.name, fallen) for q in LABELS}
 
-    def __call__(self, r: Residuals, fallen: float = 1.0) -> Tensor:
-        """Scalar float64; a kind of label that the batch lacks adds nothing."""
-        weights = self.weights(fallen)
-        total = r.energy_per_atom.new_zeros(())
-        if weights.energy and r.energy_per_atom.numel():
-            total = total + weights.energy * self._mean(r.energy_per_atom)
-        if weights.forces and r.forces.numel():
-            strata = _strata(r.reference_forces) if self.config.kind == "stratified_huber" else None
-            total = total + weights.forces * self._mean(r.forces, strata)
-        if weights.stress and r.stress.numel():
-            total = total + weights.stress * self._mean(r.stress * r.volume_per_atom[:, None, None])
+    def _weight(self, name: str, fallen: float) -> float:
+        end, start = getattr(self.config, name), getattr(self.config.initial, name)
+        if start is None:
+            start = 0.1 * end if name == "energy" else end
+        return end if start == end else (1 - fallen) * start + fallen * end
+
+    def __call__(self, residuals: Residuals, fallen: float = 1.0) -> Tensor:
+        """Scalar float64; a quantity that the batch has no label of adds nothing."""
+        total = torch.zeros((), dtype=torch.float64)
+        for name, weight in self.weights(fallen).items():
+            r = residuals[name]
+            if weight and r.error.numel():
+                error = r.error if r.scale is None else r.error * r.scale
+                stratified = name == "forces" and self.config.kind == "stratified_huber"
+                total = total.to(error.device) + weight * self._mean(
+                    error, _strata(r.reference) if stratified else None
+                )
         return total
 
     def _mean(self, error: Tensor, delta_factor: Tensor | None = None) -> Tensor:

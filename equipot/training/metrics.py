@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from equipot.quantities import LABELS
 from equipot.training.loss import Residuals
 
 
@@ -34,28 +35,26 @@ class ErrorSums(Metric):
 
 
 class LabelErrors(torch.nn.Module):
-    """Errors of energy per atom (eV), force components (eV/Å) and stress components (eV/Å³)."""
-
-    LABELS = ("energy_per_atom", "forces", "stress")
+    """Errors of every labelled quantity, in the unit of its label; of energies per atom."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.of = torch.nn.ModuleDict({name: ErrorSums() for name in self.LABELS})
+        self.sums = torch.nn.ModuleDict({q.name: ErrorSums() for q in LABELS})
 
-    def update(self, r: Residuals) -> None:
-        for name in self.LABELS:
-            self.of[name].update(getattr(r, name))  # type: ignore[operator]
+    def update(self, residuals: Residuals) -> None:
+        for name, residual in residuals.items():
+            self.sums[name].update(residual.error)  # type: ignore[operator]
 
     def compute(self) -> dict[str, float]:
         """{"forces_rmse": …, "forces_mae": …, …}; labels that never occurred are left out. Starts anew."""
-        found = {}
-        for name in self.LABELS:
-            metric = self.of[name]
-            with warnings.catch_warnings():  # no numbers at all are nothing to warn of
+        values = {}
+        for q in LABELS:
+            metric = self.sums[q.name]
+            with warnings.catch_warnings():  # a label that never occurred is nothing to warn of
                 warnings.filterwarnings("ignore", message="The ``compute`` method of metric")
                 errors = metric.compute()  # type: ignore[operator]
             for kind, value in errors.items():
                 if not torch.isnan(value):
-                    found[f"{name}_{kind}"] = float(value)
+                    values[f"{q.error_name}_{kind}"] = float(value)
             metric.reset()  # type: ignore[operator]
-        return found
+        return values

@@ -14,8 +14,9 @@ from equipot.config import TrainingConfig
 from equipot.data.graph import Batch, Graph, collate
 from equipot.device import device_name
 from equipot.errors import NumericsError
-from equipot.network.derivatives import Prediction, predict
+from equipot.network.derivatives import predict
 from equipot.network.potential import Potential
+from equipot.quantities import LABELS
 from equipot.training.loss import Loss, residuals
 from equipot.training.metrics import LabelErrors
 from equipot.training.optimizer import MuonAdamW
@@ -61,20 +62,9 @@ class PotentialModule(pl.LightningModule):
         found = LabelErrors()
         for graph in graphs:
             batch = collate([graph])
-            found.update(residuals(self._predict(self.trained, batch, create_graph=False), batch))
+            found.update(residuals(predict(self.trained, batch.inputs), batch))
         errors = found.compute() if graphs else {}
         return self._score(errors), errors
-
-    def _predict(self, potential: torch.nn.Module, batch: Batch, create_graph: bool) -> Prediction:
-        return predict(
-            potential,
-            batch.species,
-            batch.edge_index,
-            batch.edge_vectors,
-            batch.graph_of_atom,
-            len(batch),
-            create_graph=create_graph,
-        )
 
     # --- one step
 
@@ -95,7 +85,7 @@ class PotentialModule(pl.LightningModule):
             group["lr"] = rate
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        prediction = self._predict(self.potential, batch, create_graph=True)
+        prediction = predict(self.potential, batch.inputs, create_graph=True)
         r = residuals(prediction, batch)
         loss = self.loss(r, fallen(self.config, self.progress()))
         if not torch.isfinite(loss):
@@ -122,7 +112,7 @@ class PotentialModule(pl.LightningModule):
     # --- epochs
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        r = residuals(self._predict(self.trained, batch, create_graph=False), batch)
+        r = residuals(predict(self.trained, batch.inputs), batch)
         self.validation_errors.update(r)
 
     def end_epoch(self) -> None:
@@ -157,12 +147,11 @@ class PotentialModule(pl.LightningModule):
         """What decides which epoch is best: the validation errors in the proportions of the last losses (eV and Å)."""
         weights = self.loss.weights(1.0)
         volume = self.description["volume_per_atom"] or 0.0
-        terms = (
-            (weights.energy, errors.get("energy_per_atom_rmse", 0.0)),
-            (weights.forces, errors.get("forces_rmse", 0.0)),
-            (weights.stress, errors.get("stress_rmse", 0.0) * volume),
+        return math.fsum(
+            weights[q.name]
+            * (errors.get(f"{q.error_name}_rmse", 0.0) * (volume if q.needs_volume else 1.0)) ** 2
+            for q in LABELS
         )
-        return math.fsum(w * e * e for w, e in terms)
 
     # --- optimizer and checkpoint
 

@@ -8,10 +8,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
+from equipot.quantities import LABELS
 from equipot.training.module import potential_module
 
+WIDTH = 10  # of a column of errors
+UNITS = " ".join(f"{'m' + q.error_unit:>{WIDTH}}" for q in LABELS)
 HEADER = f"""                  learning              {{part}} RMSE
-{"epoch":>6} {"time":>8} {"rate":>8} {"loss":>9}  {"meV/atom":>9} {"meV/Å":>9} {"meV/Å³":>10}"""
+{"epoch":>6} {"time":>8} {"rate":>8} {"loss":>9}  {UNITS}"""
 
 
 class _TimeLeft(ProgressColumn):
@@ -60,7 +63,7 @@ class TrainingProgress(pl.Callback):
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
         if self.bar is None:
             return
-        self._atoms += batch.species.shape[0]
+        self._atoms += batch.inputs.species.shape[0]
         spent = time.monotonic() - self._started
         done = min(1.0, self._done(trainer, pl_module))
         share = done - self._begun_with
@@ -83,10 +86,10 @@ class TrainingProgress(pl.Callback):
         self._printed = done
         part = "validation" if any(k.startswith("validation_") for k in r) else "train"
         errors = [
-            f"{1000 * r[key]:>{width}.{digits}f}"
-            if (key := f"{part}_{label}_rmse") in r
-            else f"{'–':>{width}}"
-            for label, width, digits in (("energy_per_atom", 9, 2), ("forces", 9, 1), ("stress", 10, 3))
+            f"{1000 * r[key]:>{WIDTH}.{q.decimals}f}"
+            if (key := f"{part}_{q.error_name}_rmse") in r
+            else f"{'–':>{WIDTH}}"
+            for q in LABELS
         ]
         self.console.print(
             f"{trainer.current_epoch:>6} {clock(module.elapsed):>8} {r['learning_rate']:>8.1e} "

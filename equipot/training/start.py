@@ -10,13 +10,14 @@ import torch
 from rich.console import Console
 
 from equipot.config import Config, TrainingConfig
+from equipot.contract import ENERGIES
 from equipot.convert.convert import in_precision
 from equipot.data.graph import collate
 from equipot.data.loading import DataSets
 from equipot.data.reference_energies import reference_energies
 from equipot.errors import ConfigError
 from equipot.model_file.read import load_potential, read_metadata
-from equipot.network.derivatives import predict
+from equipot.network.derivatives import energies_of
 from equipot.network.potential import Potential
 from equipot.network.variants import with_elements
 
@@ -102,12 +103,11 @@ def _shifts(potential: Potential, data: DataSets) -> tuple[np.ndarray, list[str]
     compositions, residuals = [], []
     n = len(data.species)
     for graph in data.train:
-        if not graph.has_energy or graph.n_atoms == 0:
+        if "energy" not in graph.labels or graph.n_atoms == 0:
             continue
-        batch = collate([graph])
-        found = predict(potential, batch.species, batch.edge_index, batch.edge_vectors)
+        outputs = energies_of(potential, collate([graph]).inputs)
         compositions.append(np.bincount(graph.species.numpy(), minlength=n))
-        residuals.append(float(graph.energy) - float(found.energy[0]))
+        residuals.append(float(graph.labels["energy"]) - float(outputs[ENERGIES].sum()))
     if not residuals:
         return np.zeros(n), ["no energies to fit"] * n
     composition = np.array(compositions, dtype=float)

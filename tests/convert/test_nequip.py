@@ -20,24 +20,15 @@ from equipot.convert.nequip import is_nequip, read_nequip
 from equipot.convert.pickles import read_checkpoint
 from equipot.errors import ModelFileError
 from equipot.model_file import write_model
-from equipot.neighbours import neighbour_list
 from equipot.network.derivatives import predict
 from equipot.network.potential import Potential
+from tests.models import model_input
 
 from .nequip_jobs import FILES, ZBL, structures
 
 
 def _results(potential: Potential, atoms: Atoms) -> dict[str, np.ndarray]:
-    species = np.array([potential.type_names.index(s) for s in atoms.get_chemical_symbols()])
-    edge_index, _, vectors = neighbour_list(
-        atoms.positions,
-        np.array(atoms.cell),
-        atoms.pbc,
-        potential.cutoff,
-        species=species,
-        pair_cutoffs=np.array(potential.spec.pair_cutoffs),
-    )
-    p = predict(potential, torch.from_numpy(species), torch.from_numpy(edge_index), torch.from_numpy(vectors))
+    p = predict(potential, model_input(potential, atoms))
     found = {"energy": p.energy[0].numpy(), "forces": p.forces.numpy()}
     if atoms.pbc.all():
         found["stress"] = -p.virial[0].numpy()[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]] / atoms.get_volume()

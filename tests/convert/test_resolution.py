@@ -48,8 +48,8 @@ def _largest_difference(a: Potential, b: Potential, structures: list[Atoms]) -> 
     """Of a force component, eV/Å."""
     worst = 0.0
     for atoms in structures:
-        tensors = model_input(a, atoms)
-        worst = max(worst, float((predict(a, *tensors).forces - predict(b, *tensors).forces).abs().max()))
+        inputs = model_input(a, atoms)
+        worst = max(worst, float((predict(a, inputs).forces - predict(b, inputs).forces).abs().max()))
     return worst
 
 

@@ -25,9 +25,9 @@ from equipot.convert import convert
 from equipot.convert.pickles import read_checkpoint
 from equipot.convert.sevennet import is_sevennet, read_sevennet
 from equipot.errors import ModelFileError
-from equipot.neighbours import neighbour_list
 from equipot.network.derivatives import predict
 from equipot.network.potential import Potential
+from tests.models import model_input
 
 SEVENN = os.environ.get("EQUIPOT_SEVENN_PYTHON")
 pytestmark = [
@@ -208,11 +208,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _results(potential: Potential, atoms: Atoms) -> dict[str, np.ndarray]:
-    species = np.array([potential.type_names.index(s) for s in atoms.get_chemical_symbols()])
-    edge_index, _, vectors = neighbour_list(
-        atoms.positions, np.array(atoms.cell), atoms.pbc, potential.cutoff
-    )
-    p = predict(potential, torch.from_numpy(species), torch.from_numpy(edge_index), torch.from_numpy(vectors))
+    p = predict(potential, model_input(potential, atoms))
     found = {"energy": p.energy[0].numpy(), "forces": p.forces.numpy()}
     if atoms.pbc.all():
         found["stress"] = -p.virial[0].numpy()[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]] / atoms.get_volume()

@@ -58,38 +58,38 @@ def test_a_sound_set_passes(sound):
     ],
 )
 def test_stress_of_another_sign_or_unit_is_an_error_naming_it(request, name, factor, finding, words):
-    frames = [replace(f, stress=f.stress * factor) for f in request.getfixturevalue(name)]
+    frames = [f.relabelled(stress=f.stress * factor) for f in request.getfixturevalue(name)]
     assert levels(frames) == {(finding, "error")}
     assert words in message(frames, finding)
 
 
 def test_a_virial_given_as_stress_is_an_error(volume_scan):
-    frames = [replace(f, stress=f.stress * f.volume) for f in volume_scan]
+    frames = [f.relabelled(stress=f.stress * f.volume) for f in volume_scan]
     assert levels(frames) == {("stress-unit", "error")}
     assert "virial" in message(frames, "stress-unit")
 
 
 def test_a_flipped_stress_is_found_without_forces(volume_scan):
-    frames = [replace(f, stress=-f.stress, forces=None) for f in volume_scan]
+    frames = [f.relabelled(stress=-f.stress, forces=None) for f in volume_scan]
     assert levels(frames) == {("stress-sign", "error")}
 
 
 def test_a_flipped_stress_is_found_by_volume_where_energies_cannot_tell(silicon):
     # Sparse sampling: no two frames are similar, but pressure still follows the volume.
     frames = [f for f in silicon if f.config_type == "md1500K"]
-    assert ("stress-sign", "error") not in levels([replace(f, energy=None) for f in frames])
-    assert ("stress-sign", "error") in levels([replace(f, energy=None, stress=-f.stress) for f in frames])
+    assert ("stress-sign", "error") not in levels([f.relabelled(energy=None) for f in frames])
+    assert ("stress-sign", "error") in levels([f.relabelled(energy=None, stress=-f.stress) for f in frames])
 
 
 def test_a_flipped_stress_in_one_config_type_alone_is_found(silicon):
-    frames = [replace(f, stress=-f.stress) if f.config_type == "volume" else f for f in silicon]
+    frames = [f.relabelled(stress=-f.stress) if f.config_type == "volume" else f for f in silicon]
     assert levels(frames) == {("stress-sign", "error")}
     assert "config_type volume" in message(frames, "stress-sign")
 
 
 @pytest.mark.parametrize("pressure", [0.01, -0.01])
 def test_stresses_a_pressure_off_the_energies_are_a_warning_with_the_pressure(volume_scan, pressure):
-    off = [replace(f, stress=f.stress + pressure * np.eye(3)) for f in volume_scan]
+    off = [f.relabelled(stress=f.stress + pressure * np.eye(3)) for f in volume_scan]
     assert levels(off) == {("stress-offset", "warning")}
     found = message(off, "stress-offset")
     assert float(re.search(r"are ([0-9.]+) meV/Å³", found).group(1)) == pytest.approx(10, rel=0.05)
@@ -97,7 +97,7 @@ def test_stresses_a_pressure_off_the_energies_are_a_warning_with_the_pressure(vo
 
 
 def test_huge_stresses_are_an_error_even_when_nothing_can_be_compared(silicon):
-    frames = [replace(f, stress=f.stress * 1602) for f in silicon if f.config_type == "vacancy"]
+    frames = [f.relabelled(stress=f.stress * 1602) for f in silicon if f.config_type == "vacancy"]
     assert levels(frames) == {("stress-unit", "error")}
 
 
@@ -138,30 +138,30 @@ def test_stress_that_cannot_be_verified_is_said_to_be_so(silicon):
 )
 @pytest.mark.parametrize("name", ["trajectory", "silicon"])
 def test_forces_of_another_sign_or_unit_are_an_error_naming_it(request, name, factor, finding, words):
-    frames = [replace(f, forces=f.forces * factor) for f in request.getfixturevalue(name)]
+    frames = [f.relabelled(forces=f.forces * factor) for f in request.getfixturevalue(name)]
     found = {f for f in levels(frames) if f[1] == "error"}
     assert found == {(finding, "error")}
     assert words in message(frames, finding)
 
 
 def test_energies_in_hartree_are_an_error(silicon):
-    frames = [replace(f, energy=f.energy / 27.2114) for f in silicon]
+    frames = [f.relabelled(energy=f.energy / 27.2114) for f in silicon]
     assert ("force-unit", "error") in levels(frames)
     assert "Hartree" in message(frames, "force-unit")
 
 
 def test_energies_per_atom_are_an_error_by_work_and_by_size(silicon, volume_scan):
-    same_size = [replace(f, energy=f.energy / len(f)) for f in silicon]
+    same_size = [f.relabelled(energy=f.energy / len(f)) for f in silicon]
     assert ("energy-per-atom", "error") in levels(same_size)
-    whole = [replace(f, energy=f.energy - 3.5 * len(f), forces=None, stress=None) for f in volume_scan]
+    whole = [f.relabelled(energy=f.energy - 3.5 * len(f), forces=None, stress=None) for f in volume_scan]
     whole += [_repeated(f) for f in whole[::2]]
-    divided = [replace(f, energy=f.energy / len(f)) for f in whole]
+    divided = [f.relabelled(energy=f.energy / len(f)) for f in whole]
     assert ("energy-per-atom", "error") in levels(divided)
     assert levels(whole) == set()
 
 
 def test_energies_per_atom_are_found_without_stresses_too(trajectory):
-    frames = [replace(f, energy=f.energy / len(f), stress=None) for f in trajectory]
+    frames = [f.relabelled(energy=f.energy / len(f), stress=None) for f in trajectory]
     assert levels(frames) == {("force-unit", "error")}
     assert "eV per atom" in message(frames, "force-unit")
 
@@ -169,7 +169,8 @@ def test_energies_per_atom_are_found_without_stresses_too(trajectory):
 def _repeated(frame):
     atoms = Atoms(frame.numbers, positions=frame.positions, cell=frame.cell, pbc=True).repeat((2, 1, 1))
     return replace(
-        frame_from_atoms(atoms, source="double"), energy=2 * frame.energy, energy_key=frame.energy_key
+        frame_from_atoms(atoms, source="double").relabelled(energy=2 * frame.energy),
+        energy_key=frame.energy_key,
     )
 
 
@@ -179,7 +180,9 @@ def test_nan_anywhere_is_an_error_naming_the_frame(trajectory, field):
     broken = np.array(value, dtype=float)
     broken.flat[-1] = np.nan
     frames = list(trajectory)
-    frames[3] = replace(frames[3], **{field: float(broken) if field == "energy" else broken})
+    in_geometry = field == "positions"
+    changed = {field: broken}
+    frames[3] = replace(frames[3], **changed) if in_geometry else frames[3].relabelled(**changed)
     assert levels(frames) == {("finite", "error")}
     assert "md.extxyz#3" in message(frames, "finite")
     assert field in message(frames, "finite")
@@ -187,7 +190,7 @@ def test_nan_anywhere_is_an_error_naming_the_frame(trajectory, field):
 
 def test_duplicates_are_a_warning_and_an_error_where_labels_conflict(trajectory):
     assert levels([*trajectory, trajectory[2]]) == {("duplicates", "warning")}
-    other = replace(trajectory[2], energy=trajectory[2].energy + 0.1, source="again#0")
+    other = replace(trajectory[2].relabelled(energy=trajectory[2].energy + 0.1), source="again#0")
     assert ("conflicting-labels", "error") in levels([*trajectory, other])
     assert "again#0" in message([*trajectory, other], "conflicting-labels")
 
@@ -196,7 +199,7 @@ _UNREAD = (("REF_forces", "forces"), ("dft_energy", "energy"))
 
 
 def test_unread_labels_are_named_with_the_key_that_reads_them(trajectory):
-    frames = [replace(f, energy=None, forces=None, unread=_UNREAD) for f in trajectory]
+    frames = [replace(f.relabelled(energy=None, forces=None), unread=_UNREAD) for f in trajectory]
     found = levels(frames)
     assert ("energies", "error") in found
     assert ("unread-keys", "error") in found
@@ -205,12 +208,12 @@ def test_unread_labels_are_named_with_the_key_that_reads_them(trajectory):
 
 
 def test_energies_without_forces_are_a_note(volume_scan):
-    frames = [replace(f, forces=None) for f in volume_scan]
+    frames = [f.relabelled(forces=None) for f in volume_scan]
     assert [f.level for f in check_frames(frames).of("forces")] == ["note"]
 
 
 def test_frames_without_energy_are_counted(trajectory):
-    frames = [replace(f, energy=None) if k in (1, 4) else f for k, f in enumerate(trajectory)]
+    frames = [f.relabelled(energy=None) if k in (1, 4) else f for k, f in enumerate(trajectory)]
     assert ("energies", "warning") in levels(frames)
     assert check_frames(frames).of("energies")[0].frames == (1, 4)
 
@@ -221,7 +224,7 @@ def test_energies_read_from_different_keys_are_a_warning(trajectory):
 
 
 def test_forces_of_fixed_atoms_set_to_zero_are_found_by_their_sum(trajectory):
-    frames = [replace(f, forces=f.forces * np.array([[1], [0], [1], [1]])) for f in trajectory]
+    frames = [f.relabelled(forces=f.forces * np.array([[1], [0], [1], [1]])) for f in trajectory]
     assert ("net-force", "error") in levels(frames)
 
 
@@ -248,44 +251,48 @@ def test_atoms_on_each_other_are_an_error_and_close_ones_a_warning(trajectory):
 def test_atoms_without_neighbours_are_a_warning_and_no_neighbours_at_all_an_error(trajectory):
     lone = frame_from_atoms(Atoms("Cu3", positions=[[0, 0, 0], [2.5, 0, 0], [20, 0, 0]]))
     assert ("isolated-atoms", "warning") in levels(
-        [*trajectory, replace(lone, energy=10.0, energy_key="free_energy")]
+        [*trajectory, replace(lone.relabelled(energy=10.0), energy_key="free_energy")]
     )
     assert ("neighbours", "error") in levels(trajectory, cutoff=1.0)
 
 
 def test_isolated_atoms_are_reference_energies_and_no_fault(trajectory):
-    free = replace(frame_from_atoms(Atoms("Cu"), source="atom#0"), energy=3.5, energy_key="free_energy")
+    free = replace(
+        frame_from_atoms(Atoms("Cu"), source="atom#0").relabelled(energy=3.5), energy_key="free_energy"
+    )
     report = check_frames([*trajectory, free])
     assert report.errors() == []
     assert "total energies" in report.of("energy-kind")[0].message
     zero = check_frames(
-        [*[replace(f, energy=f.energy - 3.5 * len(f)) for f in trajectory], replace(free, energy=0.0)]
+        [*[f.relabelled(energy=f.energy - 3.5 * len(f)) for f in trajectory], free.relabelled(energy=0.0)]
     )
     assert "cohesive" in zero.of("energy-kind")[0].message
 
 
 def test_reference_energies_that_were_subtracted_already_are_an_error(silicon):
-    total = [replace(f, energy=f.energy - 150.0 * len(f)) for f in silicon]
+    total = [f.relabelled(energy=f.energy - 150.0 * len(f)) for f in silicon]
     assert levels(total, e0={"Si": -150.8}) == set()
     assert ("energy-kind", "error") in levels(silicon, e0={"Si": -150.8})
 
 
 def test_outliers_are_warnings_naming_the_frame(silicon):
     frames = list(silicon)
-    frames[7] = replace(frames[7], energy=frames[7].energy + 80.0)
+    frames[7] = frames[7].relabelled(energy=frames[7].energy + 80.0)
     assert ("energy-outliers", "warning") in levels(frames)
     assert "silicon.extxyz#7" in message(frames, "energy-outliers")
     forces = silicon[5].forces.copy()
     forces[0, 0] += 500.0
     forces[1, 0] -= 500.0
-    frames = [*silicon[:5], replace(silicon[5], forces=forces), *silicon[6:]]
+    frames = [*silicon[:5], silicon[5].relabelled(forces=forces), *silicon[6:]]
     assert ("force-outliers", "warning") in levels(frames)
     assert "silicon.extxyz#5" in message(frames, "force-outliers")
 
 
 def test_an_empty_set_and_a_frame_without_atoms_do_not_crash_the_checks(trajectory):
     assert check_frames([]).errors()
-    nothing = Frame(np.zeros(0, int), np.zeros((0, 3)), np.zeros((3, 3)), np.zeros(3, bool), energy=0.0)
+    nothing = Frame(np.zeros(0, int), np.zeros((0, 3)), np.zeros((3, 3)), np.zeros(3, bool)).relabelled(
+        energy=0.0
+    )
     assert check_frames([nothing]).errors()
     assert check_frames([*trajectory, replace(nothing, energy_key="free_energy")]).errors() == []
 

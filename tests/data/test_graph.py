@@ -48,61 +48,80 @@ def test_pair_cutoffs_hold_both_ways_and_bad_pairs_are_errors():
 def test_a_graph_carries_its_labels(trajectory):
     frame = trajectory[0]
     graph = graph_from_frame(frame, CU, 4.0, groups=["default", "md"])
-    assert float(graph.energy) == frame.energy
-    assert float(graph.volume) == pytest.approx(frame.volume)
-    np.testing.assert_array_equal(graph.forces.numpy(), frame.forces)
-    np.testing.assert_array_equal(graph.stress.numpy(), frame.stress)
-    assert (graph.has_energy, graph.has_forces, graph.has_stress, graph.config_type) == (True, True, True, 1)
-    assert graph.edge_vectors.dtype == graph.energy.dtype == torch.float64
+    assert float(graph.labels["energy"]) == frame.energy
+    assert graph.volume == pytest.approx(frame.volume)
+    np.testing.assert_array_equal(graph.labels["forces"].numpy(), frame.forces)
+    np.testing.assert_array_equal(graph.labels["stress"].numpy(), frame.stress)
+    assert graph.config_type == 1
+    assert graph.edge_vectors.dtype == graph.labels["energy"].dtype == torch.float64
+    np.testing.assert_array_equal(graph.positions.numpy(), frame.positions)
+    np.testing.assert_array_equal(graph.cell.numpy(), frame.cell)
+    assert graph.pbc.tolist() == [True] * 3
 
 
-def test_missing_labels_are_zero_and_flagged_and_stress_needs_a_volume(trajectory):
-    bare = replace(trajectory[0], energy=None, forces=None, stress=None)
+def test_missing_labels_are_left_out_and_stress_needs_a_volume(trajectory):
+    bare = trajectory[0].relabelled(energy=None, forces=None, stress=None)
     graph = graph_from_frame(bare, CU, 4.0)
-    assert not any([graph.has_energy, graph.has_forces, graph.has_stress])
-    assert (graph.forces.abs().sum(), graph.stress.abs().sum(), graph.energy) == (0, 0, 0)
+    assert graph.labels == {}
     slab = graph_from_frame(replace(trajectory[0], pbc=np.array([True, False, True])), CU, 4.0)
-    assert not slab.has_stress
-    assert torch.isnan(slab.volume)
+    assert set(slab.labels) == {"energy", "forces"}
+    assert np.isnan(slab.volume)
 
 
 @pytest.mark.parametrize("field", ["energy", "forces", "stress", "positions", "cell"])
 def test_values_that_are_not_finite_are_an_error_with_the_source(trajectory, field):
-    value = np.array(getattr(trajectory[1], field), dtype=float) * np.nan
-    frame = replace(trajectory[1], **{field: float(value) if field == "energy" else value})
+    frame = trajectory[1]
+    nan = np.nan * np.asarray(getattr(frame, field))
+    in_geometry = field in ("positions", "cell")
+    frame = replace(frame, **{field: nan}) if in_geometry else frame.relabelled(**{field: nan})
     with pytest.raises(DataError, match=r"md\.extxyz#1.*not finite"):
         graph_from_frame(frame, CU, 4.0)
 
 
 def test_a_batch_is_its_graphs_side_by_side(trajectory):
-    nothing = Frame(np.zeros(0, int), np.zeros((0, 3)), np.zeros((3, 3)), np.zeros(3, bool), energy=0.0)
+    nothing = Frame(np.zeros(0, int), np.zeros((0, 3)), np.zeros((3, 3)), np.zeros(3, bool)).relabelled(
+        energy=0.0
+    )
     lone = frame_from_atoms(Atoms("Cu"))
     graphs = [graph_from_frame(f, CU, 4.0) for f in (trajectory[0], nothing, lone, trajectory[1])]
     batch = collate(graphs)
     assert len(batch) == 4
     assert batch.n_atoms.tolist() == [4, 0, 1, 4]
-    assert batch.graph_of_atom.tolist() == [0] * 4 + [2] + [3] * 4
+    inputs = batch.inputs
+    assert inputs.graph_of_atom.tolist() == [0] * 4 + [2] + [3] * 4
     assert batch.n_edges.tolist() == [g.n_edges for g in graphs]
-    assert batch.has_forces.tolist() == [True, False, False, True]
-    assert batch.edge_index.dtype == torch.int64
-    assert (batch.edge_index[0].diff() >= 0).all()
-    assert (batch.graph_of_edge == batch.graph_of_atom[batch.edge_index[1]]).all()
-    last = batch.graph_of_edge == 3
-    assert (batch.edge_index[:, last] - 5 == graphs[3].edge_index).all()
-    assert (batch.edge_vectors[last] == graphs[3].edge_vectors).all()
-    assert batch.stress.shape == (4, 3, 3)
+    assert batch.labelled["forces"].tolist() == [True, False, False, True]
+    assert inputs.edge_index.dtype == torch.int64
+    assert (inputs.edge_index[0].diff() >= 0).all()
+    graph_of_edge = inputs.graph_of_atom[inputs.edge_index[0]]
+    assert (graph_of_edge == inputs.graph_of_atom[inputs.edge_index[1]]).all()
+    last = graph_of_edge == 3
+    assert (inputs.edge_index[:, last] - 5 == graphs[3].edge_index).all()
+    assert (inputs.edge_vectors[last] == graphs[3].edge_vectors).all()
+    assert (inputs.positions[inputs.graph_of_atom == 3] == graphs[3].positions).all()
+    assert inputs.cell.shape == batch.labels["stress"].shape == (4, 3, 3)
+    assert inputs.pbc.tolist() == [g.pbc.tolist() for g in graphs]
+    expected = [g.volume for g in graphs]
+    np.testing.assert_array_equal(batch.volume.numpy(), expected)
 
 
 def test_a_batch_of_nothing_and_of_atoms_without_edges_has_the_right_shapes():
     for graphs, n in ([], 0), ([graph_from_frame(frame_from_atoms(Atoms("Cu")), CU, 4.0)] * 2, 2):
         batch = collate(graphs)
-        assert batch.edge_index.shape == (2, 0)
-        assert batch.edge_vectors.shape == (0, 3)
-        assert batch.forces.shape == (n, 3)
-        assert batch.stress.shape == (n, 3, 3)
-        assert batch.energy.shape == batch.has_energy.shape == (n,)
+        assert batch.inputs.edge_index.shape == (2, 0)
+        assert batch.inputs.edge_vectors.shape == (0, 3)
+        assert batch.labels["forces"].shape == (n, 3)
+        assert batch.labels["stress"].shape == (n, 3, 3)
+        assert batch.labels["energy"].shape == batch.labelled["energy"].shape == (n,)
 
 
 def test_a_batch_moves_as_a_whole(trajectory):
     batch = collate([graph_from_frame(trajectory[0], CU, 4.0)]).to("meta")
-    assert all(t.device.type == "meta" for t in vars(batch).values())
+    tensors = [
+        *batch.inputs,
+        *batch.labels.values(),
+        *batch.labelled.values(),
+        batch.n_atoms,
+        batch.config_type,
+    ]
+    assert all(t.device.type == "meta" for t in tensors)

@@ -38,7 +38,7 @@ def test_every_config_type_is_shared_out_in_proportion():
 
 def test_identical_structures_stay_together_even_under_two_config_types():
     some = frames(20)
-    some += [replace(f, config_type="again", energy=1.0) for f in some[:10]] + some[:5]
+    some += [replace(f.relabelled(energy=1.0), config_type="again") for f in some[:10]] + some[:5]
     for seed in range(5):
         parts = split(some, (0.3,), seed)
         place = {i: p for p, part in enumerate(parts) for i in part}

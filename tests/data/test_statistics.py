@@ -1,5 +1,4 @@
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,7 +19,7 @@ def frames_of(formulas, energies=None):
         atoms = Atoms(formula)
         atoms.positions[:, 0] = np.arange(len(atoms))
         energy = sum(E0[s] for s in atoms.symbols)
-        frames.append(replace(frame_from_atoms(atoms), energy=energy if energies is None else energies[k]))
+        frames.append(frame_from_atoms(atoms).relabelled(energy=energy if energies is None else energies[k]))
     return frames
 
 
@@ -38,7 +37,7 @@ def test_least_squares_finds_the_energies_that_made_the_set():
 
 def test_isolated_atoms_are_taken_and_the_rest_is_fitted():
     bound = frames_of(["H2O", "O2", "H2", "H2O2"])
-    bound = [replace(f, energy=f.energy - 3.0 * len(f)) for f in bound]
+    bound = [f.relabelled(energy=f.energy - 3.0 * len(f)) for f in bound]
     found = statistics([*frames_of(["H"]), *bound])
     assert found.e0["H"] == -13.0
     assert found.e0_source["H"] == "isolated atom"
@@ -143,7 +142,7 @@ def test_without_forces_the_spread_of_energies_is_the_scale_and_without_that_one
     flat = statistics(frames_of(["H2"]))
     assert flat.scale == 1.0
     assert "neither" in flat.scale_source
-    still = [replace(f, forces=np.zeros((2, 3))) for f in frames_of(["H2", "H2"], energies=[-2.0, -4.0])]
+    still = [f.relabelled(forces=np.zeros((2, 3))) for f in frames_of(["H2", "H2"], energies=[-2.0, -4.0])]
     assert statistics(still).scale == pytest.approx(0.5)
 
 

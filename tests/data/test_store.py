@@ -1,7 +1,7 @@
 import errno
 import json
 import pickle
-from dataclasses import fields, replace
+from dataclasses import fields, is_dataclass
 
 import numpy as np
 import pytest
@@ -21,19 +21,28 @@ CUTOFFS, LONGER = (PairCutoffs.from_config(CU.names, cutoff) for cutoff in (4.0,
 
 @pytest.fixture
 def frames(trajectory):
-    nothing = replace(frame_from_atoms(Atoms()), energy=0.0)
+    nothing = frame_from_atoms(Atoms()).relabelled(energy=0.0)
     lone = frame_from_atoms(Atoms("Cu", positions=[[1, 2, 3]]))
-    return [*trajectory[:4], nothing, lone, replace(trajectory[5], stress=None, forces=None)]
+    return [*trajectory[:4], nothing, lone, trajectory[5].relabelled(stress=None, forces=None)]
 
 
 def assert_same(a, b):
-    for f in fields(a):
-        x, y = getattr(a, f.name), getattr(b, f.name)
-        if isinstance(x, torch.Tensor):
-            assert x.dtype == y.dtype
-            np.testing.assert_array_equal(x.numpy(), y.numpy())
-        else:
-            assert (type(x), x) == (type(y), y)
+    assert type(a) is type(b)
+    if isinstance(a, torch.Tensor):
+        assert a.dtype == b.dtype
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for key in a:
+            assert_same(a[key], b[key])
+    elif isinstance(a, tuple):
+        for x, y in zip(a, b, strict=True):
+            assert_same(x, y)
+    elif is_dataclass(a):
+        for f in fields(a):
+            assert_same(getattr(a, f.name), getattr(b, f.name))
+    else:
+        assert a == b
 
 
 def test_graphs_come_back_bit_for_bit(tmp_path, frames):

@@ -16,14 +16,9 @@ def frame(strain: np.ndarray, moved: np.ndarray) -> Frame:
     atoms.set_cell(atoms.cell.array @ (np.eye(3) + strain))
     atoms.set_scaled_positions(scaled)
     atoms.calc = LennardJones(sigma=2.3, epsilon=0.3, rc=6.0, ro=4.0, smooth=True)
-    return Frame(
-        atoms.numbers,
-        atoms.positions,
-        atoms.cell.array,
-        atoms.pbc,
-        energy=atoms.get_potential_energy(),
-        forces=atoms.get_forces(),
-        stress=atoms.get_stress(voigt=False),
+    frame = Frame(atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc)
+    return frame.relabelled(
+        energy=atoms.get_potential_energy(), forces=atoms.get_forces(), stress=atoms.get_stress(voigt=False)
     )
 
 

@@ -149,14 +149,7 @@ def refuse_close(edge_vectors: Tensor) -> None:
 
 
 class FailsWhenClose(DeployedPotential):
-    """Raises where the coinciding atoms are, whichever way a layer is called."""
-
-    @torch.jit.export
-    def layer(
-        self, k: int, features: Tensor, species: Tensor, edge_vectors: Tensor, graph: Topology
-    ) -> Tensor:
-        refuse_close(edge_vectors)
-        return self.potential.layer(k, features, species, edge_vectors, graph)
+    """Raises where atoms coincide."""
 
     @torch.jit.export
     def interact(

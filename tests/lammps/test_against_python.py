@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from equipot.neighbours import neighbour_list
 from equipot.network.derivatives import Prediction, predict
 from equipot.network.potential import Potential
 from tests.lammps.conftest import SPECIES
 from tests.lammps.ranks import on_ranks, rank_counts
 from tests.lammps.running import Measured, good, lmp, measure, measured, setup, write_data
 from tests.lammps.structures import cases
+from tests.models import model_input
 
 torch = pytest.importorskip("torch")
 CASES = cases()
@@ -24,16 +24,7 @@ EXACT = {"rtol": 0, "atol": 1e-10}
 
 
 def python(potential: Potential, atoms: Atoms) -> Prediction:
-    species = np.array([SPECIES.index(s) for s in atoms.symbols], dtype=np.int64)
-    edge_index, _, vectors = neighbour_list(
-        atoms.positions,
-        np.asarray(atoms.cell),
-        atoms.pbc,
-        potential.cutoff,
-        species=species,
-        pair_cutoffs=potential.pair_cutoffs.numpy(),
-    )
-    return predict(potential, torch.tensor(species), torch.tensor(edge_index), torch.tensor(vectors))
+    return predict(potential, model_input(potential, atoms))
 
 
 def spread_ids(path: Path) -> None:

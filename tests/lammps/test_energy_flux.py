@@ -10,6 +10,7 @@ from ase import Atoms, units
 from ase.neighborlist import neighbor_list
 from scipy.spatial.distance import cdist
 
+from equipot.contract import Inputs, edges_only
 from equipot.network.derivatives import predict
 from equipot.network.potential import Potential
 from tests.lammps.conftest import SPECIES
@@ -32,13 +33,13 @@ def crowd(n: int, size: float, seed: int) -> Atoms:
     return atoms
 
 
-def graph_of(potential: Potential, atoms: Atoms) -> tuple[torch.Tensor, ...]:
+def graph_of(potential: Potential, atoms: Atoms) -> Inputs:
     i, j, vectors = neighbor_list("ijD", atoms, potential.cutoff)
     species = np.array([SPECIES.index(s) for s in atoms.symbols])
     limits = potential.pair_cutoffs.numpy()[species[i], species[j]]
     near = np.linalg.norm(vectors, axis=1) < limits
     edge_index = np.stack([i, j])[:, near]
-    return torch.tensor(species), torch.tensor(edge_index), torch.tensor(vectors[near])
+    return edges_only(torch.tensor(species), torch.tensor(edge_index), torch.tensor(vectors[near]))
 
 
 def brute_force(potential: Potential, atoms: Atoms) -> np.ndarray:
@@ -53,9 +54,9 @@ def brute_force(potential: Potential, atoms: Atoms) -> np.ndarray:
     matter = cdist(positions, atoms.positions).min(axis=1) < reach
     positions, inside = positions[matter], np.tile(np.arange(n), len(shifts))[matter]
     cluster = Atoms(atoms.numbers[inside], positions)
-    species, edge_index, vectors = graph_of(potential, cluster)
-    vectors.requires_grad_(True)
-    energies = potential(species, edge_index, vectors)
+    graph = graph_of(potential, cluster)
+    edge_index, vectors = graph.edge_index, graph.edge_vectors.requires_grad_(True)
+    energies = potential(graph)["energies"]
     found = np.zeros((n, 3, 3))
     for i in range(n):
         (gradient,) = torch.autograd.grad(energies[i], vectors, retain_graph=True)
@@ -123,10 +124,10 @@ def test_the_heat_flux_is_the_time_derivative_of_the_energys_first_moment(
         moved.positions += time * atoms.get_velocities() + 0.5 * time**2 * acceleration
         velocities = atoms.get_velocities() + time * acceleration
         kinetic = 0.5 * atoms.get_masses() * (velocities**2).sum(axis=1)
-        energies = predict(double, *graph_of(double, moved)).atomic_energies.numpy()
+        energies = predict(double, graph_of(double, moved)).atomic_energies.numpy()
         return ((energies + kinetic)[:, None] * moved.positions).sum(axis=0)
 
-    forces = predict(double, *graph_of(double, atoms)).forces.numpy()
+    forces = predict(double, graph_of(double, atoms)).forces.numpy()
     acceleration = forces / atoms.get_masses()[:, None]
     step = 1e-4
     expected = (moment(step) - moment(-step)) / (2 * step) * PER_PS  # eV Å/ps

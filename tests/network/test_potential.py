@@ -5,6 +5,7 @@ import pytest
 import torch
 from ase import Atoms
 
+from equipot.contract import Inputs, edges_only
 from equipot.network.derivatives import predict
 from tests.models import KINDS, energy, make_potential, model_input, random_atoms, random_rotation
 
@@ -15,7 +16,7 @@ def potential(request):
 
 
 def forces_and_virial(potential, atoms):
-    p = predict(potential, *model_input(potential, atoms))
+    p = predict(potential, model_input(potential, atoms))
     return p.forces.numpy(), p.virial[0].numpy()
 
 
@@ -55,8 +56,8 @@ def test_energy_is_invariant_under_translation_and_wrapping(potential):
 def test_atomic_energies_follow_a_permutation_of_atoms(potential):
     atoms = random_atoms()
     order = np.random.default_rng(1).permutation(len(atoms))
-    before = potential(*model_input(potential, atoms)).detach().numpy()
-    after = potential(*model_input(potential, atoms[order])).detach().numpy()
+    before = potential(model_input(potential, atoms))["energies"].detach().numpy()
+    after = potential(model_input(potential, atoms[order]))["energies"].detach().numpy()
     np.testing.assert_allclose(after, before[order], atol=1e-11)
 
 
@@ -93,7 +94,7 @@ def test_virial_is_minus_the_strain_derivative(potential):
 def test_an_isolated_atom_has_exactly_its_reference_energy(kind):
     potential = make_potential(seed=3, **KINDS[kind])
     lone = Atoms("SiO", [[0, 0, 0], [0, 0, 50.0]])
-    atomic = potential(*model_input(potential, lone))
+    atomic = potential(model_input(potential, lone))["energies"]
     assert atomic.tolist() == potential.e0.tolist()
 
 
@@ -102,7 +103,7 @@ def test_energy_and_forces_reach_zero_smoothly_at_the_cutoff(potential):
 
     def pair(r):
         atoms = Atoms("SiO", [[0, 0, 0], [0, 0, r]])
-        p = predict(potential, *model_input(potential, atoms, potential.cutoff + 1))
+        p = predict(potential, model_input(potential, atoms, potential.cutoff + 1))
         return float(p.energy) - apart, float(p.forces[1, 2])
 
     apart = energy(potential, Atoms("SiO", [[0, 0, 0], [0, 0, 50.0]]))
@@ -121,9 +122,17 @@ def test_a_batch_gives_what_single_structures_give(potential):
     species = torch.cat([i[0] for i in inputs])
     edge_index = torch.cat([i[1] + int(o) for i, o in zip(inputs, offsets)], dim=1)
     owner = torch.repeat_interleave(torch.arange(3), torch.tensor([len(s) for s in structures]))
-    together = predict(potential, species, edge_index, torch.cat([i[2] for i in inputs]), owner, 3)
+    together = predict(
+        potential,
+        Inputs(
+            species,
+            edge_index,
+            *(torch.cat([i[k] for i in inputs]) for k in range(2, 6)),
+            graph_of_atom=owner,
+        ),
+    )
     for k, single in enumerate(inputs):
-        alone = predict(potential, *single)
+        alone = predict(potential, single)
         torch.testing.assert_close(together.energy[k], alone.energy[0], atol=1e-11, rtol=0)
         torch.testing.assert_close(together.virial[k], alone.virial[0], atol=1e-10, rtol=0)
         torch.testing.assert_close(
@@ -133,12 +142,11 @@ def test_a_batch_gives_what_single_structures_give(potential):
 
 def test_no_atoms_and_no_edges_are_valid_inputs(potential):
     none = torch.zeros(0, dtype=torch.int64)
-    p = predict(potential, none, torch.zeros(2, 0, dtype=torch.int64), torch.zeros(0, 3, dtype=torch.float64))
+    no_edges = torch.zeros(2, 0, dtype=torch.int64), torch.zeros(0, 3, dtype=torch.float64)
+    p = predict(potential, edges_only(none, *no_edges))
     assert p.energy.tolist() == [0.0]
     assert p.forces.shape == (0, 3)
-    p = predict(
-        potential, torch.tensor([1]), torch.zeros(2, 0, dtype=torch.int64), torch.zeros(0, 3).double()
-    )
+    p = predict(potential, edges_only(torch.tensor([1]), *no_edges))
     assert p.energy.tolist() == [pytest.approx(energy(potential, Atoms("O")), abs=1e-14)]
     assert p.forces.tolist() == [[0.0, 0.0, 0.0]]
 
@@ -153,8 +161,9 @@ def test_far_groups_do_not_feel_each_other(potential):
 def test_ghosts_receive_what_their_originals_hold(potential):
     """Segments on a graph with ghost atoms, features copied between layers, equal the periodic graph."""
     atoms = random_atoms(3)
-    species, edge_index, vectors = model_input(potential, atoms)
-    expected = potential(species, edge_index, vectors)
+    inputs = model_input(potential, atoms)
+    species, edge_index, vectors = inputs[:3]
+    expected = potential(inputs)["energies"]
     n, e = len(atoms), edge_index.shape[1]
     owner = torch.cat([torch.arange(n), edge_index[1]])  # every neighbour becomes a ghost of its own
     ghosts = torch.stack([edge_index[0], n + torch.arange(e)])
@@ -163,7 +172,8 @@ def test_ghosts_receive_what_their_originals_hold(potential):
     graph = topology(ghosts, n, n + e)
     x = potential.embed(species[owner])
     for k in range(potential.n_layers):
-        x = potential.layer(k, x if k == 0 else x[owner], species[owner], vectors, graph)
-    torch.testing.assert_close(
-        potential.readout(x, species[owner], vectors, graph), expected, atol=1e-11, rtol=0
-    )
+        features = x if k == 0 else x[owner]
+        sent = potential.outgoing(k, features)
+        x = potential.interact(k, features[:n], sent, species[owner], vectors, graph)
+    found = potential.readout(x, species[owner], vectors, graph)["energies"]
+    torch.testing.assert_close(found, expected, atol=1e-11, rtol=0)

@@ -16,7 +16,7 @@ def test_the_numbers_of_the_elements_that_stay_are_the_same(kind, kept):
     part = with_elements(whole, kept)
     assert part.type_names == list(kept)
     atoms = random_atoms(7, seed=1, species=kept)
-    a, b = (predict(p, *model_input(p, atoms, whole.cutoff)) for p in (whole, part))
+    a, b = (predict(p, model_input(p, atoms, whole.cutoff)) for p in (whole, part))
     torch.testing.assert_close(a.atomic_energies, b.atomic_energies, atol=1e-13, rtol=0)
     torch.testing.assert_close(a.forces, b.forces, atol=1e-12, rtol=0)
 

@@ -157,7 +157,7 @@ def test_a_model_gives_the_forces_and_the_gradients_of_its_weights_that_it_gives
     inputs = model_input(potential, random_atoms(n_atoms, pbc=n_atoms > 1))
 
     def everything():
-        found = predict(potential, *inputs, create_graph=True)
+        found = predict(potential, inputs, create_graph=True)
         loss = found.energy.square().sum() + found.forces.square().sum()
         gradients = torch.autograd.grad(loss, list(potential.parameters()), allow_unused=True)
         return [

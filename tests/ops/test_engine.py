@@ -348,7 +348,7 @@ from equipot.ops import engine
 from tests.models import make_potential, model_input, random_atoms
 from equipot.network.derivatives import predict
 p = make_potential(l_max=2, features=[4, 3, 2])
-print(engine.isa(), repr(float(predict(p, *model_input(p, random_atoms(6))).energy)))
+print(engine.isa(), repr(float(predict(p, model_input(p, random_atoms(6))).energy)))
 """
     energies = {}
     for wish in ("", "off"):

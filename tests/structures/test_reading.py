@@ -138,7 +138,12 @@ def test_blank_lines_between_frames_and_frames_without_atoms_are_read(tmp_path):
 def test_named_keys_are_read_from_info_arrays_and_results(tmp_path):
     header = HEADER.replace("forces", "REF_forces").replace(" energy", " energy=7 REF_energy")
     files = write(tmp_path / "a.xyz", frame(header + ' REF_stress="1 2 3 4 5 6" group=surface'))
-    (read,) = read_frames(files, LabelKeys("REF_energy", "REF_forces", "REF_stress", config_type="group"))
+    (read,) = read_frames(
+        files,
+        LabelKeys(
+            {"energy": "REF_energy", "forces": "REF_forces", "stress": "REF_stress"}, config_type="group"
+        ),
+    )
     assert (read.energy, read.energy_key, read.config_type) == (-1.5, "REF_energy", "surface")
     assert read.forces.tolist() == [[0.1, 0.2, 0.3]]
     # ASE's order: xx yy zz yz xz xy
@@ -147,26 +152,26 @@ def test_named_keys_are_read_from_info_arrays_and_results(tmp_path):
     (plain,) = read_frames(files)
     assert (plain.energy, plain.forces, plain.stress, plain.config_type) == (7.0, None, None, "default")
     assert [key for key, _ in plain.unread] == ["REF_energy", "REF_forces", "REF_stress"]
-    (by_name,) = read_frames(files, LabelKeys(energy="energy"))
+    (by_name,) = read_frames(files, LabelKeys({"energy": "energy"}))
     assert by_name.energy == 7.0
 
 
 def test_a_named_key_that_no_frame_has_is_an_error_with_near_names(tmp_path):
     files = write(tmp_path / "a.xyz", frame(HEADER.replace("forces", "dft_forces")))
     with pytest.raises(DataError, match=r"forces_key is 'DFT_forces'.*did you mean dft_forces"):
-        read_frames(files, LabelKeys(forces="DFT_forces"))
+        read_frames(files, LabelKeys({"forces": "DFT_forces"}))
     with pytest.raises(DataError, match="stress_key is 'stress', which no frame has"):
-        read_frames(files, LabelKeys(stress="stress"))
+        read_frames(files, LabelKeys({"stress": "stress"}))
 
 
 def test_a_named_key_may_be_missing_in_some_frames(tmp_path):
     files = write(tmp_path / "a.xyz", frame(), frame(HEADER + " E=2.0"))
-    assert [f.energy for f in read_frames(files, LabelKeys(energy="E"))] == [None, 2.0]
+    assert [f.energy for f in read_frames(files, LabelKeys({"energy": "E"}))] == [None, 2.0]
 
 
 def test_keys_come_from_the_config():
     config = DataConfig(train="a.xyz", energy_key="E", virial_key="W")
-    assert LabelKeys.from_config(config) == LabelKeys(energy="E", virial="W")
+    assert LabelKeys.from_config(config) == LabelKeys({"energy": "E", "virial": "W"})
 
 
 def test_the_free_energy_is_read_where_there_is_one():
@@ -178,14 +183,14 @@ def test_the_free_energy_is_read_where_there_is_one():
 
 def test_a_virial_becomes_minus_itself_over_the_volume(tmp_path):
     files = write(tmp_path / "a.xyz", frame(HEADER + ' W="27 0 0 0 54 0 0 0 81"'))
-    (read,) = read_frames(files, LabelKeys(virial="W"))
+    (read,) = read_frames(files, LabelKeys({"virial": "W"}))
     np.testing.assert_allclose(read.stress, np.diag([-1.0, -2.0, -3.0]))
 
 
 def test_a_virial_without_a_volume_is_an_error(tmp_path):
     files = write(tmp_path / "a.xyz", frame(HEADER + ' pbc="T T F" W="27 0 0 0 54 0 0 0 81"'))
     with pytest.raises(DataError, match="not periodic in all three directions"):
-        read_frames(files, LabelKeys(virial="W"))
+        read_frames(files, LabelKeys({"virial": "W"}))
 
 
 def test_forces_on_fixed_atoms_are_read_as_they_are_stored():

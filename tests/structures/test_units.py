@@ -36,11 +36,8 @@ def ethanol(reference: float = 0.0) -> list[Frame]:
 
 def converted(frames: list[Frame], energy: float, length: float = 1.0) -> list[Frame]:
     return [
-        replace(
-            f,
-            positions=f.positions * length,
-            energy=f.energy * energy,
-            forces=f.forces * energy / length,
+        replace(f, positions=f.positions * length).relabelled(
+            energy=f.energy * energy, forces=f.forces * energy / length
         )
         for f in frames
     ]
@@ -145,7 +142,7 @@ def test_a_label_under_another_name_in_all_frames_is_an_error(key, shape, named)
 
 def test_validation_frames_without_a_kind_of_label_are_a_warning():
     train = ethanol()
-    without = [replace(f, forces=None) for f in train]
+    without = [f.relabelled(forces=None) for f in train]
     assert [f.level for f in check_validation_labels(train, without)] == ["warning"]
     assert check_validation_labels(train, train) == []
     assert check_validation_labels(without, train) == []

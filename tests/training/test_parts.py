@@ -8,7 +8,7 @@ import torch
 
 from equipot.config import InitialWeights, LossConfig, TrainingConfig
 from equipot.data.batching import EpochBatches, pack
-from equipot.training.loss import Loss, Residuals
+from equipot.training.loss import Loss, Residual
 from equipot.training.metrics import LabelErrors
 from equipot.training.schedule import Plateau, cycle, fallen, learning_rate
 
@@ -16,16 +16,20 @@ from equipot.training.schedule import Plateau, cycle, fallen, learning_rate
 def some_residuals(n=3, seed=0):
     g = torch.Generator().manual_seed(seed)
     r = lambda *s: torch.randn(*s, dtype=torch.float64, generator=g)  # noqa: E731
-    return Residuals(r(n), r(2 * n, 3), 150 * r(2 * n, 3), r(n, 3, 3), r(n).abs())
+    return {
+        "energy": Residual(r(n), r(n)),
+        "forces": Residual(r(2 * n, 3), 150 * r(2 * n, 3)),
+        "stress": Residual(r(n, 3, 3), r(n, 3, 3), scale=r(n, 1, 1).abs()),
+    }
 
 
 def test_mse_is_the_weighted_sum_of_mean_squares():
     r = some_residuals()
     loss = Loss(LossConfig(energy=2, forces=3, stress=4))(r)
-    stress = r.stress.numpy() * r.volume_per_atom.numpy()[:, None, None]
+    stress = (r["stress"].error * r["stress"].scale).numpy()
     expected = (
-        2 * np.mean(r.energy_per_atom.numpy() ** 2)
-        + 3 * np.mean(r.forces.numpy() ** 2)
+        2 * np.mean(r["energy"].error.numpy() ** 2)
+        + 3 * np.mean(r["forces"].error.numpy() ** 2)
         + 4 * np.mean(stress**2)
     )
     assert float(loss) == pytest.approx(expected)
@@ -35,14 +39,14 @@ def test_huber_is_torchs():
     r = some_residuals()
     loss = Loss(LossConfig(energy=0, forces=1, stress=0, kind="huber", huber_delta=0.4))(r)
     assert float(loss) == pytest.approx(
-        float(torch.nn.functional.huber_loss(r.forces, 0 * r.forces, delta=0.4))
+        float(torch.nn.functional.huber_loss(r["forces"].error, 0 * r["forces"].error, delta=0.4))
     )
 
 
 def test_stratified_huber_is_huber_with_a_smaller_delta_for_large_forces():
     forces = torch.tensor([[1.0, 0, 0], [150, 0, 0], [250, 0, 0], [350, 0, 0]], dtype=torch.float64)
     error = torch.ones(4, 3, dtype=torch.float64)
-    r = some_residuals()._replace(forces=error, reference_forces=forces)
+    r = {**some_residuals(), "forces": Residual(error, forces)}
     loss = Loss(LossConfig(energy=0, forces=1, stress=0, kind="stratified_huber", huber_delta=0.5))(r)
     deltas = 0.5 * np.array([1, 0.7, 0.4, 0.1])
     assert float(loss) == pytest.approx(np.mean(deltas * (1 - deltas / 2)))
@@ -57,14 +61,18 @@ def test_weights_move_from_the_initial_ones_as_the_learning_rate_falls():
     assert float(loss(r)) == float(loss(r, 1.0)) == constant(energy=20, forces=3, stress=0)
 
 
+def weights(energy, forces, stress):
+    return {"energy": energy, "forces": forces, "stress": stress}
+
+
 def test_the_energy_begins_with_a_tenth_of_its_weight_unless_told_otherwise():
-    assert Loss(LossConfig(energy=20, forces=3, stress=4)).weights(0.0) == (2, 3, 4)
-    assert Loss(LossConfig(energy=20, initial=InitialWeights(energy=0))).weights(0.0) == (0, 1, 1)
-    assert Loss(LossConfig(energy=20, forces=3, stress=4)).weights(1.0) == (20, 3, 4)
+    assert Loss(LossConfig(energy=20, forces=3, stress=4)).weights(0.0) == weights(2, 3, 4)
+    assert Loss(LossConfig(energy=20, initial=InitialWeights(energy=0))).weights(0.0) == weights(0, 1, 1)
+    assert Loss(LossConfig(energy=20, forces=3, stress=4)).weights(1.0) == weights(20, 3, 4)
 
 
 def test_labels_that_a_batch_lacks_add_nothing():
-    empty = Residuals(*(torch.zeros(0, *s, dtype=torch.float64) for s in ((), (3,), (3,), (3, 3), ())))
+    empty = {name: Residual(r.error[:0], r.reference[:0]) for name, r in some_residuals().items()}
     assert float(Loss(LossConfig())(empty)) == 0
 
 
@@ -74,20 +82,13 @@ def test_error_sums_do_not_depend_on_how_the_data_are_cut():
     whole.update(r)
     for k in range(0, 12, 5):
         end = min(12, k + 5)
-        parts.update(
-            Residuals(
-                r.energy_per_atom[k:end],
-                r.forces[2 * k : 2 * end],
-                r.reference_forces,
-                r.stress[k:end],
-                r.volume_per_atom,
-            )
-        )
+        ends = {"energy": (k, end), "forces": (2 * k, 2 * end), "stress": (k, end)}
+        parts.update({name: Residual(r[name].error[slice(*ends[name])], r[name].reference) for name in r})
     a, b = whole.compute(), parts.compute()
     assert a.keys() == b.keys()
     for key in a:
         assert a[key] == pytest.approx(b[key], rel=1e-12)
-    assert a["forces_rmse"] == pytest.approx(np.sqrt(np.mean(r.forces.numpy() ** 2)))
+    assert a["forces_rmse"] == pytest.approx(np.sqrt(np.mean(r["forces"].error.numpy() ** 2)))
     assert whole.compute() == {}  # nothing seen since
 
 

@@ -9,21 +9,15 @@ from equipot.data.checks.report import Finding, Level
 from equipot.data.checks.structures import list_frames
 from equipot.data.reference_energies import reference_energies
 from equipot.data.split import is_isolated_atom
+from equipot.quantities import LABELS
 from equipot.structures.frame import Frame
 from equipot.structures.species import SpeciesMap
-
-# The config's key for each label.
-_KEYS = {"energy": "energy_key", "forces": "forces_key", "stress": "stress_key", "virial": "virial_key"}
 
 
 def check_labels(frames: Sequence[Frame]) -> list[Finding]:
     """Findings energies, forces, stresses, unread-keys, scf, charge-spin."""
     unread = Counter(entry for f in frames for entry in f.unread)
-    missing = {
-        "energy": all(f.energy is None for f in frames),
-        "forces": all(f.forces is None for f in frames),
-        "stress": all(f.stress is None for f in frames),
-    }
+    missing = {q.name: not any(q.name in f.labels for f in frames) for q in LABELS}
     missing["virial"] = missing["stress"]
     findings = [_energies(frames, Counter({key: n for (key, _), n in unread.items()}))]
     findings += [_forces(frames), _stresses(frames)]
@@ -45,7 +39,7 @@ def _unread(key: str, label: str, count: int, whole: int, missing: Mapping[str, 
     if "grad" in key.lower():
         remedy = f"if it is the gradient of the energy, write its negative as {label}"
     else:
-        remedy = f"it is read with {_KEYS[label]}: {key}"
+        remedy = f"it is read with {label}_key: {key}"
     if not missing[label]:
         return Finding("unread-keys", "note", f"{message}; {remedy} in place of what is read now")
     level: Level = "error" if count >= max(whole, 1) else "warning"
@@ -131,10 +125,9 @@ def _stresses(frames: Sequence[Frame]) -> Finding:
 def check_validation_labels(train: Sequence[Frame], validation: Sequence[Frame]) -> list[Finding]:
     """Finding validation-labels: kinds of labels that are trained on and not validated with."""
     lacking = [
-        name
-        for name in ("energy", "forces", "stress")
-        if any(getattr(f, name) is not None for f in train)
-        and all(getattr(f, name) is None for f in validation)
+        q.name
+        for q in LABELS
+        if any(q.name in f.labels for f in train) and not any(q.name in f.labels for f in validation)
     ]
     if not lacking:
         return []
@@ -149,9 +142,8 @@ def check_finite(frames: Sequence[Frame]) -> list[Finding]:
     """Finding finite: NaN or infinity anywhere is an error."""
     what: dict[str, list[int]] = {}
     for i, frame in enumerate(frames):
-        for name in ("positions", "cell", "energy", "forces", "stress"):
-            value = getattr(frame, name)
-            if value is not None and not np.isfinite(np.asarray(value, dtype=np.float64)).all():
+        for name, values in {"positions": frame.positions, "cell": frame.cell, **frame.labels}.items():
+            if not np.isfinite(values).all():
                 what.setdefault(name, []).append(i)
     if not what:
         return [Finding("finite", "ok", "all positions, cells and labels are finite")]

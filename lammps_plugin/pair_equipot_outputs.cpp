@@ -1,0 +1,51 @@
+// Outputs of the network besides energies and forces, by name: `fix F all pair N equipot NAME 0` makes them per-atom
+// values that dumps and other commands read.
+#include "pair_equipot.h"
+
+#include "atom.h"
+#include "segments.h"
+
+#include <algorithm>
+
+#include <torch/script.h>
+
+using namespace LAMMPS_NS;
+
+// Values of owned atoms; atoms that the model does not compute have zero. In the network's units, whatever LAMMPS's are.
+void PairEquipot::scatter_others(const equipot::Prediction &prediction)
+{
+  for (const auto &[name, tensor] : prediction.others) {
+    PerAtom &output = others[name];
+    const int width = tensor.dim() == 1 ? 1 : static_cast<int>(tensor.size(1));
+    output.columns = tensor.dim() == 1 ? 0 : width;
+    output.values.assign(static_cast<std::size_t>(atom->nmax) * width, 0.0);
+    const double *values = tensor.data_ptr<double>();
+    for (std::int64_t row = 0; row < rows.n_centres; ++row)
+      for (int k = 0; k < width; ++k)
+        output.values[static_cast<std::size_t>(rows.atom_of[row]) * width + k] = values[row * width + k];
+    output.row_of_atom.resize(atom->nmax);
+    for (int i = 0; i < atom->nmax; ++i) output.row_of_atom[i] = &output.values[static_cast<std::size_t>(i) * width];
+  }
+}
+
+// The values of the last step by name; null for a name that the model does not give. Before the first step all are zero.
+void *PairEquipot::extract_peratom(const char *name, int &columns)
+{
+  if (!model) return nullptr;
+  for (const auto &[known, n] : model->other_outputs) {
+    if (known != name) continue;
+    columns = n;
+    PerAtom &output = others[known];
+    const int width = n == 0 ? 1 : n;
+    const std::size_t n_atoms = std::max(atom->nmax, 1);
+    if (output.row_of_atom.size() < n_atoms) {
+      output.columns = n;
+      output.values.resize(n_atoms * width, 0.0);
+      output.row_of_atom.resize(n_atoms);
+      for (std::size_t i = 0; i < n_atoms; ++i) output.row_of_atom[i] = &output.values[i * width];
+    }
+    if (n == 0) return output.values.data();
+    return output.row_of_atom.data();
+  }
+  return nullptr;
+}
