@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -9,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from equipot.errors import ModelFileError
+from equipot.model_file.metadata import ModelMetadata
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
         tables = sum(b.numel() for name, b in loaded.module.named_buffers() if name.endswith("radial.table"))
         console.print(_origin(str(loaded.path), metadata, loaded.self_test_difference))
         console.print(_network(metadata.spec, network, tables))
-        console.print(_elements(metadata.spec, metadata.statistics or {}))
+        console.print(_elements(metadata))
         for part in _training(metadata):
             console.print(part)
     except (KeyError, TypeError) as error:
@@ -90,8 +92,8 @@ def _network(spec: dict[str, Any], parameters: int, table_numbers: int) -> Table
     return table
 
 
-def _widths(hidden: int | list[int]) -> str:
-    return ", ".join(map(str, hidden)) if isinstance(hidden, list) else str(hidden)
+def _widths(hidden: int | Sequence[int]) -> str:
+    return ", ".join(map(str, hidden)) if isinstance(hidden, Sequence) else str(hidden)
 
 
 def _envelope(spec: dict[str, Any]) -> str:
@@ -100,12 +102,13 @@ def _envelope(spec: dict[str, Any]) -> str:
     return f"xplor envelope from {spec['xplor_onset']:g} of the cutoff"
 
 
-def _elements(spec: dict[str, Any], statistics: dict[str, Any]) -> Table:
+def _elements(metadata: ModelMetadata) -> Table:
+    spec, statistics = metadata.spec, metadata.statistics or {}
     table = Table(title="Elements", title_justify="left")
     for column in ("element", "E0 (eV)", "scale (eV)", "neighbours", "training atoms"):
         table.add_column(column, justify="left" if column == "element" else "right")
     table.add_column("source of E0")
-    counts, sources = statistics.get("atoms_of", {}), statistics.get("e0_source", {})
+    counts, sources = statistics.get("atoms_of", {}), metadata.training.get("e0_source", {})
     for k, name in enumerate(spec["type_names"]):
         table.add_row(
             name,

@@ -1,6 +1,5 @@
 """Converting a file: read it, choose the splines, write a model file."""
 
-import dataclasses
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from equipot.convert.sources import locate
 from equipot.errors import ModelFileError
 from equipot.model_file import write_model
 from equipot.network.potential import Potential
-from equipot.network.variants import with_elements
+from equipot.network.variants import with_elements, with_precision
 
 TOLERANCE = 1e-5  # eV/Å
 
@@ -65,7 +64,7 @@ def convert(
         "force_difference_of_splines": resolution.difference,
     }
     if dtype != potential.spec.dtype:
-        potential = in_precision(potential, dtype)
+        potential = with_precision(potential, dtype)
     return Conversion(
         write_model(output, potential, training={"converted": origin}), potential, resolution, origin
     )
@@ -85,10 +84,3 @@ def read_foreign(path: Path, modality: str | None = None) -> tuple[Potential, di
     raise ModelFileError(
         f"{path}: neither a checkpoint of SevenNet nor one of NequIP; it holds {', '.join(map(str, checkpoint))[:120]}"
     )
-
-
-def in_precision(potential: Potential, dtype: Literal["float32", "float64"]) -> Potential:
-    """The same potential with a network of another precision; what is always float64 stays so."""
-    changed = Potential(dataclasses.replace(potential.spec, dtype=dtype))
-    changed.load_state_dict(potential.state_dict())
-    return changed

@@ -23,7 +23,7 @@ from equipot.convert import e3nn_weights
 from equipot.convert.nequip_description import EMBEDDING, Description, State
 from equipot.errors import ModelFileError
 from equipot.irreps import Irrep, Irreps
-from equipot.network.activation import norm
+from equipot.network.activation import activation_gain
 from equipot.network.basis import SCALE
 from equipot.network.interaction import Interaction
 from equipot.network.potential import Potential
@@ -221,7 +221,7 @@ class _Reader:
         _fill(
             layer.linear_out, e3nn_weights.by_species(mid, gate, self.weights(f"{name}.linear_2.weight"), 1)
         )
-        layer.inverse_norm.fill_(self.d.sent_norms[0])
+        layer.neighbour_scale.fill_(self.d.sent_norms[0])
         if layer.self_connection is not None:
             embedding = self.weights(EMBEDDING)
             flat = self.weights(f"{name}.sc.weight")
@@ -265,7 +265,7 @@ def _length(reciprocal: float) -> float:
 
 
 def _perceptron(stored: Sequence[Tensor], activation: str) -> list[Tensor]:
-    gain = math.sqrt(2) / norm(activation)
+    gain = math.sqrt(2) / activation_gain(activation)
     return [w * ((gain if i else 1.0) / math.sqrt(w.shape[0])) for i, w in enumerate(stored)]
 
 

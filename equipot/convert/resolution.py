@@ -1,9 +1,7 @@
 """How finely radial splines must be knotted for a potential to be what its radial networks say."""
 
-import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -16,6 +14,7 @@ from equipot.model_file.module import DeployedPotential
 from equipot.model_file.selftest import inputs_of, make_structures
 from equipot.network.derivatives import predict
 from equipot.network.potential import Potential
+from equipot.network.variants import with_knots
 
 # (order, intervals), by what a step of molecular dynamics costs with them: a quintic spline reads half as much again
 # for every edge. Long tables do not stay in the cache next to the processor, and in float32 the slope between two
@@ -52,11 +51,11 @@ def choose_resolution(potential: Potential, tolerance: float) -> tuple[Potential
         raise ModelFileError(
             f"a tolerance of {tolerance:g} eV/Å was given; expected {SMALLEST_TOLERANCE:g} or more"
         )
-    reference = _forces(_resampled(potential, 3, EXACT))
+    reference = _forces(with_knots(potential, 3, EXACT))
     sane = [k for k, forces in enumerate(reference) if np.abs(forces).max() <= LARGEST_FORCE]
     worst = np.inf
     for order, intervals in CANDIDATES:
-        candidate = _resampled(potential, order, intervals)
+        candidate = with_knots(potential, order, intervals)
         forces = _forces(candidate)
         worst = float(np.max([np.abs(forces[k] - reference[k]).max() for k in sane]))
         if worst <= 0.5 * tolerance:
@@ -64,20 +63,6 @@ def choose_resolution(potential: Potential, tolerance: float) -> tuple[Potential
     raise ModelFileError(
         f"splines of {CANDIDATES[-1][1]} intervals still move forces by {worst:.1e} eV/Å; give a larger tolerance"
     )
-
-
-def _resampled(potential: Potential, order: int, intervals: int) -> Potential:
-    """The same weights read at other knots.
-
-    Where the envelope's second derivative jumps, at the onset of xplor, there must be a knot; see `doubled_knot`.
-    """
-    spec = potential.spec
-    if spec.envelope == "xplor":
-        step = Fraction(spec.xplor_onset).limit_denominator(1000).denominator
-        intervals = -(-intervals // step) * step
-    changed = Potential(dataclasses.replace(spec, spline_order=order, n_knots=intervals + 1))
-    changed.load_state_dict(potential.state_dict())
-    return changed
 
 
 def _forces(potential: Potential) -> list[np.ndarray]:

@@ -57,7 +57,7 @@ def _n_edges(graphs: Sequence[Graph]) -> list[int]:
 
 
 class Loading:
-    """The two steps of loading: what the checks say, then graphs."""
+    """The two steps of loading: `read` and check frames, then `build` graphs."""
 
     reports: dict[str, Report]
     note = ""  # for the person who reads the reports
@@ -73,7 +73,6 @@ class Loading:
             0.0 if config.test else config.test_fraction,
         )
         self.reports = {}
-        self.read()
 
     def read(self) -> None:
         raise NotImplementedError
@@ -236,4 +235,6 @@ def load_sets(config: DataConfig, cutoff: float, pair_cutoffs: dict[str, float],
     if stream is None:
         given = [*config.train, *(config.validation or [])]
         stream = sum(path.stat().st_size for path in expand(given)) > STREAM_BEYOND
-    return (Streamed if stream else InMemory)(config, cutoff, pair_cutoffs, scratch)
+    loading = (Streamed if stream else InMemory)(config, cutoff, pair_cutoffs, scratch)
+    loading.read()
+    return loading

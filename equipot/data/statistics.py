@@ -12,7 +12,7 @@ from equipot.data.reference_energies import reference_energies
 from equipot.structures.species import SpeciesMap
 
 
-@dataclass
+@dataclass(frozen=True)
 class Statistics:
     """Numbers over a set of graphs; None where the set has nothing to compute one from."""
 

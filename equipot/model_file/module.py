@@ -34,7 +34,7 @@ class DeployedPotential(nn.Module):
             if isinstance(layer.radial, RadialNetwork):
                 for name, value in layer.radial.state_dict().items():
                     self.radial_weights[f"layers.{k}.radial.{name}"] = value
-                layer.radial = RadialTable(layer.radial())
+                layer.radial = RadialTable(layer.radial(), layer.radial.doubled_knot)
         self.potential = frozen
         self.format_version = format_version
         self.type_names = frozen.type_names

@@ -16,6 +16,7 @@ from equipot.model_file.module import TOLERANCE
 from equipot.model_file.operations import refuse_foreign_operations
 from equipot.network.potential import Potential
 from equipot.network.spec import PotentialSpec
+from equipot.network.state import current_names
 from equipot.ops import Topology, engine
 
 METADATA = "metadata.json"
@@ -124,7 +125,7 @@ def load_potential(path: str | Path) -> Potential:
     potential = Potential(PotentialSpec.from_dict(loaded.metadata.spec))
     module: Any = loaded.module
     # A script's state also lists the constants; only what the eager network calls its state is taken.
-    stored = {**module.potential.state_dict(), **module.radial_weights}
+    stored = current_names({**module.potential.state_dict(), **module.radial_weights})
     state = {name: stored[name] for name in potential.state_dict()}
     potential.load_state_dict(state)
     return potential

@@ -1,6 +1,5 @@
 """Activations scaled to unit second moment for standard normal input, as e3nn's `normalize2mom`."""
 
-import math
 from functools import lru_cache
 from typing import Literal
 
@@ -9,7 +8,6 @@ from torch import Tensor
 
 Activation = Literal["silu", "ssp", "tanh", "relu", "gelu", "mish"]
 RadialActivation = Literal["silu", "ssp", "tanh"]
-LN2 = math.log(2.0)
 
 
 def apply(name: str, x: Tensor) -> Tensor:
@@ -17,7 +15,9 @@ def apply(name: str, x: Tensor) -> Tensor:
     if name == "silu":
         return torch.nn.functional.silu(x)
     if name == "ssp":
-        return torch.nn.functional.softplus(x) - 0.6931471805599453  # ln 2
+        return (
+            torch.nn.functional.softplus(x) - 0.6931471805599453
+        )  # ln 2; TorchScript reads no constant from outside
     if name == "tanh":
         return torch.tanh(x)
     if name == "relu":
@@ -28,7 +28,7 @@ def apply(name: str, x: Tensor) -> Tensor:
 
 
 @lru_cache
-def norm(name: str) -> float:
+def activation_gain(name: str) -> float:
     """The factor that makes the activation's second moment one."""
     from e3nn.math import normalize2mom  # takes more than a second, and a model file holds its factors
 
@@ -42,5 +42,5 @@ def jet(name: RadialActivation, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return t, 1 - t * t, -2 * t * (1 - t * t)
     s = torch.sigmoid(v)
     if name == "ssp":
-        return torch.nn.functional.softplus(v) - LN2, s, s * (1 - s)
+        return apply(name, v), s, s * (1 - s)
     return v * s, s * (1 + v * (1 - s)), s * (1 - s) * (2 + v * (1 - 2 * s))

@@ -4,10 +4,13 @@ import torch
 from torch import Tensor, nn
 
 from equipot.irreps import Irreps
+from equipot.network.layer import Layer, MatrixView
 
 
-class TypeEmbedding(nn.Module):
+class TypeEmbedding(Layer):
     """Species (n_atoms,) to features (n_atoms, mul) of irreps `mul x 0e`; no position enters."""
+
+    part = "embedding"
 
     def __init__(self, n_species: int, mul: int) -> None:
         super().__init__()
@@ -16,3 +19,7 @@ class TypeEmbedding(nn.Module):
 
     def forward(self, species: Tensor) -> Tensor:
         return self.weight.index_select(0, species)
+
+    @torch.jit.unused
+    def matrices(self) -> dict[str, list[MatrixView]]:
+        return {}  # species to features: no map between features

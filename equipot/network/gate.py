@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 import equipot.ops.gate  # noqa: F401  registers equipot::gate
 from equipot.irreps import Irrep, Irreps
-from equipot.network.activation import norm
+from equipot.network.activation import activation_gain
 from equipot.network.blocks import blocks
 
 
@@ -21,7 +21,7 @@ class Gate(nn.Module):
         super().__init__()
         gate = Irrep(0, gate_parity)
         self.irreps_out = irreps_out
-        self.silu_norm, self.tanh_norm = norm("silu"), norm("tanh")
+        self.silu_gain, self.tanh_gain = activation_gain("silu"), activation_gain("tanh")
         n_gates = sum(mul for mul, ir in irreps_out if ir.l > 0)
         muls = {ir: mul for mul, ir in irreps_out}
         scalars = sorted({ir for ir in muls if ir.l == 0} | ({gate} if n_gates else set()), reverse=True)
@@ -44,4 +44,4 @@ class Gate(nn.Module):
         self.register_buffer("blocks", torch.tensor(rows, dtype=torch.int64).reshape(-1, 6), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.ops.equipot.gate(x, self.blocks, self.dim_out, self.silu_norm, self.tanh_norm)
+        return torch.ops.equipot.gate(x, self.blocks, self.dim_out, self.silu_gain, self.tanh_gain)

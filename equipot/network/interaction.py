@@ -1,6 +1,6 @@
 """One message-passing layer of NequIP (Batzner et al., Nat. Commun. 13, 2453 (2022), Fig. 1b and Methods)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from equipot.irreps import Irrep, Irreps
 from equipot.network.gate import Gate
+from equipot.network.layer import Cost
 from equipot.network.linear import IrrepsLinear, ScalarBias, SelfConnection
-from equipot.network.norms import Norms
+from equipot.network.norms import InvariantNorms
 from equipot.network.radial import RadialNetwork
 from equipot.ops import Convolution, ConvolutionPaths, Topology
 
@@ -21,52 +22,48 @@ class Interaction(nn.Module):
 
     Args:
         irreps_in: of the features that enter.
-        irreps_wanted: of the features that leave; those the convolution cannot reach are left out of `irreps_out`.
+        hidden: irreps of the features that leave; those the convolution cannot reach are left out of `irreps_out`.
         l_max: highest order of the spherical harmonics.
         even: edge harmonics without parity.
         self_connection: a matrix per species, one for all, or none.
         neighbours: (n_species,) average number of neighbours; sums are divided by its square root.
         radial: builds the radial network for these paths.
         biases: constants of even scalars after either linear map.
-        sends: (n_species,) by which the features that leave are multiplied, according to their atom; None: 1.
-        doubled_knot: of the radial table, see `read_table`.
+        out_scale: (n_species,) scale of the outgoing features of an atom of each species; None: 1.
         residual: add the features that enter to those that leave, of irreps that both have equally often (He et
-            al., CVPR 2016). They are added after `sends`, which they went through where they left.
-        norms: let the lengths of vectors and tensors that the gate is given enter its scalars, see `Norms`.
+            al., CVPR 2016). They are added after `out_scale`, which they were multiplied by where they left.
+        norms: let the lengths of vectors and tensors that the gate is given enter its scalars, see `InvariantNorms`.
     """
 
-    inverse_norm: Tensor
-    passed: list[tuple[int, int, int]]
+    neighbour_scale: Tensor
+    residual_columns: list[tuple[int, int, int]]
 
     def __init__(
         self,
         irreps_in: Irreps,
-        irreps_wanted: Irreps,
+        hidden: Irreps,
         l_max: int,
         even: bool,
         self_connection: SelfConnectionKind,
-        neighbours: list[float],
+        neighbours: Sequence[float],
         radial: Callable[[ConvolutionPaths], RadialNetwork],
         biases: bool = False,
-        sends: Tensor | None = None,
-        doubled_knot: int = 0,
+        out_scale: Tensor | None = None,
         residual: bool = False,
         norms: bool = False,
     ) -> None:
         super().__init__()
         # First all that can be reached, then only what the gate asks for.
         gates = Irreps("1x0e + 1x0o")
-        reachable = {
-            ir for _, ir in ConvolutionPaths(irreps_in, irreps_wanted + gates, l_max, even).irreps_out
-        }
+        reachable = {ir for _, ir in ConvolutionPaths(irreps_in, hidden + gates, l_max, even).irreps_out}
         self.irreps_in = irreps_in
-        self.irreps_out = Irreps([(mul, ir) for mul, ir in irreps_wanted if ir in reachable])
-        self.passed = shared_columns(irreps_in, self.irreps_out) if residual else []
+        self.irreps_out = Irreps([(mul, ir) for mul, ir in hidden if ir in reachable])
+        self.residual_columns = shared_columns(irreps_in, self.irreps_out) if residual else []
         self.gate = Gate(self.irreps_out, 1 if Irrep("0e") in reachable else -1)
         self.paths = ConvolutionPaths(irreps_in, self.gate.irreps_in, l_max, even)
         self.linear_in = IrrepsLinear(irreps_in, irreps_in)
         self.radial = radial(self.paths)
-        self.convolution = Convolution(self.paths, doubled_knot)
+        self.convolution = Convolution(self.paths, self.radial.doubled_knot)
         self.linear_out = IrrepsLinear(self.paths.irreps_out, self.gate.irreps_in)
         n_matrices = {"none": 0, "linear": 1, "species": len(neighbours)}[self_connection]
         self.self_connection = (
@@ -75,17 +72,10 @@ class Interaction(nn.Module):
         self.bias_in = ScalarBias(irreps_in) if biases else None
         self.bias_out = ScalarBias(self.gate.irreps_in) if biases else None
         has_vectors = any(mul and ir.l > 0 for mul, ir in self.gate.irreps_in)
-        self.norms = Norms(self.gate.irreps_in) if norms and has_vectors else None
-        norm = torch.tensor(neighbours, dtype=torch.float64).clamp(min=1.0).rsqrt()
-        self.register_buffer("inverse_norm", norm)
-        self.sends = None if sends is None else SpeciesFactor(sends)
-
-    def forward(
-        self, x: Tensor, species: Tensor, edge_vectors: Tensor, inverse_cutoff: Tensor, graph: Topology
-    ) -> Tensor:
-        """x (n_atoms, irreps_in.dim) to (n_centres, irreps_out.dim); `edge_vectors` in x's dtype."""
-        n_centres = graph.rowptr.shape[0] - 1
-        return self.interact(x[:n_centres], self.outgoing(x), species, edge_vectors, inverse_cutoff, graph)
+        self.norms = InvariantNorms(self.gate.irreps_in) if norms and has_vectors else None
+        scale = torch.tensor(neighbours, dtype=torch.float64).clamp(min=1.0).rsqrt()
+        self.register_buffer("neighbour_scale", scale)
+        self.out_scale = None if out_scale is None else SpeciesFactor(out_scale)
 
     def outgoing(self, x: Tensor) -> Tensor:
         """What neighbours read of an atom's features, of the same shape: all that has to travel between processes."""
@@ -106,22 +96,30 @@ class Interaction(nn.Module):
         """x (n_centres, irreps_in.dim) and what all atoms sent, to (n_centres, irreps_out.dim)."""
         centres = species[: x.shape[0]]
         messages = self.convolution(sent, edge_vectors, self.radial(), inverse_cutoff, graph)
-        norm = self.inverse_norm.index_select(0, centres).unsqueeze(1)
+        scale = self.neighbour_scale.index_select(0, centres).unsqueeze(1)
         if self.self_connection is not None:
-            out = torch.addcmul(self.self_connection(x, centres), self.linear_out(messages), norm)
+            out = torch.addcmul(self.self_connection(x, centres), self.linear_out(messages), scale)
         else:
-            out = self.linear_out(messages) * norm
+            out = self.linear_out(messages) * scale
         if self.bias_out is not None:
             out = self.bias_out(out)
         if self.norms is not None:
             out = self.norms(out)
         out = self.gate(out)
-        if self.sends is not None:
-            out = self.sends(out, centres)
-        for start, place, size in self.passed:
-            rest = out.shape[1] - place - size
-            out = out + torch.nn.functional.pad(x.narrow(1, start, size), [place, rest])
+        if self.out_scale is not None:
+            out = self.out_scale(out, centres)
+        for start, place, size in self.residual_columns:
+            after = out.shape[1] - place - size
+            out = out + torch.nn.functional.pad(x.narrow(1, start, size), [place, after])
         return out
+
+    @torch.jit.unused
+    def cost(self, moves: bool) -> Cost:
+        """Fused multiply-adds for each atom, without the convolution; moves: the features depend on positions."""
+        maps = self.linear_in.cost(moves) + self.linear_out.cost()
+        if self.self_connection is not None:
+            maps += self.self_connection.cost(moves)
+        return maps if self.norms is None else maps + self.norms.cost()
 
 
 def shared_columns(a: Irreps, b: Irreps) -> list[tuple[int, int, int]]:

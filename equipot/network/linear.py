@@ -8,9 +8,10 @@ from torch import Tensor, nn
 import equipot.ops.linear  # noqa: F401  registers equipot::linear
 from equipot.irreps import Irrep, Irreps
 from equipot.network.blocks import blocks
+from equipot.network.layer import Cost, Layer, MatrixView
 
 
-class _BlockMap(nn.Module):
+class _BlockMap(Layer):
     """Matrices from the blocks of `irreps_in` to those of the same irreps in `irreps_out`, side by side."""
 
     blocks: Tensor
@@ -36,6 +37,17 @@ class _BlockMap(nn.Module):
         self.register_buffer("blocks", torch.tensor(rows, dtype=torch.int64).reshape(-1, 6), persistent=False)
 
     @torch.jit.unused
+    def matrices(self) -> dict[str, list[MatrixView]]:
+        rows = [(first, mul_in, mul_out) for _, _, mul_in, _, mul_out, first in self.blocks.tolist()]
+        return {"weight": [_block(*row) for row in rows]}
+
+    @torch.jit.unused
+    def cost(self, input_gradient: bool = True) -> Cost:
+        """Fused multiply-adds for each atom: a product for every component of every block, and its transpose back."""
+        products = sum(dim * mul_in * mul_out for _, dim, mul_in, _, mul_out, _ in self.blocks.tolist())
+        return Cost(products, products if input_gradient else 0)
+
+    @torch.jit.unused
     def matrix(self, ir: Irrep) -> Tensor:
         """View of the matrices of one irrep: (n_species, mul_in, mul_out); raises KeyError where there is none."""
         target = {b.ir: b for b in blocks(self.irreps_out)}[ir]
@@ -46,8 +58,14 @@ class _BlockMap(nn.Module):
         raise KeyError(ir)
 
 
+def _block(first: int, mul_in: int, mul_out: int) -> MatrixView:
+    return lambda w: w[:, first : first + mul_in * mul_out].unflatten(1, (mul_in, mul_out))
+
+
 class IrrepsLinear(_BlockMap):
     """The general equivariant linear map from `irreps_in` to `irreps_out`, all of which the input must hold."""
+
+    part = "linear"
 
     def __init__(self, irreps_in: Irreps, irreps_out: Irreps) -> None:
         missing = [str(ir) for _, ir in irreps_out if ir not in {ir for _, ir in irreps_in}]
@@ -60,8 +78,10 @@ class IrrepsLinear(_BlockMap):
         return torch.ops.equipot.linear(x, self.weight, self.blocks, self.blocks, self.dim_out)
 
 
-class ScalarBias(nn.Module):
+class ScalarBias(Layer):
     """Adds a learnt constant to each even scalar of a feature."""
+
+    part = "linear"
 
     def __init__(self, irreps: Irreps) -> None:
         super().__init__()
@@ -74,6 +94,10 @@ class ScalarBias(nn.Module):
         """x (n_atoms, irreps.dim) to the same."""
         return x + torch.cat([x.new_zeros(self.before), self.bias, x.new_zeros(self.after)])
 
+    @torch.jit.unused
+    def matrices(self) -> dict[str, list[MatrixView]]:
+        return {}
+
 
 class SelfConnection(_BlockMap):
     """A linear map of every atom's own features that depends on its species (Batzner et al. 2022, Methods).
@@ -81,6 +105,8 @@ class SelfConnection(_BlockMap):
     NequIP writes it as a tensor product with the species embedding; contracted, that is one matrix per species.
     With n_species = 1 all share one. Irreps that the input lacks come out as zero.
     """
+
+    part = "self_connection"
 
     def forward(self, x: Tensor, species: Tensor) -> Tensor:
         """x (n_atoms, irreps_in.dim), species (n_atoms,) to (n_atoms, irreps_out.dim)."""

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from equipot.irreps import Irrep, Irreps
 from equipot.network.blocks import blocks
+from equipot.network.layer import Cost, Layer, MatrixView
 
 
-class Norms(nn.Module):
+class InvariantNorms(Layer):
     """Adds W (sqrt(1 + |x_l|²/(2l + 1)) - 1) to the even scalars; |x_l| are the lengths of all channels with l > 0.
 
     As PaiNN's update block does with its vectors (Schütt et al., ICML 2021, eq. 9), here for all l. The root is smooth
@@ -25,6 +26,7 @@ class Norms(nn.Module):
         irreps: with even scalars, and with some l > 0.
     """
 
+    part = "norms"
     squares: Tensor
 
     def __init__(self, irreps: Irreps) -> None:
@@ -46,3 +48,13 @@ class Norms(nn.Module):
         """x (n_atoms, irreps.dim) to the same."""
         lengths = torch.sqrt(1.0 + x.square() @ self.squares) - 1.0
         return x + nn.functional.pad(lengths @ self.weight, [self.before, self.after])
+
+    @torch.jit.unused
+    def matrices(self) -> dict[str, list[MatrixView]]:
+        return {"weight": [lambda w: w.unsqueeze(0)]}
+
+    @torch.jit.unused
+    def cost(self) -> Cost:
+        """Fused multiply-adds for each atom: a product that sums squares, and one of the lengths; the same back."""
+        products = self.squares.numel() + self.weight.numel()
+        return Cost(products, products)

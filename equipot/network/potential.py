@@ -26,7 +26,7 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
 def radial_networks(spec: PotentialSpec) -> Callable[[ConvolutionPaths], RadialNetwork]:
-    """What builds a layer's radial network."""
+    """Return the function that builds a layer's radial network."""
     frequencies = spec.frequencies or harmonic_frequencies(spec.n_bessel)
     u = knots(spec.n_knots, spec.doubled_knot)
     basis = radial_basis(u, frequencies, spec.envelope, spec.envelope_p, spec.xplor_onset, spec.stretch)
@@ -37,7 +37,13 @@ def radial_networks(spec: PotentialSpec) -> Callable[[ConvolutionPaths], RadialN
             orders = [p.l_edge for p in paths.paths for _ in range(p.mul)]
             factor = distance_powers(u, spec.cutoff, orders)
         return RadialNetwork(
-            basis, spec.radial_widths, paths.n_weights, spec.spline_order, spec.radial_activation, factor
+            basis,
+            spec.radial_widths,
+            [path.weights for path in paths.paths],
+            spec.spline_order,
+            spec.doubled_knot,
+            spec.radial_activation,
+            factor,
         )
 
     return build
@@ -76,20 +82,19 @@ class Potential(nn.Module):
             layers: list[Interaction] = []
             irreps = self.embedding.irreps_out
             by_sender = spec.neighbours_of == "neighbour"
-            sends = torch.tensor(spec.neighbours, dtype=torch.float64).clamp(min=1.0).rsqrt()
+            out_scale = torch.tensor(spec.neighbours, dtype=torch.float64).clamp(min=1.0).rsqrt()
             layerwise = spec.irreps_of_layers, spec.self_connections_of_layers, spec.residuals_of_layers
-            for wanted, kind, residual in zip(*layerwise, strict=True):
+            for hidden, kind, residual in zip(*layerwise, strict=True):
                 layer = Interaction(
                     irreps_in=irreps,
-                    irreps_wanted=Irreps(wanted),
+                    hidden=Irreps(hidden),
                     l_max=spec.l_max,
                     even=spec.even,
                     self_connection=kind,
                     neighbours=[1.0] * self.n_species if by_sender else spec.neighbours,
                     radial=radial_networks(spec),
                     biases=spec.biases,
-                    doubled_knot=spec.doubled_knot,
-                    sends=sends.clone() if by_sender and len(layers) < spec.n_layers - 1 else None,
+                    out_scale=out_scale.clone() if by_sender and len(layers) < spec.n_layers - 1 else None,
                     residual=residual,
                     norms=spec.norms,
                 )

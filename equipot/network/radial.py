@@ -9,11 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from equipot.network.activation import RadialActivation, norm
+from equipot.network.activation import RadialActivation, activation_gain
 from equipot.network.activation import jet as activation_jet
+from equipot.network.layer import Layer, MatrixView
 
 
-class RadialNetwork(nn.Module):
+class RadialNetwork(Layer):
     """A bias-free perceptron of the radial basis; gives the table a convolution reads (see ops.table.read_table).
 
     Values and derivatives with respect to u pass through the layers together, by the chain rule, so the
@@ -23,10 +24,13 @@ class RadialNetwork(nn.Module):
     Args:
         basis: (3, n_knots, n_basis) basis functions and derivatives at the knots.
         hidden: widths of the hidden layers.
+        columns: of the weights of each path of the convolution.
         order: numbers kept per knot and weight: 2 (cubic) or 3 (quintic).
+        doubled_knot: a knot whose row comes twice, see `ops.table.read_table`; 0: none.
         factor: (3, n_knots, n_weights) what multiplies the network, with derivatives; None: 1.
     """
 
+    part = "radial"
     basis: Tensor
     factor: Tensor | None
 
@@ -34,13 +38,16 @@ class RadialNetwork(nn.Module):
         self,
         basis: NDArray[np.float64],
         hidden: Sequence[int],
-        n_weights: int,
+        columns: Sequence[slice],
         order: int,
+        doubled_knot: int = 0,
         activation: RadialActivation = "silu",
         factor: NDArray[np.float64] | None = None,
     ) -> None:
         super().__init__()
-        self.order, self.activation, self.norm = order, activation, norm(activation)
+        self.order, self.activation, self.gain = order, activation, activation_gain(activation)
+        self.doubled_knot, self.columns = doubled_knot, list(columns)
+        n_weights = max((c.stop for c in columns), default=0)
         self.register_buffer("basis", _knot_by_knot(basis, order), persistent=False)
         wide = None if factor is None else _knot_by_knot(factor, order)
         self.register_buffer("factor", wide, persistent=False)
@@ -58,13 +65,28 @@ class RadialNetwork(nn.Module):
             jet = _product(jet, self.factor)
         return jet
 
+    @torch.jit.unused
+    def matrices(self) -> dict[str, list[MatrixView]]:
+        """The last layer holds one matrix for each path of the convolution."""
+        last = len(self.layers) - 1
+        views: dict[str, list[MatrixView]] = {f"layers.{i}.weight": [_whole] for i in range(last)}
+        return {**views, f"layers.{last}.weight": [_columns(which) for which in self.columns]}
+
     def _activate(self, jet: Tensor) -> Tensor:
         """f(v), f' v' and f'' v'^2 + f' v'' for the activation f."""
         value, slope, curvature = activation_jet(self.activation, jet[:, 0])
         out = [value, slope * jet[:, 1]]
         if self.order == 3:
             out.append(curvature * jet[:, 1].square() + slope * jet[:, 2])
-        return torch.stack(out, dim=1) * self.norm
+        return torch.stack(out, dim=1) * self.gain
+
+
+def _whole(w: Tensor) -> Tensor:
+    return w.unsqueeze(0)
+
+
+def _columns(which: slice) -> MatrixView:
+    return lambda w: w[:, which].unsqueeze(0)
 
 
 def _knot_by_knot(functions: NDArray[np.float64], order: int) -> Tensor:
@@ -94,8 +116,9 @@ class RadialTable(nn.Module):
 
     table: Tensor
 
-    def __init__(self, table: Tensor) -> None:
+    def __init__(self, table: Tensor, doubled_knot: int = 0) -> None:
         super().__init__()
+        self.doubled_knot = doubled_knot
         self.register_buffer("table", table.detach().clone())
 
     def forward(self) -> Tensor:

@@ -7,17 +7,20 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from equipot.network.activation import Activation, apply, norm
+from equipot.network.activation import Activation, activation_gain, apply
+from equipot.network.layer import Cost, Layer, MatrixView
 
 
-class Readout(nn.Module):
+class Readout(Layer):
     """(n_atoms, mul) scalars to (n_atoms,): linear, or with hidden layers; without bias, zero stays zero."""
+
+    part = "readout"
 
     def __init__(
         self, mul: int, hidden: int | Sequence[int] | None = None, activation: Activation = "silu"
     ) -> None:
         super().__init__()
-        self.activation, self.norm = activation, norm(activation)
+        self.activation, self.gain = activation, activation_gain(activation)
         widths = [] if hidden is None else [hidden] if isinstance(hidden, int) else list(hidden)
         layers = [nn.Linear(a, b, bias=False, dtype=torch.float64) for a, b in pairwise([mul, *widths, 1])]
         for layer in layers:
@@ -27,6 +30,16 @@ class Readout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         for i, layer in enumerate(self.layers):
             if i > 0:
-                x = apply(self.activation, x) * self.norm
+                x = apply(self.activation, x) * self.gain
             x = layer(x)
         return x.squeeze(1)
+
+    @torch.jit.unused
+    def matrices(self) -> dict[str, list[MatrixView]]:
+        return {}  # to one number: no map between features
+
+    @torch.jit.unused
+    def cost(self) -> Cost:
+        """Fused multiply-adds for each atom."""
+        products = sum(parameter.numel() for parameter in self.parameters())
+        return Cost(products, products)

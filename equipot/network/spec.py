@@ -1,5 +1,6 @@
 """What a network is, written out: everything that must be known to build it, apart from its weights."""
 
+from collections.abc import Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, Literal
 
@@ -35,9 +36,9 @@ PRESETS: dict[str, dict[str, Any]] = {
 class PotentialSpec:
     """All that builds a `Potential`; plain values, written into checkpoints and model files."""
 
-    type_names: list[str]
+    type_names: Sequence[str]
     cutoff: float  # Å, the longest
-    pair_cutoffs: list[list[float]]  # Å, (n_species, n_species), symmetric
+    pair_cutoffs: Sequence[Sequence[float]]  # Å, (n_species, n_species), symmetric
     hidden_irreps: str
     n_layers: int
     l_max: int
@@ -51,33 +52,43 @@ class PotentialSpec:
     radial_width: int
     spline_order: int  # numbers per knot: 2 cubic, 3 quintic
     n_knots: int
-    readout_hidden: int | list[int] | None
+    readout_hidden: int | Sequence[int] | None
     zbl: bool
     dtype: Literal["float32", "float64"]
-    e0: list[float]  # eV per species
-    scales: list[float]  # eV per species
-    neighbours: list[float]  # average number per species
+    e0: Sequence[float]  # eV per species
+    scales: Sequence[float]  # eV per species
+    neighbours: Sequence[float]  # average number per species
     # What networks of other packages need beyond that; files from before they existed mean the defaults.
-    layer_irreps: list[str] | None = None  # of every layer; None: hidden_irreps, of the last one its scalars
-    self_connections: list[SelfConnectionKind] | None = (
+    layer_irreps: Sequence[str] | None = (
+        None  # of every layer; None: hidden_irreps, of the last one its scalars
+    )
+    self_connections: Sequence[SelfConnectionKind] | None = (
         None  # of every layer; None: by species in all but the first
     )
     biases: bool = False  # of even scalars, in both linear maps of every layer
     # Whose average number of neighbours a message is divided by the square root of: "neighbour" is who sends it.
     neighbours_of: Literal["centre", "neighbour"] = "centre"
-    frequencies: list[float] | None = None  # of the Bessel functions sin(f u)/u; None: multiples of pi
-    stretch: float = 0.0  # of the distances that the Bessel functions take, see nn.basis.stretched
+    frequencies: Sequence[float] | None = None  # of the Bessel functions sin(f u)/u; None: multiples of pi
+    stretch: float = 0.0  # of the distances that the Bessel functions take, see `network.basis.stretched`
     solid_harmonics: bool = False  # edge harmonics of order l grow as r^l
-    radial_hidden: list[int] | None = None  # widths; None: radial_depth times radial_width
+    radial_hidden: Sequence[int] | None = None  # widths; None: radial_depth times radial_width
     radial_activation: RadialActivation = "silu"
     readout_activation: Activation = "silu"
-    residuals: list[bool] | None = None  # of every layer: adds what enters to what leaves; None: none does
-    norms: bool = False  # of vectors and tensors enter the scalars of every layer, see nn.norms
+    residuals: Sequence[bool] | None = (
+        None  # of every layer: adds what enters to what leaves; None: none does
+    )
+    norms: bool = (
+        False  # lengths of vectors and tensors enter the scalars of every layer, see `network.norms`
+    )
     zbl_range: Literal["covalent", "cutoff"] = "covalent"  # where the repulsion has faded out
 
+    def __post_init__(self) -> None:
+        for f in fields(self):  # lists come from JSON and from callers; what is frozen holds none
+            object.__setattr__(self, f.name, _frozen(getattr(self, f.name)))
+
     @property
-    def irreps_of_layers(self) -> list[str]:
-        """Wanted of every layer."""
+    def irreps_of_layers(self) -> Sequence[str]:
+        """Hidden irreps of each layer."""
         if self.layer_irreps is not None:
             return self.layer_irreps
         hidden = Irreps(self.hidden_irreps)
@@ -86,14 +97,14 @@ class PotentialSpec:
         return [self.hidden_irreps] * (self.n_layers - 1) + [str(scalars)]
 
     @property
-    def self_connections_of_layers(self) -> list[SelfConnectionKind]:
+    def self_connections_of_layers(self) -> Sequence[SelfConnectionKind]:
         # Without one in the first layer, and without biases, an isolated atom's features are exactly zero.
         if self.self_connections is not None:
             return self.self_connections
         return ["none" if k == 0 else "species" for k in range(self.n_layers)]
 
     @property
-    def residuals_of_layers(self) -> list[bool]:
+    def residuals_of_layers(self) -> Sequence[bool]:
         return [False] * self.n_layers if self.residuals is None else self.residuals
 
     @property
@@ -109,11 +120,12 @@ class PotentialSpec:
         return round(place) if at_knot and self.spline_order == 3 else 0
 
     @property
-    def radial_widths(self) -> list[int]:
+    def radial_widths(self) -> Sequence[int]:
         return [self.radial_width] * self.radial_depth if self.radial_hidden is None else self.radial_hidden
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """Return plain JSON values."""
+        return _thawed(asdict(self))
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "PotentialSpec":
@@ -174,6 +186,16 @@ class PotentialSpec:
             # Not in the first, where an isolated atom's features have to stay zero.
             residuals=[k > 0 for k in range(n_layers)] if config.residual else None,
         )
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
+
+
+def _thawed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _thawed(entry) for name, entry in value.items()}
+    return list(map(_thawed, value)) if isinstance(value, tuple) else value
 
 
 def _parse_irreps(text: str) -> Irreps:

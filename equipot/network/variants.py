@@ -1,16 +1,52 @@
-"""The same potential for fewer elements."""
+"""The same potential for other elements, in another precision, or with other splines."""
 
 import dataclasses
 from collections.abc import Sequence
+from fractions import Fraction
+from typing import Literal
 
 import torch
+from ase.data import chemical_symbols
+from torch import Tensor
 
 from equipot.errors import ConfigError
 from equipot.network.potential import Potential
+from equipot.network.spec import PotentialSpec
+
+
+def with_precision(potential: Potential, dtype: Literal["float32", "float64"]) -> Potential:
+    """Return the potential with a network of another precision; what is always float64 stays so."""
+    return _same_weights(potential, dataclasses.replace(potential.spec, dtype=dtype))
+
+
+def with_knots(potential: Potential, order: int, intervals: int) -> Potential:
+    """Return the same weights read at other knots, `intervals` + 1 of them.
+
+    Where the envelope's second derivative jumps, at the onset of xplor, there must be a knot; see
+    `PotentialSpec.doubled_knot`.
+    """
+    spec = potential.spec
+    if spec.envelope == "xplor":
+        step = Fraction(spec.xplor_onset).limit_denominator(1000).denominator
+        intervals = -(-intervals // step) * step
+    return _same_weights(potential, dataclasses.replace(spec, spline_order=order, n_knots=intervals + 1))
+
+
+def with_e0(potential: Potential, e0: Sequence[float]) -> Potential:
+    """Return the potential with other reference energies (eV, one per element)."""
+    changed = _same_weights(potential, dataclasses.replace(potential.spec, e0=list(e0)))
+    changed.e0.copy_(torch.tensor(e0, dtype=torch.float64))
+    return changed
+
+
+def _same_weights(potential: Potential, spec: PotentialSpec) -> Potential:
+    changed = Potential(spec)
+    changed.load_state_dict(potential.state_dict())
+    return changed
 
 
 def with_elements(potential: Potential, type_names: Sequence[str]) -> Potential:
-    """A potential that knows only these elements, in this order, and gives the same numbers for them.
+    """Return a potential that knows only these elements, in this order, and gives the same numbers for them.
 
     Raises ConfigError for an element that it does not know or that is given twice, or when none is given.
     """
@@ -21,34 +57,51 @@ def with_elements(potential: Potential, type_names: Sequence[str]) -> Potential:
     if not type_names or len(set(type_names)) < len(type_names):
         raise ConfigError(f"elements {', '.join(type_names) or 'none'} were given; expected each once")
     rows = [known.index(name) for name in type_names]
-    spec = potential.spec
-    kept = Potential(
-        dataclasses.replace(
-            spec,
-            type_names=list(type_names),
-            pair_cutoffs=[[spec.pair_cutoffs[i][j] for j in rows] for i in rows],
-            e0=[spec.e0[i] for i in rows],
-            scales=[spec.scales[i] for i in rows],
-            neighbours=[spec.neighbours[i] for i in rows],
-        )
-    )
-    state = kept.state_dict()
+    chosen = Potential(_chosen(potential.spec, rows))
+    state = chosen.state_dict()
+    wider = _one_element_more(potential.spec).state_dict()
     for name, value in potential.state_dict().items():
-        if name == "pair_cutoffs" or name == "inverse_cutoffs" or name.startswith("zbl."):
-            continue  # built from the elements
-        target = state[name]
-        # By species: as many rows as there are elements, where the others have the same shape or one row.
-        by_species = value.dim() > 0 and value.shape[0] == len(known) and _has_rows(name)
-        state[name] = value[torch.tensor(rows)] if by_species else value
-        if state[name].shape != target.shape:
+        selected = _select(value, wider[name].shape, rows, len(known))
+        # Tables by pair shrink to one number where the pairs that are left have one cutoff: the new network has it.
+        if selected.shape == state[name].shape:
+            state[name] = selected
+        elif not (name == "inverse_cutoffs" and chosen.one_cutoff):
             raise AssertionError(
-                f"{name} has shape {tuple(state[name].shape)}, expected {tuple(target.shape)}"
+                f"{name} has shape {tuple(selected.shape)}, expected {tuple(state[name].shape)}"
             )
-    kept.load_state_dict(state)
-    return kept
+    chosen.load_state_dict(state)
+    return chosen
 
 
-def _has_rows(name: str) -> bool:
-    return name in ("embedding.weight", "e0", "scales") or name.endswith(
-        ("self_connection.weight", "inverse_norm", "sends.factors")
+def _chosen(spec: PotentialSpec, rows: Sequence[int]) -> PotentialSpec:
+    return dataclasses.replace(
+        spec,
+        type_names=[spec.type_names[i] for i in rows],
+        pair_cutoffs=[[spec.pair_cutoffs[i][j] for j in rows] for i in rows],
+        e0=[spec.e0[i] for i in rows],
+        scales=[spec.scales[i] for i in rows],
+        neighbours=[spec.neighbours[i] for i in rows],
     )
+
+
+def _one_element_more(spec: PotentialSpec) -> Potential:
+    """The network for one element more. Tensors that are larger in it have rows, or pairs of rows, by species."""
+    n = len(spec.type_names)
+    another = next(name for name in chemical_symbols[1:] if name not in spec.type_names)
+    wider = _chosen(spec, [*range(n), n - 1])
+    return Potential(dataclasses.replace(wider, type_names=[*spec.type_names, another]))
+
+
+def _select(value: Tensor, wider: torch.Size, rows: Sequence[int], n: int) -> Tensor:
+    """The rows of some species along every dimension that grows with the number n of species, or with n²."""
+    for dimension, (size, larger) in enumerate(zip(value.shape, wider, strict=True)):
+        if size == larger:
+            continue
+        if (size, larger) == (n, n + 1):
+            index = list(rows)
+        elif (size, larger) == (n * n, (n + 1) ** 2):
+            index = [i * n + j for i in rows for j in rows]
+        else:
+            raise AssertionError(f"a dimension of {size} is {larger} for one element more than {n}")
+        value = value.index_select(dimension, torch.tensor(index, device=value.device))
+    return value

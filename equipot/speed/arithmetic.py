@@ -7,27 +7,9 @@ the matrices P of each edge and the gates, which are a few per cent of a network
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
-
-from equipot.network.linear import IrrepsLinear, SelfConnection
-from equipot.network.norms import Norms
+from equipot.network.layer import Cost
 from equipot.network.potential import Potential
 from equipot.ops import ConvolutionPaths
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Fused multiply-adds of the value, and of its gradients with respect to whatever depends on positions."""
-
-    forward: int = 0
-    backward: int = 0
-
-    def __add__(self, other: "Cost") -> "Cost":
-        return Cost(self.forward + other.forward, self.backward + other.backward)
-
-    @property
-    def total(self) -> int:
-        return self.forward + self.backward
 
 
 @dataclass(frozen=True)
@@ -52,14 +34,8 @@ def network_cost(potential: Potential) -> NetworkCost:
         # What enters the first layer depends on the species alone: nothing is differentiated with respect to it.
         moves = k > 0
         convolutions.append(convolution_cost(layer.paths, potential.spec.spline_order, moves))
-        maps = linear_cost(layer.linear_in, moves) + linear_cost(layer.linear_out)
-        if layer.self_connection is not None:
-            maps += linear_cost(layer.self_connection, moves)
-        if layer.norms is not None:
-            maps += norms_cost(layer.norms)
-        linear_maps.append(maps)
-    products = sum(m.weight.numel() for m in potential.read.modules() if isinstance(m, nn.Linear))
-    return NetworkCost(tuple(convolutions), tuple(linear_maps), Cost(products, products))
+        linear_maps.append(layer.cost(moves))
+    return NetworkCost(tuple(convolutions), tuple(linear_maps), potential.read.cost())
 
 
 def convolution_cost(paths: ConvolutionPaths, order: int, input_gradient: bool = True) -> Cost:
@@ -90,15 +66,3 @@ def path_cost(l_in: int, l_edge: int, l_out: int, mul: int, order: int, input_gr
         return Cost(mul * (2 * order + d1), mul * (4 * order + 2 * d1 + 1 + dx))
     forward = 2 * order + d1 * d3 + min(d1, d3)
     return Cost(mul * forward, mul * (4 * order + 2 * d1 * d3 + d1 + 1 + dx + d3))
-
-
-def linear_cost(linear: IrrepsLinear | SelfConnection, input_gradient: bool = True) -> Cost:
-    """Per atom: a matrix product for each component of each block, and one with the transposed matrix back."""
-    products = sum(dim * mul_in * mul_out for _, dim, mul_in, _, mul_out, _ in linear.blocks.tolist())
-    return Cost(products, products if input_gradient else 0)
-
-
-def norms_cost(norms: Norms) -> Cost:
-    """Per atom: a matrix product that sums squares, and one of the lengths; the same back."""
-    products = norms.squares.numel() + norms.weight.numel()
-    return Cost(products, products)

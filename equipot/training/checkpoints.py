@@ -12,6 +12,7 @@ import torch
 from equipot.errors import ModelFileError
 from equipot.network.potential import Potential
 from equipot.network.spec import PotentialSpec
+from equipot.network.state import current_names
 from equipot.training.module import PotentialModule, potential_module
 
 
@@ -100,7 +101,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 def potential_of(checkpoint: dict[str, Any]) -> Potential:
     """The trained network of a checkpoint: the average of the weights where there is one."""
     potential = Potential(PotentialSpec.from_dict(checkpoint["equipot"]["description"]["spec"]))
-    weights = checkpoint["state_dict"]
+    weights = current_names(checkpoint["state_dict"])
     averaged = "average.module."
     prefix = averaged if any(name.startswith(averaged) for name in weights) else "potential."
     potential.load_state_dict({n[len(prefix) :]: w for n, w in weights.items() if n.startswith(prefix)})

@@ -1,6 +1,5 @@
 """What a training leaves behind: the exported model, its evaluation, and the plot of how it got there."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from equipot.data.loading import DataSets
 from equipot.errors import ModelFileError
 from equipot.evaluation.learning import plot_learning
 from equipot.model_file import write_model
-from equipot.network.potential import Potential
+from equipot.network.variants import with_precision
 from equipot.training.checkpoints import potential_of, read_checkpoint
 from equipot.training.log import read_metrics
 from equipot.training.progress import clock
@@ -27,9 +26,7 @@ def export_checkpoint(checkpoint: str | Path, path: str | Path, dtype: str | Non
     description = state["equipot"]["description"]
     potential = potential_of(state)
     if dtype is not None and dtype != potential.spec.dtype:
-        other = Potential(replace(potential.spec, dtype=dtype))  # type: ignore[arg-type]
-        other.load_state_dict(potential.state_dict())
-        potential = other
+        potential = with_precision(potential, dtype)  # type: ignore[arg-type]
     return write_model(
         path,
         potential,
@@ -45,6 +42,7 @@ def _training_summary(state: dict[str, Any], checkpoint: Path) -> dict[str, Any]
         "steps": state["global_step"],
         "seconds": round(state["equipot"]["elapsed"], 1),
         "frames": state["equipot"]["description"]["labels"],
+        "e0_source": state["equipot"]["description"].get("e0_source", {}),
         "device": state["equipot"].get("device", "unknown"),  # checkpoints written before did not say
     }
     if "init" in state["equipot"]["description"]:

@@ -16,6 +16,7 @@ from equipot.device import device_name
 from equipot.errors import NumericsError
 from equipot.network.derivatives import predict
 from equipot.network.potential import Potential
+from equipot.network.state import current_names
 from equipot.quantities import LABELS
 from equipot.training.loss import Loss, residuals
 from equipot.training.metrics import LabelErrors
@@ -172,6 +173,7 @@ class PotentialModule(pl.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         state = checkpoint["equipot"]
+        checkpoint["state_dict"] = current_names(checkpoint["state_dict"])
         self.plateau.load(state["plateau"])
         self.elapsed = state["elapsed"]
 

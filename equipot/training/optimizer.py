@@ -8,16 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
-from equipot.network.interaction import Interaction
-from equipot.network.linear import IrrepsLinear, SelfConnection
+from equipot.network.layer import MatrixView, layers_of
 from equipot.network.potential import Potential
 
 # The quintic of Jordan et al. (2024). Three steps bring singular values above a tenth of the norm to near one, and
 # train as well as five.
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 STEPS = 3
-
-Cut = Callable[[Tensor], Tensor]
 
 
 def orthogonalize(matrices: Tensor) -> Tensor:
@@ -36,39 +33,25 @@ def orthogonalize(matrices: Tensor) -> Tensor:
     return x
 
 
-def matrix_cuts(potential: Potential) -> dict[str, list[Cut]]:
-    """By name of a parameter that holds matrices: how to view each stack of them as (n, n_in, n_out).
+def matrix_views(network: nn.Module) -> dict[str, list[MatrixView]]:
+    """Return the views of all matrices in a network by name of the parameter, as its layers state them.
 
     The maps between irreps are one matrix per irrep, and of the self-connection per species; that of norms to scalars
     is one; the last layer of a radial network is one per path of the convolution. A parameter holds its matrices side
     by side. Embedding and readout are not maps between hidden features and are left out.
     """
-    found: dict[str, list[Cut]] = {}
-    for name, module in potential.named_modules():
-        if isinstance(module, IrrepsLinear | SelfConnection):
-            rows = [(first, mul_in, mul_out) for _, _, mul_in, _, mul_out, first in module.blocks.tolist()]
-            found[f"{name}.weight"] = [_block(*row) for row in rows]
-        elif isinstance(module, Interaction):
-            if module.norms is not None:
-                found[f"{name}.norms.weight"] = [lambda w: w.unsqueeze(0)]
-            last = len(module.radial.layers) - 1
-            for i in range(last):
-                found[f"{name}.radial.layers.{i}.weight"] = [lambda w: w.unsqueeze(0)]
-            paths = [_columns(path.weights) for path in module.paths.paths]
-            found[f"{name}.radial.layers.{last}.weight"] = paths
-    return found
-
-
-def _columns(which: slice) -> Cut:
-    return lambda w: w[:, which].unsqueeze(0)
-
-
-def _block(first: int, mul_in: int, mul_out: int) -> Cut:
-    return lambda w: w[:, first : first + mul_in * mul_out].unflatten(1, (mul_in, mul_out))
+    return {
+        f"{name}.{parameter}": views
+        for name, layer in layers_of(network)
+        for parameter, views in layer.matrices().items()
+    }
 
 
 class MuonAdamW(torch.optim.Optimizer):
-    """Steps of one spectral size for matrices (Muon), AdamW for what is no matrix.
+    """Muon for matrices, whose steps have one spectral size, and AdamW for all other parameters.
+
+    torch.optim.Muon takes whole two-dimensional parameters, one call for each. Here a parameter holds many small
+    matrices, and all of one shape are orthogonalised in one call; AdamW's part is torch's function.
 
     A matrix W (n_in, n_out) moves by rate * sqrt(max(1, n_out / n_in)) along the orthogonalised momentum
     (Nesterov's). A matrix without a gradient in a step, as that of an element no frame of the batch has, rests.
@@ -89,23 +72,23 @@ class MuonAdamW(torch.optim.Optimizer):
         momentum: float = 0.95,
         betas: tuple[float, float] = (0.9, 0.999),
     ) -> None:
-        cuts = matrix_cuts(potential)
+        views = matrix_views(potential)
         trained = [(n, p) for n, p in potential.named_parameters() if p.requires_grad]
-        matrices = [(n, p) for n, p in trained if n in cuts]
-        rest = [(n, p) for n, p in trained if n not in cuts]
+        matrices = [(n, p) for n, p in trained if n in views]
+        others = [(n, p) for n, p in trained if n not in views]
         groups: list[dict[str, Any]] = []
         if matrices:
             groups.append({"params": [p for _, p in matrices], "matrices": True})
-        if rest:
-            groups.append({"params": [p for _, p in rest], "matrices": False})
+        if others:
+            groups.append({"params": [p for _, p in others], "matrices": False})
         defaults = {"lr": lr, "weight_decay": weight_decay, "momentum": momentum, "betas": betas}
         super().__init__(groups, defaults)
         # Matrices of one shape, wherever they are in the network, are orthogonalised in one call.
-        self._stacks: dict[tuple[int, int], list[tuple[nn.Parameter, Cut]]] = {}
+        self._stacks: dict[tuple[int, int], list[tuple[nn.Parameter, MatrixView]]] = {}
         for name, parameter in matrices:
-            for cut in cuts[name]:
-                _, n_in, n_out = cut(parameter).shape
-                self._stacks.setdefault((n_in, n_out), []).append((parameter, cut))
+            for view in views[name]:
+                _, n_in, n_out = view(parameter).shape
+                self._stacks.setdefault((n_in, n_out), []).append((parameter, view))
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
@@ -126,18 +109,18 @@ class MuonAdamW(torch.optim.Optimizer):
             if not self.state[parameter]:
                 self.state[parameter]["mean"] = torch.zeros_like(parameter)
         for (n_in, n_out), members in self._stacks.items():
-            members = [(p, cut) for p, cut in members if p.grad is not None]
+            members = [(p, view) for p, view in members if p.grad is not None]
             if not members:
                 continue
-            gradient = torch.cat([cut(p.grad) for p, cut in members])  # type: ignore[arg-type]
-            means = [cut(self.state[p]["mean"]) for p, cut in members]
+            gradient = torch.cat([view(p.grad) for p, view in members])  # type: ignore[arg-type]
+            means = [view(self.state[p]["mean"]) for p, view in members]
             mean = torch.cat(means)
             present = (gradient != 0).flatten(1).any(1)[:, None, None]
             mean = torch.where(present, mean.lerp(gradient, 1 - momentum), mean)
-            wanted = gradient.lerp(mean, momentum)
-            direction = orthogonalize(wanted.mT).mT if n_in > n_out else orthogonalize(wanted)
+            lookahead = gradient.lerp(mean, momentum)
+            direction = orthogonalize(lookahead.mT).mT if n_in > n_out else orthogonalize(lookahead)
             change = torch.where(present, direction, 0.0) * (-rate * math.sqrt(max(1.0, n_out / n_in)))
-            weights = [cut(p) for p, cut in members]
+            weights = [view(p) for p, view in members]
             if group["weight_decay"] > 0:
                 change -= torch.where(present, torch.cat(weights), 0.0) * (rate * group["weight_decay"])
             counts = [len(w) for w in weights]

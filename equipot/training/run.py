@@ -68,8 +68,9 @@ def train(
     data = _load(config, output, console)
     if given is None:
         potential = Potential(_spec(config, data), seed=config.training.seed)
+        e0_source = data.statistics.e0_source
     else:
-        potential = fitted(given, config, data, console)
+        potential, e0_source = fitted(given, config, data, console)
     name = config.model.preset if config.init is None else config.init.model
     spec = potential.spec
     n_weights = sum(p.numel() for p in potential.parameters())
@@ -79,7 +80,7 @@ def train(
         f"{n_weights} weights{f', {frozen} of them fixed' if frozen else ''}, {spec.dtype}",
         markup=False,
     )
-    module = PotentialModule(potential, config.training, _description(config, spec, data))
+    module = PotentialModule(potential, config.training, _description(config, spec, data, e0_source))
     profiler = SimpleProfiler() if profile else None
     trainer = _trainer(config, output, console, profiler)
     datamodule = GraphDataModule(
@@ -187,11 +188,14 @@ def _spec(config: Config, data: DataSets) -> PotentialSpec:
     )
 
 
-def _description(config: Config, spec: PotentialSpec, data: DataSets) -> dict[str, Any]:
+def _description(
+    config: Config, spec: PotentialSpec, data: DataSets, e0_source: dict[str, str]
+) -> dict[str, Any]:
     started = {} if config.init is None else {"init": origin(config.init.model)}
     return {
         **started,
         "spec": spec.to_dict(),
+        "e0_source": e0_source,
         "statistics": data.statistics.to_dict(),
         "config": config.model_dump(mode="json"),
         "volume_per_atom": data.volume_per_atom,

@@ -1,25 +1,23 @@
 """Where a training begins: random weights, or those of a model file (fine-tuning)."""
 
 import hashlib
-import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from rich.console import Console
 
 from equipot.config import Config, TrainingConfig
 from equipot.contract import ENERGIES
-from equipot.convert.convert import in_precision
 from equipot.data.graph import collate
 from equipot.data.loading import DataSets
 from equipot.data.reference_energies import reference_energies
 from equipot.errors import ConfigError
 from equipot.model_file.read import load_potential, read_metadata
 from equipot.network.derivatives import energies_of
+from equipot.network.layer import freezable
 from equipot.network.potential import Potential
-from equipot.network.variants import with_elements
+from equipot.network.variants import with_e0, with_elements, with_precision
 
 # Of a fine-tuning, where the config says nothing; see configs/finetune.yaml for what they were chosen on.
 FINE_TUNING: dict[str, Any] = {
@@ -32,14 +30,6 @@ FINE_TUNING: dict[str, Any] = {
 }
 # Of the model section, what may differ from the file.
 FREE = {"dtype"}
-PARTS = {
-    "embedding": r"embedding\.",
-    "radial": r"layers\.\d+\.radial\.",
-    "linear": r"layers\.\d+\.(linear_in|linear_out|bias_in|bias_out)\.",
-    "norms": r"layers\.\d+\.norms\.",
-    "self_connection": r"layers\.\d+\.self_connection\.",
-    "readout": r"read\.",
-}
 
 
 def fine_tuning(config: TrainingConfig) -> TrainingConfig:
@@ -64,7 +54,7 @@ def starting_model(config: Config) -> tuple[Config, Potential | None]:
         )
     potential = load_potential(config.init.model)
     if "dtype" in config.model.model_fields_set and config.model.dtype != potential.spec.dtype:
-        potential = in_precision(potential, config.model.dtype)
+        potential = with_precision(potential, config.model.dtype)
     cutoffs = potential.spec.cutoffs
     model = config.model.model_copy(update={"cutoff": cutoffs.cutoff, "pair_cutoffs": cutoffs.shorter()})
     data = config.data
@@ -74,11 +64,13 @@ def starting_model(config: Config) -> tuple[Config, Potential | None]:
     return config.model_copy(update={"model": model, "data": data, "training": training}), potential
 
 
-def fitted(potential: Potential, config: Config, data: DataSets, console: Console) -> Potential:
-    """The potential for the elements of the data, with reference energies that fit the training set.
+def fitted(
+    potential: Potential, config: Config, data: DataSets, console: Console
+) -> tuple[Potential, dict[str, str]]:
+    """Return the potential for the elements of the data, with reference energies that fit the training set.
 
     Other calculations have other zeros of energy, so that is what differs most. Shifts are least squares of label
-    minus prediction over the compositions. `statistics` of the data then say the reference energies that are used.
+    minus prediction over the compositions. The second result says of every element where its energy comes from.
     Raises ConfigError for elements that the potential does not know, or parts to freeze that it does not have.
     """
     assert config.init is not None
@@ -87,15 +79,12 @@ def fitted(potential: Potential, config: Config, data: DataSets, console: Consol
     sources = ["as in the model file"] * len(names)
     if config.init.e0 == "refit":
         shifts, how = _shifts(potential, data)
-        potential.e0 += torch.from_numpy(shifts)
-        potential.spec.e0[:] = potential.e0.tolist()
+        potential = with_e0(potential, (potential.e0.numpy() + shifts).tolist())
         moved = ", ".join(f"{n} {s:+.4f}" for n, s in zip(names, shifts) if s != 0)
         console.print(f"reference energies shifted (eV): {moved or 'none'}")
         sources = [f"as in the model file {s:+.4f} eV ({h})" for s, h in zip(shifts, how)]
-    data.statistics.e0 = dict(zip(names, potential.e0.tolist()))
-    data.statistics.e0_source = dict(zip(names, sources))
     freeze(potential, config.init.freeze)
-    return potential
+    return potential, dict(zip(names, sources))
 
 
 def _shifts(potential: Potential, data: DataSets) -> tuple[np.ndarray, list[str]]:
@@ -117,16 +106,14 @@ def _shifts(potential: Potential, data: DataSets) -> tuple[np.ndarray, list[str]
     return np.where(present, shifts, 0.0), [h if p else "not in the set" for h, p in zip(how, present)]
 
 
-def freeze(potential: Potential, parts: list[str]) -> None:
+def freeze(potential: Potential, names: list[str]) -> None:
     """Switch training off for parts of a potential; raises ConfigError for names it has no part of."""
-    layers = [f"layers.{k}" for k in range(potential.n_layers)]
-    for part in parts:
-        if part not in PARTS and part not in layers:
-            raise ConfigError(f"init.freeze names '{part}'; expected some of {', '.join([*PARTS, *layers])}")
-        pattern = PARTS.get(part, re.escape(part) + r"\.")
-        for name, parameter in potential.named_parameters():
-            if re.match(pattern, name):
-                parameter.requires_grad_(False)
+    parts = freezable(potential)
+    for name in names:
+        if name not in parts:
+            raise ConfigError(f"init.freeze names '{name}'; expected some of {', '.join(parts)}")
+        for parameter in parts[name]:
+            parameter.requires_grad_(False)
     if not any(p.requires_grad for p in potential.parameters()):
         raise ConfigError("init.freeze leaves nothing to train; name fewer parts")
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from equipot.convert import e3nn_weights
 from equipot.convert.e3nn_weights import Matrices
 from equipot.errors import ModelFileError
-from equipot.network.activation import apply, norm
+from equipot.network.activation import activation_gain, apply
 
 # In and out: one block each, several irreps, blocks apart that belong together, irreps on one side only.
 PAIRS = [
@@ -82,7 +82,7 @@ def test_perceptrons_are_those_of_e3nn(widths: list[int], name: str | None) -> N
     matrices = e3nn_weights.perceptron([layer.weight.detach() for layer in module])
     found = x
     for matrix in matrices[:-1]:
-        found = bare(found @ matrix) * (1.0 if name is None else norm(name))
+        found = bare(found @ matrix) * (1.0 if name is None else activation_gain(name))
     torch.testing.assert_close(found @ matrices[-1], module(x), rtol=1e-12, atol=1e-12)
 
 

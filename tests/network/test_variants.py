@@ -2,10 +2,15 @@
 
 import pytest
 import torch
+from torch import nn
 
 from equipot.errors import ConfigError
+from equipot.network import variants
 from equipot.network.derivatives import predict
+from equipot.network.layer import Layer, freezable, layers_of
+from equipot.network.potential import Potential
 from equipot.network.variants import with_elements
+from equipot.training.optimizer import MuonAdamW
 from tests.models import KINDS, make_potential, model_input, random_atoms
 
 
@@ -32,3 +37,53 @@ def test_the_numbers_of_the_elements_that_stay_are_the_same(kind, kept):
 def test_elements_it_cannot_keep_are_one_sentence(names, sentence):
     with pytest.raises(ConfigError, match=sentence):
         with_elements(make_potential(), names)
+
+
+class PerSpeciesBias(Layer):
+    """A layer with a tensor by species that nothing else knows of."""
+
+    part = "readout"
+
+    def __init__(self, n_species: int) -> None:
+        super().__init__()
+        self.shift = nn.Parameter(torch.arange(1.0, 1.0 + n_species, dtype=torch.float64))
+
+    def matrices(self):
+        return {}
+
+
+class WithBias(Potential):
+    def __init__(self, spec, seed=0):
+        super().__init__(spec, seed)
+        self.bias = PerSpeciesBias(len(spec.type_names))
+
+    def forward(self, inputs):
+        outputs = super().forward(inputs)
+        return {"energies": outputs["energies"] + self.bias.shift[inputs.species]}
+
+
+def test_a_new_tensor_by_species_is_found_without_being_listed(monkeypatch):
+    whole = WithBias(make_potential().spec)
+    monkeypatch.setattr(variants, "Potential", WithBias)
+    atoms = random_atoms(5)
+    swapped = with_elements(whole, ["O", "Si"])
+    assert swapped.bias.shift.tolist() == [2.0, 1.0]
+    a, b = (predict(p, model_input(p, atoms)) for p in (whole, swapped))
+    torch.testing.assert_close(a.atomic_energies, b.atomic_energies, atol=1e-13, rtol=0)
+
+
+def test_a_parameter_outside_of_the_stated_layers_is_an_error():
+    potential = make_potential()
+    potential.extra = nn.Linear(2, 2)
+    with pytest.raises(TypeError, match=r"extra\.weight, extra\.bias: the module must be a Layer"):
+        list(layers_of(potential))
+    with pytest.raises(TypeError, match=r"extra\.weight"):
+        MuonAdamW(potential, lr=0.1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_parameter_belongs_to_one_part_that_can_be_frozen(kind):
+    potential = make_potential(**KINDS[kind])
+    kinds = {k: v for k, v in freezable(potential).items() if not k.startswith("layers.")}
+    counted = sorted(id(p) for parameters in kinds.values() for p in parameters)
+    assert counted == sorted(id(p) for p in potential.parameters())

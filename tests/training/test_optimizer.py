@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from equipot.training.optimizer import COEFFICIENTS, STEPS, MuonAdamW, matrix_cuts, orthogonalize
+from equipot.training.optimizer import COEFFICIENTS, STEPS, MuonAdamW, matrix_views, orthogonalize
 from tests.models import KINDS, make_potential
 
 REST_OF = ("embedding", "read", "layers.0.bias", "layers.1.bias")
@@ -48,7 +48,7 @@ def test_zeros_stay_zeros():
 
 
 def test_matrices_cover_all_but_embedding_and_readout(potential):
-    cuts = matrix_cuts(potential)
+    cuts = matrix_views(potential)
     for name, parameter in potential.named_parameters():
         if name.startswith(REST_OF):
             assert name not in cuts
@@ -58,7 +58,7 @@ def test_matrices_cover_all_but_embedding_and_readout(potential):
 
 def test_every_matrix_moves_by_the_rate_along_its_own_orthogonalised_gradient(potential):
     before, after = moved(potential, lr=0.1)
-    for name, cuts in matrix_cuts(potential).items():
+    for name, cuts in matrix_views(potential).items():
         for cut in cuts:
             change = cut(after[name].detach()) - cut(before[name].detach())
             for one, gradient in zip(change, cut(after[name].grad)):
@@ -73,7 +73,7 @@ def test_matrices_move_over_many_steps_as_with_muon_of_torch(potential, monkeypa
     # Torch rounds to bfloat16 before it orthogonalises; without that, what is left is rounding of float64.
     monkeypatch.setattr(torch.Tensor, "bfloat16", torch.Tensor.clone)
     potential = potential.double()
-    cuts = matrix_cuts(potential)
+    cuts = matrix_views(potential)
     initial = dict(copy.deepcopy(potential).named_parameters())
     # Torch's matrices are (n_out, n_in).
     places = [(name, cut, k) for name in cuts for cut in cuts[name] for k in range(len(cut(initial[name])))]
@@ -125,7 +125,7 @@ def test_weight_decay_shrinks_matrices_by_rate_times_decay(potential):
     without = copy.deepcopy(potential)
     before, after = moved(potential, lr=0.1, weight_decay=0.5)
     _, plain = moved(without, lr=0.1)
-    for name in matrix_cuts(potential):
+    for name in matrix_views(potential):
         torch.testing.assert_close(after[name], plain[name] - 0.05 * before[name], rtol=1e-4, atol=1e-6)
 
 
