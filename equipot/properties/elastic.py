@@ -196,12 +196,12 @@ def _to_full(c: np.ndarray) -> np.ndarray:
         for b, (k, m) in enumerate(VOIGT):
             for first in ((i, j), (j, i)):
                 for second in ((k, m), (m, k)):
-                    full[(*first, *second)] = c[a, b]
+                    full[first + second] = c[a, b]
     return full
 
 
 def _to_voigt(full: np.ndarray) -> np.ndarray:
-    return np.array([[full[(*first, *second)] for second in VOIGT] for first in VOIGT])
+    return np.array([[full[first + second] for second in VOIGT] for first in VOIGT])
 
 
 def _rotated(full: np.ndarray, r: np.ndarray) -> np.ndarray:
