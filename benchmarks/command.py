@@ -29,7 +29,7 @@ def parser(name: str, description: str | None) -> argparse.ArgumentParser:
 
 
 def run(name: str, args: argparse.Namespace, benchmark: Callable[[argparse.Namespace, Console], int]) -> int:
-    """Return the benchmark's exit code, or 1 after printing the sentence of an error."""
+    """Return the benchmark's exit code, 1 after printing the sentence of an error, or 130 if it is interrupted."""
     console = Console(width=None if sys.stdout.isatty() else 180)
     try:
         return benchmark(args, console)
@@ -38,6 +38,8 @@ def run(name: str, args: argparse.Namespace, benchmark: Callable[[argparse.Names
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         print(f"{name}: {where}{error.strerror or error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        return 130
     return 1
 
 

@@ -2,10 +2,9 @@
 
     python -m benchmarks.beside_nequip si --data FOLDER --nequip-python ENV/bin/python [--minutes 20]
 
-nequip needs an environment of its own (python -m venv ENV && ENV/bin/pip install torch==2.13.0 nequip==0.19.1) and has
-the settings of its tutorial (`tutorial.py`); equipot has those of `python -m benchmarks.accuracy`. The errors of each
-are from its own code, on the same test file. --only trains one side; the table is printed when both have results.
-The output folder holds both configs, both logs and beside.md.
+nequip needs an environment of its own. It has the settings of its tutorial (`tutorial.py`); equipot has those of
+`python -m benchmarks.accuracy`. The errors of each are from its own code, on the same test file. --only trains one
+side; the table is printed when both have results. The output folder holds both configs, both logs and beside.md.
 """
 
 import argparse
@@ -13,6 +12,7 @@ import datetime
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -26,7 +26,7 @@ from equipot.analysis.speed.machine import processor
 
 from .training import train_nequip
 
-Numbers = dict[str, float | int | str]
+Values = dict[str, Any]
 COLUMNS = {
     "forces (meV/Å)": "forces",
     "energy (meV/atom)": "energy",
@@ -76,7 +76,7 @@ def benchmark(args: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def train_equipot(args: argparse.Namespace, data: dict[str, str], output: Path) -> Numbers:
+def train_equipot(args: argparse.Namespace, data: dict[str, str], output: Path) -> Values:
     settings = {"max_time": 60 * args.minutes, "seed": args.seed, "threads": args.threads}
     cost = train(config(SETS[args.set], data, output, **settings), [], resume=False)
     energy, forces, _ = errors(output / "model.pt", data["test"], "rmse", "atom")["all"]
@@ -85,7 +85,7 @@ def train_equipot(args: argparse.Namespace, data: dict[str, str], output: Path) 
     return {"energy": energy or 0.0, "forces": forces or 0.0, "epochs": epochs, **cost}
 
 
-def summary(args: argparse.Namespace, values: Numbers) -> Numbers:
+def summary(args: argparse.Namespace, values: Values) -> Values:
     """Round energy, forces, minutes and cpu_minutes, and add how they were measured."""
     digits = {"energy": 3, "forces": 2, "minutes": 1, "cpu_minutes": 1, "epochs": 0}
     return {
@@ -98,14 +98,14 @@ def summary(args: argparse.Namespace, values: Numbers) -> Numbers:
     }
 
 
-def markdown(title: str, results: dict[str, Numbers]) -> str:
+def markdown(title: str, results: dict[str, Values]) -> str:
     first = next(iter(results.values()))
     heading = f"### {title}: test RMSE after {first['limit']:g} minutes of training each"
     end = f"{first['machine']}, {first['date']}, seed {first['seed']}."
     return "\n\n".join([heading, markdown_table(rows(results)), end]) + "\n"
 
 
-def rows(results: dict[str, Numbers]) -> list[dict[str, str]]:
+def rows(results: dict[str, Values]) -> list[dict[str, str]]:
     return [
         {"": side, **{heading: f"{values[key]:g}" for heading, key in COLUMNS.items()}}
         for side, values in results.items()

@@ -2,15 +2,11 @@
 
     python -m benchmarks.foundation --sevenn-python ENV/bin/python [--models …] [--no-speed] [--json FILE]
 
-SevenNet needs an environment of its own:
-
-    python -m venv ENV && ENV/bin/pip install torch==2.13.0 sevenn==0.13.0
-
-Differences are between equal precisions: both calculators in float32, as they are used, and both in float64, for which
-SevenNet's calculator gets weights, edges and one-hot vectors of float64 (`sevennet_calculator.py`). The structures hold
-all elements: strained and rattled crystals, cells of one atom, surfaces, molecules, liquids, alloys, isolated atoms and
-dimers. Where float32 misses a limit, the distance of either side from float64 shows which is less accurate. The exit
-code is 1 if a limit is missed.
+SevenNet needs an environment of its own. Differences are between equal precisions: both calculators in float32, as they
+are used, and both in float64, for which SevenNet's calculator gets weights, edges and one-hot vectors of float64. The
+structures hold all elements: strained and rattled crystals, cells of one atom, surfaces, molecules, liquids, alloys,
+isolated atoms and dimers. Where float32 misses a limit, the distance of either side from float64 shows which is less
+accurate. The exit code is 1 if a limit is missed.
 
 For the speed both run in worker processes with the same number of threads and take turns, so that a busy machine slows
 both; give it no other work. A step moves all atoms a little and computes energy, forces and stress, as in molecular

@@ -21,7 +21,7 @@ def calculator_tasks(calculator: Callable[[Request], Calculator]) -> dict[str, C
     """Return the tasks for the calculator that a request describes.
 
     results : {"structures": file, "results": file}: one call writes all results
-    steps : {"structures": file, "index": of the structure}: one call makes one step
+    steps : {"structures": file, "index": of a structure}: one call makes one step
     """
 
     def results(request: Request) -> Job:

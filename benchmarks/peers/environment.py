@@ -26,20 +26,22 @@ class Peer:
         return f"--{self.package}-python"
 
     @property
+    def installation(self) -> str:
+        return f"python -m venv ENV && ENV/bin/pip install torch==2.13.0 {self.requirement}"
+
+    @property
     def remedy(self) -> str:
-        return (
-            f"python -m venv ENV && ENV/bin/pip install torch==2.13.0 {self.requirement}, "
-            f"then {self.option} ENV/bin/python or {self.variable}"
-        )
+        return f"{self.installation}, then {self.option} ENV/bin/python or {self.variable}"
 
     def add_option(self, parser: argparse.ArgumentParser, otherwise: str = "required") -> None:
-        """Add the option that names the interpreter; `otherwise` says in its help what happens without one."""
+        """Add the option that names the interpreter; its help says what happens `otherwise`."""
         parser.add_argument(
             self.option,
             type=Path,
             default=Path(os.environ[self.variable]) if os.environ.get(self.variable) else None,
             metavar="PYTHON",
-            help=f"interpreter of {self.package}'s environment (default ${self.variable}, else {otherwise})",
+            help=f"interpreter of {self.package}'s environment, which is made by: {self.installation} "
+            f"(default ${self.variable}, else {otherwise})",
         )
 
     def check(self, python: Path | None) -> Path:

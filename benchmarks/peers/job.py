@@ -31,7 +31,7 @@ class Job(NamedTuple):
     def peak_bytes(self) -> int:
         """Return the growth of memory in one call, at its peak.
 
-        On a GPU it is what torch allocates there; else the resident set of the process, which Linux tells.
+        On a GPU it is what torch allocates there; else the resident set of the process, as Linux reports it.
         """
         gc.collect()
         if torch.cuda.is_initialized():

@@ -42,8 +42,7 @@ def arguments() -> argparse.Namespace:
     presets = ["tiny", "small", "medium", "large"]
     networks.add_argument("--preset", choices=presets, default="medium", help="default medium")
     networks.add_argument("--model", type=Path, metavar="FILE", help="exported model, instead of a preset")
-    ranks_help = "default 1 2; 1 is always measured"
-    add("--ranks", nargs="+", type=count, default=[1, 2], metavar="N", help=ranks_help)
+    add("--ranks", nargs="+", type=count, default=[1, 2], metavar="N", help="default 1 2; 1 is always added")
     add("--atoms", type=count, default=10648, metavar="N", help="of strong scaling, about (default 10648)")
     add("--atoms-per-rank", type=count, default=5324, metavar="N", help="of weak, about (default 5324)")
     add("--rounds", type=count, default=3, metavar="N", help="turns of every run (default 3)")
@@ -60,9 +59,8 @@ def benchmark(args: argparse.Namespace, console: Console) -> int:
     check_programs()
     with tempfile.TemporaryDirectory() as folder, console.status("") as status:
         results = measure(args, Path(folder), status.update)
-    command.print_lines(
-        console, {name: results[name] for name in ("cpu", "versions", "date", "load", "model")}
-    )
+    names = ("cpu", "versions", "date", "load", "model")
+    command.print_lines(console, {name: results[name] for name in names})
     report.show(console, results)
     command.write_json(args.json, results)
     return 0

@@ -54,11 +54,7 @@ def measure(args: argparse.Namespace, folder: Path, show: Show) -> dict[str, Any
     row_bytes = [model["number_bytes"] * width for width in model["feature_dims"][1:]]
     several = args.ranks[1:]
     strong = {row["ranks"]: row for row in figures.scaling(runs.strong)}
-    checked = [
-        (kind, by_ranks[n][0])
-        for kind, by_ranks in (("strong", runs.strong), ("weak", runs.weak))
-        for n in several
-    ]
+    checked = [("strong", runs.strong[n][0]) for n in several] + [("weak", runs.weak[n][0]) for n in several]
     per_atom = median(r.pair_seconds / r.atoms for r in runs.strong[1])
     return {
         **circumstances,
@@ -71,9 +67,7 @@ def measure(args: argparse.Namespace, folder: Path, show: Show) -> dict[str, Any
         "limit": [figures.limit(strong[n], runs.alone[n], runs.together[n]) for n in several],
         "calculator": figures.beside_calculator(runs.strong[1], runs.calculator),
         "memory": figures.memory(small, runs.strong[1][0]),
-        "counts": [
-            figures.counted_and_reported(kind, r, box(r.atoms), reach, row_bytes) for kind, r in checked
-        ],
+        "counts": [figures.counted_and_reported(k, r, box(r.atoms), reach, row_bytes) for k, r in checked],
         "projection": [projected(n, DENSITY, reach, row_bytes, per_atom) for n in PROJECTED],
         "runs": {**dataclasses.asdict(runs), "small": dataclasses.asdict(small)},
     }

@@ -3,13 +3,10 @@
     python -m benchmarks.speed --nequip-python ENV/bin/python [--presets S M L] [--json FILE] [--markdown]
     python -m benchmarks.speed --nequip-python ENV/bin/python --device cuda [--sizes 216 5000 50000 1000000]
 
-nequip needs an environment of its own; without one equipot is measured alone:
-
-    python -m venv ENV && ENV/bin/pip install torch==2.13.0 nequip==0.19.1
-
-For a GPU install OpenEquivariance's kernels there (they need the CUDA toolkit; without them the row of that mode says
-so) and its neighbour lists: pip install openequivariance nvalchemi-toolkit-ops. On a GPU times end when it has
-finished, and memory is what torch has allocated there at the peak of one call.
+nequip needs an environment of its own; without one equipot is measured alone. For a GPU install OpenEquivariance there
+(it needs the CUDA toolkit; without it the row of that mode says so) and neighbour lists on the GPU: pip install
+openequivariance nvalchemi-toolkit-ops. Times on a GPU include all its work; memory is the peak of one call in what
+torch has allocated there.
 
 Both packages run in worker processes with the same number of threads and take turns within one run, so that a busy
 machine slows both. Their networks have random weights and the same architecture: nequip's presets S, M, L and equipot's

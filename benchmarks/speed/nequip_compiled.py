@@ -1,4 +1,4 @@
-"""nequip's networks, compiled as `nequip-compile` does, and kept for later runs."""
+"""nequip's networks, compiled as `nequip-compile` does, and stored for later runs."""
 
 import hashlib
 import os

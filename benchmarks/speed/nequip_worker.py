@@ -27,13 +27,11 @@ VERSIONS = {
 def inference(request: dict[str, Any]) -> Job:
     """Energy, forces and virial from positions and given edges."""
     eager = network(request).eval()
-    data = graph(atoms(request["repeats"]), select_device(request))
+    structure = atoms(request["repeats"])
+    data = graph(structure, select_device(request))
     model = in_mode(request, eager, data)
-    n_atoms, n_edges = (
-        data[AtomicDataDict.POSITIONS_KEY].shape[0],
-        data[AtomicDataDict.EDGE_INDEX_KEY].shape[1],
-    )
-    return Job(lambda: model(data.copy()), n_atoms, n_edges, n_parameters(eager))
+    n_edges = data[AtomicDataDict.EDGE_INDEX_KEY].shape[1]
+    return Job(lambda: model(data.copy()), len(structure), n_edges, n_parameters(eager))
 
 
 def scaling(request: dict[str, Any]) -> Job:

@@ -24,9 +24,8 @@ GPU_INFERENCE_MODES = ("eager", "aotinductor", "aotinductor+openequivariance")
 GPU_TRAINING_MODES = ("eager", "torch.compile", "torch.compile+openequivariance")
 GPU_SIZES = (216, 5000, 50_000)
 VARIANTS = ("preset", "narrow")
-SECONDS_PER_SIZE = (
-    60.0  # after which scaling omits rounds of a side: a call with 10⁵ atoms takes many seconds
-)
+# Limit of the rounds of a side in scaling: a call with 10⁵ atoms takes many seconds.
+SECONDS_PER_SIZE = 60.0
 
 
 def inference(options: argparse.Namespace, preset: str) -> list[Row]:
