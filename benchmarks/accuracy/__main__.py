@@ -1,13 +1,13 @@
 """Train on a public set for a given time and print the test errors beside the published ones.
 
-    python benchmarks/accuracy 3bpa --data FOLDER --minutes 120 [--threads 2] [--seed 1] [--output DIR] [key=value …]
-    python benchmarks/accuracy 3bpa --data FOLDER --minutes 240 --resume       # goes on with more time
-    python benchmarks/accuracy --table runs/accuracy/*                         # all results as one Markdown text
+    python -m benchmarks.accuracy 3bpa --data FOLDER --minutes 120 [--threads 2] [--seed 1] [--output DIR] [key=value …]
+    python -m benchmarks.accuracy 3bpa --data FOLDER --minutes 240 --resume       # continue with more time
+    python -m benchmarks.accuracy --table runs/accuracy/*                         # all results as one Markdown text
 
-FOLDER holds the sets as extxyz files, see `sets.py`. The training is that of `equipot train`, with its defaults but for
-the few settings in `sets.py`; key=value changes others, as there: training.accelerator=gpu insists on a GPU, which is
-taken anyway where there is one, and the result names it. With --validation 0 all frames are fitted; then give
-training.schedule=cosine, which needs none to choose an epoch by. DIR gets the training, result.json and result.md.
+FOLDER holds the sets as extxyz files, see `sets.py`. The training is that of `equipot train`, with its defaults except
+for the few settings in `sets.py`; key=value changes others, as there. A GPU is used if there is one, and the result
+names it; training.accelerator=gpu insists on one. With --validation 0 all frames are fitted; then add
+training.schedule=cosine, which chooses no epoch by validation. DIR gets the training, result.json and result.md.
 """
 
 import argparse
@@ -16,37 +16,24 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from fit import fit
-from result import markdown, result, rich_table
 from rich.console import Console
-from sets import SETS, config, split, write
 
-from equipot.errors import EquipotError
+from benchmarks import command
+from equipot.training.checkpoints import potential_of, read_checkpoint
 
-
-def main() -> int:
-    args = arguments()
-    console = Console()
-    try:
-        if args.table:
-            for folder in args.table:
-                print(markdown(json.loads((folder / "result.json").read_text())))
-            return 0
-        return run(args, console)
-    except (EquipotError, OSError) as error:
-        console.print(f"accuracy: {error}", style="red", markup=False, soft_wrap=True)
-        return 1
+from .report import markdown, table
+from .result import collect
+from .sets import SETS, config, split, write
+from .training import train
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
-    add("set", nargs="?", choices=list(SETS), help="benchmark")
-    add("--data", type=Path, metavar="FOLDER", help="where the sets are")
-    add("--minutes", type=float, default=60.0, help="of training, wall clock (default 60)")
-    add("--threads", type=int, default=1, help="of the training (default 1)")
+    parser = command.parser("accuracy", __doc__)
+    add, count = parser.add_argument, command.count
+    add("set", nargs="?", choices=list(SETS), help="the public set")
+    add("--data", type=Path, metavar="FOLDER", help="folder of the sets")
+    add("--minutes", type=command.positive, default=60.0, help="wall-clock time of training (default 60)")
+    add("--threads", type=count, default=1, help="of the training (default 1)")
     add("--seed", type=int, default=1, help="of weights, order and split (default 1)")
     add("--validation", type=int, metavar="N", help="frames to choose the best epoch by (default: the set's)")
     add("--resume", action="store_true", help="continue; with more --minutes, beyond the first end")
@@ -59,19 +46,23 @@ def arguments() -> argparse.Namespace:
     return args
 
 
-def run(args: argparse.Namespace, console: Console) -> int:
-    which = SETS[args.set]
+def benchmark(args: argparse.Namespace, console: Console) -> int:
+    """Train and print the test errors, or print earlier results."""
+    if args.table:
+        for folder in args.table:
+            print(markdown(json.loads((folder / "result.json").read_text())))
+        return 0
+    dataset = SETS[args.set]
     if args.validation is not None:
-        which = replace(which, n_validation=args.validation)
+        dataset = replace(dataset, n_validation=args.validation)
     output = args.output or Path("runs/accuracy") / args.set
-    data = write(split(which, args.data, args.seed), output / "data")
-    values = config(which, data, output, max_time=60 * args.minutes, seed=args.seed, threads=args.threads)
-    cost = fit(values, args.overrides, args.resume)
-    model = output / "model.pt"
-    found = result(
+    data = write(split(dataset, args.data, args.seed), output / "data")
+    settings = {"max_time": 60 * args.minutes, "seed": args.seed, "threads": args.threads}
+    cost = train(config(dataset, data, output, **settings), args.overrides, args.resume)
+    result = collect(
         args.set,
-        which,
-        model,
+        dataset,
+        output / "model.pt",
         data["test"],
         cost,
         threads=args.threads,
@@ -79,19 +70,17 @@ def run(args: argparse.Namespace, console: Console) -> int:
         weights=n_weights(output),
         overrides=args.overrides,
     )
-    (output / "result.json").write_text(json.dumps(found, indent=1) + "\n")
-    (output / "result.md").write_text(markdown(found))
-    console.print(rich_table(found))
+    command.write_json(output / "result.json", result)
+    (output / "result.md").write_text(markdown(result))
+    console.print(table(result))
     return 0
 
 
 def n_weights(output: Path) -> int:
-    """Number of trained weights; the model file holds splines in their place."""
-    from equipot.training.checkpoints import potential_of, read_checkpoint
-
+    """Return the number of trained weights; the model file has splines in place of the radial networks."""
     potential = potential_of(read_checkpoint(output / "checkpoints" / "best.ckpt"))
     return sum(p.numel() for p in potential.parameters())
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command.run("accuracy", arguments(), benchmark))

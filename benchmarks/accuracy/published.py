@@ -1,4 +1,4 @@
-"""Errors that others published on the same test sets: (energy, forces) by potential, in the units of `Published`."""
+"""Errors that others published for the same test sets: (energy, forces) by potential, in the units of `Published`."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,10 +8,10 @@ Pair = tuple[float | None, float | None]
 
 @dataclass(frozen=True)
 class Published:
-    """How a set's errors are usually given, and by whom.
+    """Published errors of a set, and how they are given.
 
     metric: mae or rmse. energy: of the whole structure or per atom, in meV. Forces are in meV/Å.
-    errors: by name of the test group as in the data's config_type ("all": everything), then by potential.
+    errors: by test group, which is the data's config_type ("all": all frames), then by potential.
     """
 
     metric: Literal["mae", "rmse"]

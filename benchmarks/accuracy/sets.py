@@ -1,4 +1,4 @@
-"""The sets: which files, how they are split, and the few settings in which one differs from the defaults."""
+"""The public sets: their files, how they are split, and the few settings that differ from the defaults."""
 
 import copy
 import random
@@ -14,13 +14,13 @@ from equipot.errors import ConfigError
 
 @dataclass(frozen=True)
 class Set:
-    """One benchmark.
+    """A public set.
 
-    train, test: files below the data folder; without test files `n_test` training frames are kept for it.
-    n_train: frames to train on, validation included, of those in the files; None: all. The choice is by seed.
+    train, test: files below the data folder; without a test file, `n_test` training frames are set aside for it.
+    n_train: frames to train on, including validation, chosen by seed from the file; None: all.
     isolated: file of isolated atoms, which give the reference energies.
     n_validation: frames of n_train used to choose the best epoch; 0: all are fitted, in one cosine.
-    tension: eV/Å³, what stress labels have beyond the slope of the energies; taken off those that are fitted.
+    tension: eV/Å³ by which stress labels exceed the slope of the energies; subtracted from those that are fitted.
     settings: sections of the config.
     """
 
@@ -100,14 +100,14 @@ SETS: dict[str, Set] = {
         "mlearn/Cu_test.extxyz",
         tension=0.0161,
         remark="The training set is rebuilt from that of SNAP: 263 frames, officially 262. Its stresses are 16.1 "
-        "meV/Å³ more tensile than the slope of its energies (equipot check); that was taken off before the fit. "
+        "meV/Å³ more tensile than the slope of its energies (equipot check); that was subtracted before the fit. "
         + TWINS.format("11 of Cu"),
         settings={
             "model": {**CRYSTAL["model"], "residual": False},
             "training": {
                 "schedule": "cosine",
                 "max_epochs": 57,
-                # What the stresses say beside the tension still differs from the slope of the energies.
+                # Without the tension the stresses still differ from the slope of the energies.
                 "loss": {"energy": 15.0, "stress": 0.0, "initial": {"stress": 1.0}},
             },
         },
@@ -128,50 +128,52 @@ class Split:
     test: list[Atoms]
 
 
-def split(which: Set, folder: Path, seed: int, n_fit: int | None = None) -> Split:
-    """Frames of a set, shuffled by seed.
+def split(dataset: Set, folder: Path, seed: int, n_fit: int | None = None) -> Split:
+    """Return the frames of a set, shuffled by seed; raise ConfigError if there are too few.
 
-    n_fit: frames to fit, in place of the set's own number; smaller choices are part of larger ones, and test and
+    n_fit: number of frames to fit instead of the set's own. Smaller choices are subsets of larger ones, and test and
     validation frames are the same for all.
     """
-    frames = ase.io.read(folder / which.train, ":")
+    frames = ase.io.read(folder / dataset.train, ":")
     random.Random(seed).shuffle(frames)
-    if which.test is not None:
-        test = ase.io.read(folder / which.test, ":")
+    if dataset.test is not None:
+        test = ase.io.read(folder / dataset.test, ":")
     else:
-        test, frames = frames[: which.n_test], frames[which.n_test :]
-    frames = frames[: which.n_train]
-    if not 0 <= which.n_validation < len(frames):
+        test, frames = frames[: dataset.n_test], frames[dataset.n_test :]
+    frames = frames[: dataset.n_train]
+    if not 0 <= dataset.n_validation < len(frames):
         raise ConfigError(
-            f"{which.n_validation} frames for validation were asked for; "
-            f"expected 0 to {len(frames) - 1} of {which.title}"
+            f"{dataset.n_validation} frames for validation were asked for; "
+            f"expected 0 to {len(frames) - 1} of {dataset.title}"
         )
-    validation, train = frames[: which.n_validation], frames[which.n_validation :]
+    validation, train = frames[: dataset.n_validation], frames[dataset.n_validation :]
     if n_fit is not None:
         if n_fit > len(train):
-            raise ValueError(f"{n_fit} frames to fit were asked for; {which.title} has {len(train)}")
+            raise ConfigError(
+                f"{n_fit} frames to fit were asked for; expected at most {len(train)} of {dataset.title}"
+            )
         train = train[:n_fit]
-    for atoms in [*train, *validation] if which.tension else []:
-        atoms.calc.results["stress"][:3] -= which.tension  # xx, yy, zz
-    if which.isolated is not None:
-        train = train + ase.io.read(folder / which.isolated, ":")
+    for atoms in [*train, *validation] if dataset.tension else []:
+        atoms.calc.results["stress"][:3] -= dataset.tension  # xx, yy, zz
+    if dataset.isolated is not None:
+        train = train + ase.io.read(folder / dataset.isolated, ":")
     return Split(train, validation, test)
 
 
-def write(found: Split, folder: Path) -> dict[str, Any]:
-    """Write the files of train, validation, if there are any for it, and test; returns a config's data section."""
+def write(parts: Split, folder: Path) -> dict[str, Any]:
+    """Write a file for each part that has frames, and return a config's data section."""
     folder.mkdir(parents=True, exist_ok=True)
     data: dict[str, Any] = {"validation_fraction": 0.0}
     for name in ("train", "validation", "test"):
-        frames, path = getattr(found, name), folder / f"{name}.extxyz"
+        frames, path = getattr(parts, name), folder / f"{name}.extxyz"
         if frames:
             ase.io.write(path, frames)
             data[name] = str(path.resolve())
     return data
 
 
-def config(which: Set, data: dict[str, Any], output: Path, **training: Any) -> dict[str, Any]:
-    """A config for `equipot train`, as plain values."""
-    values = copy.deepcopy(which.settings)
+def config(dataset: Set, data: dict[str, Any], output: Path, **training: Any) -> dict[str, Any]:
+    """Return a config for `equipot train`, as plain values; training: keys of its section of that name."""
+    values = copy.deepcopy(dataset.settings)
     values.setdefault("training", {}).update({k: v for k, v in training.items() if v is not None})
     return {"data": data, **values, "output": str(output)}

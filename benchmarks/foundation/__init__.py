@@ -1,1 +1,1 @@
-"""SevenNet's own calculator beside the converted model, for `foundation.py`; one process and environment each."""
+"""Converted SevenNet models beside SevenNet's own calculator."""

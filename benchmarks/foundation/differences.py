@@ -1,4 +1,4 @@
-"""How far energies, forces and stresses of two calculators are from each other, by kind of structure."""
+"""Differences of energies, forces and stresses between two calculators, by kind of structure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -7,21 +7,21 @@ from typing import Any
 import numpy as np
 
 Results = Mapping[str, Any]  # energy_0, forces_0, stress_0 (of crystals), energy_1, …
-# eV per atom, eV/Å, eV/Å³. In float64 the splines are what differs: forces may by ten times their tolerance.
+# eV per atom, eV/Å, eV/Å³. In float64 only the splines differ: forces may by ten times their tolerance.
 LIMITS = {"float32": (1e-5, 2e-4, 1e-5), "float64": (1e-5, 1e-4, 1e-5)}
 ALL = "all"
 
 
 @dataclass(frozen=True)
 class Difference:
-    """The largest over structures: of the energy per atom (eV), of a force (eV/Å), of a stress component (eV/Å³)."""
+    """Largest differences over structures: energy per atom (eV), force (eV/Å) and stress component (eV/Å³)."""
 
     energy: float
     force: float
     stress: float | None  # None: no structure is periodic in all directions
 
     def within(self, limits: tuple[float, float, float]) -> bool:
-        # Written so that what is not a number is not within.
+        # NaN compares as False and is not within limits.
         return all(
             value is None or value <= limit
             for value, limit in zip((self.energy, self.force, self.stress), limits)
@@ -29,14 +29,14 @@ class Difference:
 
 
 def difference(a: Results, b: Results, sizes: Mapping[int, int]) -> Difference:
-    """Between two sets of results, over the structures whose numbers of atoms are given."""
+    """Compare two sets of results; sizes: numbers of atoms of the structures to compare, by their index."""
     energies, forces, stresses = [0.0], [0.0], []
     for k, n in sizes.items():
         energies.append(abs(float(a[f"energy_{k}"] - b[f"energy_{k}"])) / n)
         forces.append(np.abs(a[f"forces_{k}"] - b[f"forces_{k}"]).max())
         if f"stress_{k}" in a or f"stress_{k}" in b:
             stresses.append(np.abs(a[f"stress_{k}"] - b[f"stress_{k}"]).max())
-    # numpy's maximum passes on what is not a number.
+    # Unlike Python's, numpy's maximum returns NaN if there is one.
     return Difference(
         float(np.max(energies)), float(np.max(forces)), float(np.max(stresses)) if stresses else None
     )
@@ -46,27 +46,26 @@ def rows(
     kinds: Sequence[str],
     sizes: Sequence[int],
     equipot: Mapping[str, Results],
-    sevennet: Mapping[str, Results],
+    sevenn: Mapping[str, Results],
 ) -> list[dict[str, Any]]:
-    """One for every kind and one for all, with the differences in both precisions.
+    """Return a row for every kind and one for all, with the differences in both precisions.
 
-    equipot, sevennet: results by dtype. Where a limit is missed in float32, SevenNet's float64 result is the truth
-    from which both sides' distances are told.
+    equipot, sevenn: results by dtype. SevenNet's float64 results are the reference for both sides in float32.
     """
-    found = []
+    result = []
     for kind in [*dict.fromkeys(kinds), ALL]:
         some = {k: n for k, n in enumerate(sizes) if kind in (kinds[k], ALL)}
-        truth = sevennet["float64"]
+        reference = sevenn["float64"]
         row: dict[str, Any] = {
             "kind": kind,
             "structures": len(some),
             "atoms": f"{min(some.values())}–{max(some.values())}",
-            "largest_force": float(max(np.abs(truth[f"forces_{k}"]).max() for k in some)),
+            "largest_force": float(max(np.abs(reference[f"forces_{k}"]).max() for k in some)),
         }
         for dtype, limits in LIMITS.items():
-            between = difference(equipot[dtype], sevennet[dtype], some)
+            between = difference(equipot[dtype], sevenn[dtype], some)
             row[dtype] = {**asdict(between), "met": between.within(limits)}
-        row["equipot_float32_from_float64"] = asdict(difference(equipot["float32"], truth, some))
-        row["sevennet_float32_from_float64"] = asdict(difference(sevennet["float32"], truth, some))
-        found.append(row)
-    return found
+        row["equipot_float32_from_float64"] = asdict(difference(equipot["float32"], reference, some))
+        row["sevenn_float32_from_float64"] = asdict(difference(sevenn["float32"], reference, some))
+        result.append(row)
+    return result

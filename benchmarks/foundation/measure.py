@@ -9,95 +9,92 @@ from typing import Any
 import ase.io
 import numpy as np
 from ase import Atoms
-from peers.timing import interleave
 
+from benchmarks.peers.worker import Worker
+from benchmarks.timing import interleave
 from equipot.convert import convert
-from foundation import differences
-from foundation.client import Side
+
+from . import differences
 
 MODALITIES = {"7net-0": None, "7net-l3i5": None, "7net-mf-0": "PBE"}
 DTYPES = ("float32", "float64")
-SIDES = ("equipot", "sevennet")
+SIDES = ("equipot", "sevenn")
 
 
 @dataclass
-class Bench:
-    """Both sides, and where files go."""
+class Sides:
+    """The workers of both packages, and the folder of their files."""
 
-    sides: Mapping[str, Side]
+    workers: Mapping[str, Worker]
     work: Path
     reuse: bool
-    say: Callable[[str], None]
-    made: set[Path] = field(default_factory=set)
+    show: Callable[[str], None]
+    converted: set[Path] = field(default_factory=set)
 
     def model(self, name: str, dtype: Any) -> Path:
-        """The converted model file, made by this run or, where that is allowed, by an earlier one."""
+        """Return the converted model file, written by this run or, with `reuse`, by an earlier one."""
         path = self.work / f"{name}-{dtype}.pt"
-        if path not in self.made and not (self.reuse and path.exists()):
-            self.say(f"{name}: converting to {dtype}")
-            convert(self.sides["sevennet"].versions[name], path, modality=MODALITIES[name], dtype=dtype)
-        self.made.add(path)
+        if path not in self.converted and not (self.reuse and path.exists()):
+            checkpoint = self.workers["sevenn"].ask("checkpoint", model=name)["path"]
+            self.show(f"{name}: converting to {dtype}")
+            convert(checkpoint, path, modality=MODALITIES[name], dtype=dtype)
+        self.converted.add(path)
         return path
 
-    def prepare(self, side: str, job: str, name: str, dtype: str, **request: Any) -> None:
+    def prepare(self, task: str, side: str, job: str, name: str, dtype: str, **arguments: Any) -> None:
+        """Prepare a job of `calculator_tasks` for a model on one side."""
         model: dict[str, Any] = {"model": name, "modality": MODALITIES[name], "dtype": dtype}
         if side == "equipot":
             model = {"model": str(self.model(name, dtype).resolve())}
-        self.sides[side].prepare(job, **model, **request)
+        self.workers[side].ask(task, job=job, **model, **arguments)
 
     def results(
         self, side: str, name: str, dtype: str, frames: Sequence[Atoms], stem: str
     ) -> differences.Results:
+        """Return one side's energies, forces and stresses of structures."""
         structures, results = self.work / f"{stem}.extxyz", self.work / f"{stem}-{name}-{side}-{dtype}.npz"
         ase.io.write(structures, frames)
-        self.say(f"{name}: {side}'s calculator in {dtype}")
-        self.prepare(
-            side,
-            "results",
-            name,
-            dtype,
-            structures=str(structures.resolve()),
-            results=str(results.resolve()),
-        )
-        self.sides[side].time("results")
-        with np.load(results) as found:
-            return dict(found)
+        self.show(f"{name}: {side}'s calculator in {dtype}")
+        files = {"structures": str(structures.resolve()), "results": str(results.resolve())}
+        self.prepare("results", side, "results", name, dtype, **files)
+        self.workers[side].time(1, "results")
+        with np.load(results) as arrays:
+            return dict(arrays)
 
 
-def compare(bench: Bench, name: str, structures: Sequence[tuple[str, Atoms]]) -> list[dict[str, Any]]:
-    """Rows of differences of a model, by kind of structure."""
+def compare(sides: Sides, name: str, structures: Sequence[tuple[str, Atoms]]) -> list[dict[str, Any]]:
+    """Return rows of a model's differences, by kind of structure."""
     frames = [atoms for _, atoms in structures]
-    found = {
-        side: {dtype: bench.results(side, name, dtype, frames, "structures") for dtype in DTYPES}
+    results = {
+        side: {dtype: sides.results(side, name, dtype, frames, "structures") for dtype in DTYPES}
         for side in SIDES
     }
     kinds, sizes = [kind for kind, _ in structures], [len(atoms) for atoms in frames]
-    return [
-        {"model": name, **row} for row in differences.rows(kinds, sizes, found["equipot"], found["sevennet"])
-    ]
+    rows = differences.rows(kinds, sizes, results["equipot"], results["sevenn"])
+    return [{"model": name, **row} for row in rows]
 
 
 def speed(
-    bench: Bench, name: str, structures: Mapping[str, Atoms], rounds: int, round_seconds: float
+    sides: Sides, name: str, structures: Mapping[str, Atoms], rounds: int, round_seconds: float
 ) -> list[dict[str, Any]]:
-    """Seconds per step of a model on structures by kind, both sides by turns, in float32."""
+    """Return rows with the seconds per step of a model by kind of structure, both sides by turns, in float32."""
     frames = list(structures.values())
-    results = {side: bench.results(side, name, "float32", frames, "timed") for side in SIDES}
-    file = str((bench.work / "timed.extxyz").resolve())
-    found = []
+    results = {side: sides.results(side, name, "float32", frames, "timed") for side in SIDES}
+    file = str((sides.work / "timed.extxyz").resolve())
+    rows = []
     for k, (kind, atoms) in enumerate(structures.items()):
-        bench.say(f"{name}: steps of {kind}")
+        sides.show(f"{name}: steps of {kind}")
         turns = {}
         for side in SIDES:
-            bench.prepare(side, kind, name, "float32", structures=file, index=k)
-            turns[side] = partial(bench.sides[side].time, kind)
+            sides.prepare("steps", side, kind, name, "float32", structures=file, index=k)
+            turns[side] = partial(sides.workers[side].time, job=kind)
         times, _ = interleave(turns, rounds, round_seconds)
         row = {"model": name, "kind": kind, "atoms": len(atoms), "formula": atoms.get_chemical_formula()}
         for side in SIDES:
             row[f"{side}_seconds"], row[f"{side}_seconds_min"] = times[side].median, times[side].minimum
             row[f"{side}_turns"] = times[side].rounds
-        row["ratio"] = times["sevennet"].median / times["equipot"].median
-        row["ratio_min"] = times["sevennet"].minimum / times["equipot"].minimum
-        row.update(asdict(differences.difference(results["equipot"], results["sevennet"], {k: len(atoms)})))
-        found.append(row)
-    return found
+        row["ratio"] = times["sevenn"].median / times["equipot"].median
+        row["ratio_min"] = times["sevenn"].minimum / times["equipot"].minimum
+        row.update(asdict(differences.difference(results["equipot"], results["sevenn"], {k: len(atoms)})))
+        rows.append(row)
+    return rows

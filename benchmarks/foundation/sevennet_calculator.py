@@ -1,4 +1,4 @@
-"""SevenNet's own calculator, and the same in float64; for a Python that has sevenn."""
+"""SevenNet's own calculator in float32, and in float64; needs sevenn."""
 
 import warnings
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from sevenn.train.dataload import unlabeled_atoms_to_graph  # noqa: E402
 
 
 class DoubleCalculator(SevenNetCalculator):
-    """The same in float64: weights, edges, and the one-hot vectors, which SevenNet makes in float32."""
+    """SevenNet's calculator in float64: weights, edges, and one-hot vectors, which SevenNet makes in float32."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -41,7 +41,7 @@ class DoubleCalculator(SevenNetCalculator):
 
 
 def _as_double(*names: str) -> Callable[..., Any]:
-    def hook(module: torch.nn.Module, given: Any, data: Any) -> Any:
+    def hook(module: torch.nn.Module, arguments: Any, data: Any) -> Any:
         for name in names:
             if name in data:
                 data[name] = data[name].double() if data[name].is_floating_point() else data[name]
@@ -51,6 +51,6 @@ def _as_double(*names: str) -> Callable[..., Any]:
 
 
 def calculator(model: str, modality: str | None, dtype: str) -> SevenNetCalculator:
-    """Of a checkpoint or a shipped model's name, on the CPU."""
+    """Return the calculator of a checkpoint or of a shipped model's name, on the CPU."""
     kind = {"float32": SevenNetCalculator, "float64": DoubleCalculator}[dtype]
     return kind(model, device="cpu", modal=modality)

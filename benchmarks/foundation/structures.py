@@ -1,6 +1,6 @@
-"""The structures on which SevenNet's calculator and the converted model are compared: kinds, and how they are made.
+"""Structures on which SevenNet's calculator and the converted model are compared, by kind.
 
-All are physical to the extent that float32 is: no two atoms are closer than CLOSEST times the sum of their covalent
+Float32 can represent their forces: no two atoms are closer than CLOSEST times the sum of their covalent
 radii, so that forces stay within some tens of eV/Å.
 """
 
@@ -21,9 +21,9 @@ ALLOY = ("Al", "Ti", "V", "Cr", "Mn", "Fe", "Co", "Ni", "Cu", "Mo")
 
 
 def structures(count: int, type_names: Sequence[str], seed: int = 5) -> list[tuple[str, Atoms]]:
-    """Kind and structure, `count` of them, at least one of every kind.
+    """Return `count` pairs of kind and structure, at least one of every kind.
 
-    What the count allows beyond the fixed ones are strained crystals of two elements, which go through all elements.
+    Those beyond the fixed structures are strained crystals of two elements, in the order of a shuffle of all elements.
     """
     rng = np.random.default_rng(seed)
     fixed = [(kind, atoms) for kind, make in KINDS.items() for atoms in make(rng)]
@@ -34,12 +34,12 @@ def structures(count: int, type_names: Sequence[str], seed: int = 5) -> list[tup
 
 
 def timed(kinds: Sequence[str], seed: int = 5) -> dict[str, Atoms]:
-    """What steps are timed on, by kind."""
+    """Return the structures whose steps are timed, by kind."""
     return {kind: _bare(TIMED[kind](np.random.default_rng(seed))) for kind in kinds}
 
 
 def compound(x: str, y: str, k: int, rng: np.random.Generator) -> Atoms:
-    """One of three lattices of two elements at bonding distances; every sixth is a supercell."""
+    """Return one of three lattices of two elements at bonding distances; every sixth is a supercell."""
     distance = 1.08 * (_radius(x) + _radius(y))
     lattice = list(LATTICES)[k % 3]
     atoms = bulk(x + y, lattice, a=LATTICES[lattice] * distance, cubic=lattice != "cesiumchloride")
@@ -50,7 +50,7 @@ def compound(x: str, y: str, k: int, rng: np.random.Generator) -> Atoms:
 def disordered(
     atoms: Atoms, rng: np.random.Generator, strain: float = STRAIN, rattle: float = RATTLE
 ) -> Atoms:
-    """A copy, strained along its periodic directions and rattled until no two atoms are too close."""
+    """Return a copy, strained along its periodic directions and rattled until no two atoms are too close."""
     while True:
         new = atoms.copy()
         periodic = np.outer(new.pbc, new.pbc)
@@ -101,12 +101,12 @@ def liquid(rng: np.random.Generator, formula: str = "NaCl", units: int = 32, vol
     side = (volume * units) ** (1 / 3)
     x = side * rng.random((len(atoms), 3))
     radii = covalent_radii[atoms.numbers]
-    wanted = 0.92 * (radii[:, None] + radii)
+    least = 0.92 * (radii[:, None] + radii)
     for _ in range(3000):
         r = x[None] - x[:, None]
         r -= side * np.round(r / side)
         d = np.linalg.norm(r, axis=2) + side * np.eye(len(x))
-        overlap = np.maximum(0.0, wanted - d)
+        overlap = np.maximum(0.0, least - d)
         if overlap.max() < 0.05:
             break
         x -= 0.3 * ((overlap / d)[:, :, None] * r).sum(axis=1)
@@ -126,7 +126,7 @@ def water(rng: np.random.Generator) -> Atoms:
 
 
 def _tiny_cells(rng: np.random.Generator) -> list[Atoms]:
-    """Shorter than the cutoff, so that an atom is its own neighbour."""
+    """Return cells shorter than the cutoff, in which an atom is its own neighbour."""
     return [disordered(bulk(e), rng) for e in ("Cu", "Fe", "Na", "Ir", "Si", "Ti")]
 
 
@@ -192,5 +192,5 @@ def _radius(symbol: str) -> float:
 
 
 def _bare(atoms: Atoms) -> Atoms:
-    """Without the builders' notes and constraints, which a file would keep."""
+    """Remove the builders' notes and constraints, which a file would hold."""
     return Atoms(atoms.symbols, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)

@@ -1,1 +1,1 @@
-"""What the kernels of a step must move and multiply, and what a GPU can, for `gpu_roofline.py`."""
+"""Kernels of a step on a GPU beside what the GPU can do."""

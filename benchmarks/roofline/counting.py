@@ -1,8 +1,8 @@
 """Bytes and fused multiply-adds of every kernel of a step (energies and forces), from graph, irreps and table sizes.
 
-Bytes are those that no kernel can do without: every number it needs is read from memory once and every result written
-once, however often threads ask for it; neighbours' features that are gathered again come from a cache at best. Fused
-multiply-adds are those of `equipot.speed.arithmetic`: what grows with the channels.
+Bytes are the least that any kernel must move: every number that it needs is read from memory once and every result is
+written once, as if all repeated reads came from a cache. Fused multiply-adds are those of
+`equipot.speed.arithmetic`: the products whose number grows with the channels.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ INDEX = 8  # bytes of int64
 
 @dataclass(frozen=True)
 class Work:
-    """Of one launch, or of several together."""
+    """Work of one launch, or of several together."""
 
     n_bytes: int = 0
     fma: int = 0
@@ -31,19 +31,19 @@ class Work:
 
 @dataclass(frozen=True)
 class GraphSize:
-    """What the kernels meet of a graph."""
+    """Numbers of a graph that determine the work of kernels."""
 
     atoms: int
     edges: int
-    centres: int  # atoms that are a centre of an edge
-    neighbours: int  # atoms that are a neighbour
+    centres: int  # atoms that are the centre of an edge
+    neighbours: int  # atoms that are the neighbour of an edge
     rows: int  # of the radial table that some edge reads: the knots on either side of its length
 
     @classmethod
     def of(
         cls, edge_index: Tensor, lengths: Tensor, n_atoms: int, cutoff: float, n_knots: int
     ) -> "GraphSize":
-        """From edge_index (2, n_edges) and lengths (n_edges,) Å, one cutoff for all pairs."""
+        """Count from edge_index (2, n_edges) and lengths (n_edges,) Å, one cutoff for all pairs."""
         intervals = n_knots - 1
         below = (lengths / cutoff * intervals).floor().clamp(max=intervals - 1)
         rows = torch.cat([below, below + 1]).unique()
@@ -52,12 +52,12 @@ class GraphSize:
 
 
 def columns_read(paths: ConvolutionPaths) -> int:
-    """Columns of the features that enter which some path reads."""
+    """Count the columns of the incoming features that some path reads."""
     return sum(paths.irreps_in[block].dim for block in {p.block for p in paths.paths})
 
 
 def convolution_forward(paths: ConvolutionPaths, order: int, graph: GraphSize, real: int) -> Work:
-    """by_centre: features of neighbours, edge vectors, table in; sums of all atoms out. real: bytes of a number."""
+    """Count by_centre: reads neighbours' features, vectors, table; writes all atoms' sums. real: bytes per number."""
     numbers = graph.neighbours * columns_read(paths) + 3 * graph.edges + graph.rows * order * paths.n_weights
     numbers += graph.atoms * paths.irreps_out.dim
     indices = graph.edges + graph.atoms + 1  # neighbours, where each centre's edges begin
@@ -67,7 +67,7 @@ def convolution_forward(paths: ConvolutionPaths, order: int, graph: GraphSize, r
 def convolution_backward(
     paths: ConvolutionPaths, order: int, graph: GraphSize, real: int, input_gradient: bool
 ) -> Work:
-    """by_neighbour: gradients of the sums, features, edge vectors, table in; gradients of features and vectors out."""
+    """Count by_neighbour: reads the sums' gradients and all that by_centre reads; writes gradients of both."""
     numbers = graph.centres * paths.irreps_out.dim + graph.neighbours * columns_read(paths)
     numbers += 3 * graph.edges + graph.rows * order * paths.n_weights
     numbers += 3 * graph.edges + (graph.atoms * paths.irreps_in.dim if input_gradient else 0)
@@ -79,13 +79,13 @@ def convolution_backward(
 
 
 def gate(module: Gate, atoms: int, real: int, backward: bool) -> Work:
-    """Features in and out; backward also the gradient in. Its few products are not counted."""
+    """Count a gate: reads and writes features, and backward reads gradients. Its few products are omitted."""
     dim_in, dim_out = module.irreps_in.dim, module.dim_out
     return Work(real * atoms * (2 * dim_in + dim_out if backward else dim_in + dim_out))
 
 
 def linear_maps(potential: Potential, atoms: int, real: int) -> Work:
-    """Of all layers and the readout, forward and backward together: features in and out, and the matrices."""
+    """Count all layers' maps and the readout, forward and backward: features in and out, and the matrices."""
     cost = network_cost(potential)
     fma = atoms * (sum(c.total for c in cost.linear_maps) + cost.readout.total)
     numbers = 0
@@ -104,14 +104,14 @@ def linear_maps(potential: Potential, atoms: int, real: int) -> Work:
 
 
 def _in_and_out(blocks: list[list[int]]) -> tuple[list[tuple[int, int, int]], list[tuple[int, int, int]]]:
-    """(start, number of m, mul) of the distinct blocks that are read, and of those that are written."""
+    """Return (start, number of m, mul) of the distinct blocks that are read, and of those that are written."""
     read = sorted({(start, dim, mul) for start, dim, mul, _, _, _ in blocks})
     written = sorted({(start, dim, mul) for _, dim, _, start, mul, _ in blocks})
     return read, written
 
 
 def launches(potential: Potential, graph: GraphSize) -> dict[str, list[Work]]:
-    """Kernel -> what each launch of it in a step has to do, in order; layers backwards on the way back."""
+    """Return the work of each launch in a step, in order, by kernel; backward kernels begin with the last layer."""
     real = 4 if potential.spec.dtype == "float32" else 8
     order = potential.spec.spline_order
     layers = list(enumerate(potential.layers))

@@ -1,9 +1,11 @@
-"""What a GPU can do at most: bytes per second from and to its memory, fused multiply-adds per second."""
+"""Peaks of a GPU: bytes per second from and to its memory, fused multiply-adds per second."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+
+from benchmarks.command import BenchmarkError
 
 # Fused multiply-adds that a multiprocessor begins per clock, (float32, float64), by compute capability: CUDA C++
 # Programming Guide, "Arithmetic Instructions". Tensor cores are left out: neither equipot's kernels nor torch's
@@ -21,13 +23,13 @@ LANES = {
 }
 
 
-class UnknownPeakError(Exception):
-    """What is needed is not told; one sentence."""
+class UnknownPeakError(BenchmarkError):
+    """Neither torch, NVML nor the table here gives a figure that a peak needs."""
 
 
 @dataclass(frozen=True)
 class Peaks:
-    """bytes_per_second, fma_per_second; and what they were computed from, in words."""
+    """Peak rates of a GPU, and in words what they were computed from."""
 
     bytes_per_second: float
     fma_per_second: float
@@ -42,7 +44,7 @@ def peaks(
     bus_bits: int,
     double: bool,
 ) -> Peaks:
-    """From the highest clocks; memory moves two bits per line and clock, as the driver counts its clock.
+    """Compute the peaks from the highest clocks; memory moves two bits per line and clock of the driver.
 
     Raises UnknownPeakError for a compute capability that is not in `LANES`.
     """
@@ -62,25 +64,25 @@ def peaks(
 
 
 def peaks_of(device: torch.device, double: bool) -> Peaks:
-    """Of a GPU, as torch or NVML tells its clocks. Raises UnknownPeakError where neither does."""
-    found = torch.cuda.get_device_properties(device)
-    clocks = _clocks_of_torch(found) or _clocks_of_nvml(device)
+    """Compute the peaks of a GPU from the clocks that torch or NVML reports; raise UnknownPeakError if neither does."""
+    properties = torch.cuda.get_device_properties(device)
+    clocks = _clocks_of_torch(properties) or _clocks_of_nvml(device)
     if clocks is None:
         raise UnknownPeakError(
-            "this torch does not tell the GPU's clocks and bus width: pip install nvidia-ml-py, or give "
+            "this torch does not report the GPU's clocks and bus width: pip install nvidia-ml-py, or give "
             "--peak-gb and --peak-tfma"
         )
-    return peaks((found.major, found.minor), found.multi_processor_count, *clocks, double)
+    return peaks((properties.major, properties.minor), properties.multi_processor_count, *clocks, double)
 
 
-def _clocks_of_torch(found: Any) -> tuple[float, float, int] | None:
+def _clocks_of_torch(properties: Any) -> tuple[float, float, int] | None:
     names = ("clock_rate", "memory_clock_rate", "memory_bus_width")
-    values = tuple(getattr(found, name, 0) for name in names)
+    values = tuple(getattr(properties, name, 0) for name in names)
     return values if all(values) else None
 
 
 def _clocks_of_nvml(device: torch.device) -> tuple[float, float, int] | None:
-    """Its numbers are in MHz; GPUs are told apart by their UUID, as CUDA_VISIBLE_DEVICES may renumber them."""
+    """Read clocks in MHz by the GPU's UUID, since CUDA_VISIBLE_DEVICES may renumber GPUs."""
     try:
         import pynvml
 
@@ -90,5 +92,5 @@ def _clocks_of_nvml(device: torch.device) -> tuple[float, float, int] | None:
         clock = pynvml.nvmlDeviceGetMaxClockInfo(handle, pynvml.NVML_CLOCK_SM)
         memory = pynvml.nvmlDeviceGetMaxClockInfo(handle, pynvml.NVML_CLOCK_MEM)
         return 1e3 * clock, 1e3 * memory, pynvml.nvmlDeviceGetMemoryBusWidth(handle)
-    except Exception:  # not installed, not allowed, or without that number: then it has to be given
+    except Exception:  # not installed, not allowed, or without that number: the options give it
         return None

@@ -1,0 +1,1 @@
+"""Scaling of equipot over the MPI ranks of LAMMPS."""

@@ -1,4 +1,4 @@
-"""What the scaling benchmark concludes from its runs: plain values for tables and for the file."""
+"""Figures of the scaling benchmark, computed from its runs: plain values for tables and for the file."""
 
 from collections.abc import Callable, Sequence
 from statistics import median
@@ -15,10 +15,10 @@ def spread(values: Sequence[float]) -> Figures:
 
 
 def scaling(runs: dict[int, list[Run]]) -> list[Figures]:
-    """A row per number of ranks; gains are against one rank and per atom, from medians and from minima."""
+    """Return a row per number of ranks; speed-ups are per atom relative to one rank, of medians and of minima."""
 
-    def per_atom(of: list[Run], which: Callable) -> float:
-        return which([r.seconds / r.atoms for r in of])
+    def per_atom(runs: list[Run], average: Callable) -> float:
+        return average([r.seconds / r.atoms for r in runs])
 
     rows = []
     for n, of_n in runs.items():
@@ -42,7 +42,7 @@ def scaling(runs: dict[int, list[Run]]) -> list[Figures]:
 
 
 def overlap(runs: Sequence[Run]) -> float | None:
-    """Part of their measured time during which all of these runs were measured."""
+    """Return the fraction of the runs' measured time during which all of them were measured."""
     spans = [r.span for r in runs if r.span]
     if len(spans) < len(runs):
         return None
@@ -51,7 +51,10 @@ def overlap(runs: Sequence[Run]) -> float | None:
 
 
 def limit(strong: Figures, alone: list[Run], together: list[list[Run]]) -> Figures:
-    """What the cores share, beside the speed-up of a `strong` row; by round, each against its neighbour in time."""
+    """Return the speed-up that shared caches and memory allow, beside that of a `strong` row.
+
+    alone, together: by round; runs are compared within a round.
+    """
     n = strong["ranks"]
     slow_downs = [median(r.seconds for r in many) / one.seconds for one, many in zip(alone, together)]
     allowed = n / median(slow_downs)
@@ -70,7 +73,7 @@ def limit(strong: Figures, alone: list[Run], together: list[list[Run]]) -> Figur
 
 
 def beside_calculator(one: list[Run], calculator: list[float]) -> Figures:
-    """LAMMPS's pair style on one rank, and the calculator's step without a search, per atom and in the same round."""
+    """Compare LAMMPS's pair style on one rank with the calculator's step without a search, per atom and round."""
     return {
         "lammps_seconds_per_atom": spread([r.pair_seconds / r.atoms for r in one]),
         "calculator_seconds_per_atom": spread([c / r.atoms for r, c in zip(one, calculator)]),
@@ -79,7 +82,7 @@ def beside_calculator(one: list[Run], calculator: list[float]) -> Figures:
 
 
 def memory(small: Run, large: Run) -> list[Figures]:
-    """Slopes over the number of atoms, of what the pair style reports and of the process."""
+    """Return the bytes per atom of the pair style's report and of the process, as slopes between two runs."""
     rows = []
     for name in ("memory_bytes", "resident_bytes"):
         low, high = getattr(small, name), getattr(large, name)
@@ -94,7 +97,7 @@ def memory(small: Run, large: Run) -> list[Figures]:
 def counted_and_reported(
     kind: str, run: Run, box: Sequence[float], reach: float, row_bytes: list[int]
 ) -> Figures:
-    """The count that projections rest on, beside what the pair style saw in this run's own geometry."""
+    """Return the counts on which projections rest, beside those that the pair style reports for a run."""
     density = run.atoms / (box[0] * box[1] * box[2])
     counted = volume(density * halo(box, run.grid, reach), row_bytes)
     return {

@@ -1,28 +1,28 @@
-"""What a network between ranks has to carry, counted from the geometry of their subdomains."""
+"""Communication between ranks, counted from the geometry of their subdomains."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-COORDINATES = 24  # bytes: LAMMPS sends positions of ghosts, and their forces back
-SHARE = 0.1  # of the compute time that communication may take in `projected`
+COORDINATES = 24  # bytes per ghost: LAMMPS sends its position, and its force back
+SHARE = 0.1  # fraction of the compute time that communication may take in `projected`
 
 
 @dataclass(frozen=True)
 class Volume:
-    """Of one rank and one step."""
+    """Communication of one rank in one step."""
 
-    ghosts: float  # atoms of other ranks within its halo, each once
+    ghosts: float  # atoms of other ranks within its halo, each counted once
     exchanges: int
     feature_bytes: float  # rows of features, and of their gradients
     received_bytes: float  # these, positions and forces
 
 
 def halo(box: Sequence[float], grid: Sequence[int], reach: float) -> float:
-    """Volume (Å³) that other ranks own within `reach` (Å) of a rank's part, of a periodic box cut into a grid.
+    """Return the volume (Å³) of other ranks within `reach` (Å) of one rank's part of a periodic box cut into a grid.
 
-    All images of a point count once: across a direction that is not divided lies what the rank has anyway, and
-    no part is near to more than the whole box.
+    All images of a point count once: along a direction that is not divided the rank owns all of the box, and a halo
+    holds no more than the whole box.
     """
     inner = outer = 1.0
     for length, parts in zip(box, grid):
@@ -32,21 +32,26 @@ def halo(box: Sequence[float], grid: Sequence[int], reach: float) -> float:
 
 
 def volume(ghosts: float, row_bytes: Sequence[int]) -> Volume:
-    """row_bytes: of what travels to each layer but the first; each goes out, and its gradient comes back."""
+    """Return the communication for a number of ghosts; row_bytes: of the features sent to each layer but the first.
+
+    Features are sent to ghosts, and their gradients are sent back.
+    """
     features = ghosts * 2 * sum(row_bytes)
     return Volume(ghosts, 2 * len(row_bytes) + 2, features, features + ghosts * 2 * COORDINATES)
 
 
 def messages(edges: Sequence[float], reach: float) -> int:
-    """Of one exchange in a box divided in all directions: LAMMPS passes rows on from face to face, and through more
-    than one rank where subdomains are narrower than the halo."""
+    """Return the messages of one exchange in a box divided in all directions.
+
+    LAMMPS sends rows from face to face, and through more than one rank where subdomains are narrower than the halo.
+    """
     return sum(2 * math.ceil(reach / edge) for edge in edges)
 
 
 def projected(
     atoms_per_rank: int, density: float, reach: float, row_bytes: Sequence[int], seconds_per_atom: float
 ) -> dict[str, float]:
-    """A cube of atoms in a large box divided in all directions: compute from a measurement, the rest from counts.
+    """Project a cube of atoms in a large box divided in all directions: compute time as measured, the rest counted.
 
     density: atoms/Å³. `bandwidth` is the bytes per second that a rank must receive for the transfer to take `SHARE`
     of the time of its own atoms.

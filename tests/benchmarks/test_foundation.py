@@ -2,8 +2,6 @@
 
 import dataclasses
 import itertools
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,15 +10,13 @@ import pytest
 from ase import Atoms
 from ase.neighborlist import neighbor_list
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-sys.path.insert(0, str(BENCHMARKS))  # where a benchmark finds its own parts when it is run
-
-from foundation import differences, report  # noqa: E402
-from foundation.client import Side, SideError  # noqa: E402
-from foundation.structures import CLOSEST, KINDS, TIMED, closeness, structures, timed  # noqa: E402
-
-from equipot.model_file import write_model  # noqa: E402
-from tests.models import make_potential, random_atoms  # noqa: E402
+from benchmarks.foundation import differences, report
+from benchmarks.foundation.calculator_tasks import AMPLITUDE, STEPS, stepper
+from benchmarks.foundation.structures import CLOSEST, KINDS, TIMED, closeness, structures, timed
+from benchmarks.peers.worker import Worker, WorkerError
+from equipot.model_file import write_model
+from tests.benchmarks.running import run_benchmark
+from tests.models import make_potential, random_atoms
 
 TYPES = [
     *"H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb".split(),
@@ -93,7 +89,7 @@ def test_limits_are_met_only_by_numbers_within_all_of_them() -> None:
         assert not dataclasses.replace(good, **{name: float("nan")}).within(limits)
 
 
-def test_what_is_not_a_number_is_not_passed_over() -> None:
+def test_nan_is_a_difference() -> None:
     broken = _results(0.0)
     broken["forces_0"][1, 1] = np.nan
     assert np.isnan(differences.difference(_results(0.0), broken, {0: 2, 1: 1}).force)
@@ -105,7 +101,7 @@ def test_a_stress_on_one_side_only_is_an_error() -> None:
         differences.difference(_results(0.0), without, {0: 2})
 
 
-def test_a_missed_limit_is_told_with_both_sides_distance_from_float64() -> None:
+def test_a_missed_limit_is_described_by_both_sides_distance_from_float64() -> None:
     sides = {"float32": _results(1e-2), "float64": _results(0.0)}
     truth = {"float32": _results(-1e-7), "float64": _results(0.0)}
     rows = [{"model": "m", **row} for row in differences.rows(["crystal", "atom"], [2, 1], sides, truth)]
@@ -118,27 +114,25 @@ def test_a_missed_limit_is_told_with_both_sides_distance_from_float64() -> None:
     assert "NOT met" in report.markdown("differences", rows)
 
 
-def test_equipots_side_evaluates_a_model_file_and_moves_what_it_times(tmp_path: Path) -> None:
+def test_equipots_worker_evaluates_a_model_file_and_moves_what_it_times(tmp_path: Path) -> None:
     import ase.io
 
     model = write_model(tmp_path / "model.pt", make_potential(), verify=False)
     frames = [random_atoms(6), random_atoms(4, pbc=False)]
     ase.io.write(tmp_path / "frames.extxyz", frames)
     request = {"model": str(model), "structures": str(tmp_path / "frames.extxyz")}
-    with Side(Path(sys.executable), "equipot_side", 1, tmp_path / "log") as side:
-        assert side.prepare("all", **request, results=str(tmp_path / "found.npz"))["atoms"] == 10
-        side.time("all")
-        assert side.prepare("steps", **request, index=1)["atoms"] == 4
-        assert 0 < side.time("steps", 3) < 10
-        with pytest.raises(SideError, match="equipot_side: ModelFileError"):
-            side.prepare("none", **{**request, "model": "none.pt"}, index=0)
-    found = np.load(tmp_path / "found.npz")
-    assert set(found) == {"energy_0", "forces_0", "stress_0", "energy_1", "forces_1"}
+    with Worker(Path(sys.executable), "benchmarks.foundation.equipot_worker", 1, tmp_path / "log") as worker:
+        assert worker.ask("results", job="all", **request, results=str(tmp_path / "all.npz"))["atoms"] == 10
+        worker.time(1, "all")
+        assert worker.ask("steps", job="steps", **request, index=1)["atoms"] == 4
+        assert 0 < worker.time(3, "steps") < 10
+        with pytest.raises(WorkerError, match="equipot: ModelFileError"):
+            worker.ask("steps", job="none", **{**request, "model": "none.pt"}, index=0)
+    results = np.load(tmp_path / "all.npz")
+    assert set(results) == {"energy_0", "forces_0", "stress_0", "energy_1", "forces_1"}
 
 
 def test_every_step_moves_atoms_less_than_a_bond_and_comes_back() -> None:
-    from foundation.jobs import STEPS, WAY, _step
-
     atoms = random_atoms(6)
     start, seen = atoms.positions.copy(), []
 
@@ -153,34 +147,20 @@ def test_every_step_moves_atoms_less_than_a_bond_and_comes_back() -> None:
         def get_stress(self, moved: Atoms) -> np.ndarray:
             return np.zeros(6)
 
-    call = _step(atoms, Recorder())  # type: ignore[arg-type]
+    call = stepper(atoms, Recorder())  # type: ignore[arg-type]
     for _ in range(2 * STEPS):
         call()
     away = np.sqrt(((np.array(seen) - start) ** 2).sum(axis=2).mean(axis=1))
     assert all(not np.array_equal(a, b) for a, b in itertools.pairwise(seen))
-    assert away.max() == pytest.approx(WAY, rel=0.5)
+    assert away.max() == pytest.approx(AMPLITUDE, rel=0.5)
     assert away[-1] == pytest.approx(0.0, abs=1e-12)
 
 
-def test_a_side_that_cannot_start_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(SideError, match=r"no_such_side ended with code 1; see"):
-        Side(Path(sys.executable), "no_such_side", 1, tmp_path / "log")
-
-
-@pytest.mark.parametrize(
-    ("python", "sentence"),
-    [(None, "is not named"), ("/no/such/python", "cannot be run"), (sys.executable, "has no sevenn")],
-)
-def test_without_sevennet_there_is_one_sentence(tmp_path: Path, python: str | None, sentence: str) -> None:
-    environment = {k: v for k, v in os.environ.items() if k != "EQUIPOT_SEVENN_PYTHON"}
-    done = subprocess.run(
-        [sys.executable, BENCHMARKS / "foundation.py", *(["--sevenn-python", python] if python else [])],
-        capture_output=True,
-        text=True,
-        env=environment,
-        cwd=tmp_path,
+def test_without_sevennet_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EQUIPOT_SEVENN_PYTHON", raising=False)
+    done = run_benchmark("foundation")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(
+        "foundation: no interpreter of sevenn's environment is given: python -m venv"
     )
-    assert done.returncode == 1
-    assert sentence in done.stdout
-    assert len(done.stdout.strip().splitlines()) == 1
-    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1

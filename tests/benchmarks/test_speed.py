@@ -1,9 +1,9 @@
 """The parts of the speed benchmark that decide what is compared with what."""
 
+import argparse
 import io
 import itertools
 import math
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,11 +13,12 @@ import pytest
 import torch
 from rich.console import Console
 
-from benchmarks.peers import report, tasks
-from benchmarks.peers.client import Worker, WorkerError
-from benchmarks.peers.silicon import LATTICE_CONSTANT, RATTLE, repeats_for, silicon
-from benchmarks.peers.timing import Times, interleave
+from benchmarks.peers.worker import Worker, WorkerError
+from benchmarks.silicon import LATTICE_CONSTANT, RATTLE, repeats_for, silicon
+from benchmarks.speed import report, tasks
+from benchmarks.timing import Times, interleave
 from equipot.neighbours.search import search_for
+from tests.benchmarks.running import run_benchmark
 
 
 def test_the_structure_is_diamond_silicon_up_to_the_rattling():
@@ -69,26 +70,25 @@ def test_a_slow_side_leaves_out_rounds_beyond_its_time_but_not_the_first():
 
 def test_a_side_that_fails_leaves_the_others_running():
     def broken(n):
-        raise WorkerError("no compiler")
+        raise WorkerError("nequip", "no compiler")
 
     times, failed = interleave({"a": lambda n: 1.0, "b": broken}, 2, 1.0, failures=(WorkerError,))
     assert list(times) == ["a"]
-    assert str(failed["b"]) == "no compiler"
+    assert str(failed["b"]) == "nequip: no compiler"
 
 
-def test_equipots_worker_times_the_exported_model_and_says_what_fails(tmp_path):
-    with Worker(Path(sys.executable), "equipot_worker", 1, tmp_path / "log") as worker:
-        request = {"do": "prepare", "name": "job", "task": "inference", "preset": "S", "cutoff": 5.0}
-        sizes = worker.ask({**request, "repeats": [1, 1, 1]})
+def test_equipots_worker_times_the_exported_model_and_names_an_unknown_preset(tmp_path):
+    with equipot_worker(tmp_path) as worker:
+        request = {"task": "inference", "job": "job", "repeats": [1, 1, 1]}
+        sizes = worker.ask(**request, preset="S")
         assert (sizes["atoms"], sizes["edges"]) == (8, 8 * 28)
-        assert 0 < worker.ask({"do": "time", "name": "job", "calls": 2})["seconds"] < 10
+        assert 0 < worker.time(2) < 10
         with pytest.raises(WorkerError, match="KeyError: 'XXL'"):
-            worker.ask({**request, "preset": "XXL", "repeats": [1, 1, 1]})
+            worker.ask(**request, preset="XXL")
 
 
-def test_a_worker_that_ends_is_one_sentence(tmp_path):
-    with pytest.raises(WorkerError, match="ended with code 1; see"):
-        Worker(Path(sys.executable), "no_such_worker", 1, tmp_path / "log")
+def equipot_worker(tmp_path):
+    return Worker(Path(sys.executable), "benchmarks.speed.equipot_worker", 1, tmp_path / "log")
 
 
 def options(tmp_path, **changed):
@@ -101,10 +101,11 @@ def options(tmp_path, **changed):
     }
     given |= {"modes": tasks.GPU_INFERENCE_MODES, "variants": ["preset"], "compile_minutes": 1.0}
     given |= {"peer_atoms": math.inf, "largest": 1e4, "scaling_preset": "S", "sizes": [], "device": "cuda"}
-    return tasks.Options(**{**given, "say": lambda text: None, **changed})
+    given = {**given, "show": lambda text: None, **changed}
+    return argparse.Namespace(**given, on_gpu=given["device"] != "cpu")
 
 
-def test_sizes_of_scaling_are_those_asked_for_and_on_a_gpu_others_than_on_the_processor(tmp_path):
+def test_sizes_of_scaling_are_the_options_or_defaults_of_the_device(tmp_path):
     assert tasks.sizes(options(tmp_path, sizes=[1_000_000])) == [1e6]
     assert tasks.sizes(options(tmp_path)) == [216, 5000, 50_000]
     assert tasks.sizes(options(tmp_path, device="cpu")) == pytest.approx(
@@ -115,13 +116,13 @@ def test_sizes_of_scaling_are_those_asked_for_and_on_a_gpu_others_than_on_the_pr
 def test_a_peer_without_memory_is_a_line_of_the_table_beside_equipots_numbers(tmp_path, monkeypatch):
     def size(given, package, request):
         if package == "nequip" and request["mode"] != "eager":
-            raise WorkerError("OutOfMemoryError: CUDA out of memory.")
+            raise WorkerError("nequip", "OutOfMemoryError: CUDA out of memory.")
         who = "equipot" if package == "equipot" else "peer"
         times = Times(1.0, 2.0 if who == "equipot" else 6.0, 3)
         us = {f"{who}_us_per_atom": times.median, f"{who}_us_per_atom_min": times.minimum}
         return {**us, f"{who}_bytes_per_atom": 2**20 if who == "equipot" else 2**22}, times
 
-    monkeypatch.setattr(tasks, "_size", size)
+    monkeypatch.setattr(tasks, "_measure_size", size)
     rows = tasks.scaling(options(tmp_path, sizes=[216]))
     assert [row["mode"] for row in rows] == list(tasks.GPU_INFERENCE_MODES)
     assert [row["error"] for row in rows] == [None, *["OutOfMemoryError: CUDA out of memory."] * 2]
@@ -138,10 +139,10 @@ def test_a_size_that_equipot_cannot_do_is_a_line_too_and_the_peer_is_asked_all_t
 ):
     def size(given, package, request):
         if package == "equipot":
-            raise WorkerError("OutOfMemoryError: too large")
+            raise WorkerError("equipot", "OutOfMemoryError: too large")
         return {"peer_us_per_atom": 1.0, "peer_us_per_atom_min": 1.0}, Times(1.0, 1.0, 1)
 
-    monkeypatch.setattr(tasks, "_size", size)
+    monkeypatch.setattr(tasks, "_measure_size", size)
     rows = tasks.scaling(options(tmp_path, modes=["eager"]))
     assert [(row["error"], row["peer_us_per_atom"]) for row in rows] == [
         ("equipot: OutOfMemoryError: too large", 1.0)
@@ -161,11 +162,14 @@ def test_a_training_step_on_a_gpu_has_its_peak_memory_in_the_table():
     assert "kB per atom" not in printed(report.table("training", [{**row, "device": "cpu"}]))
 
 
-def test_without_nequip_its_place_in_the_rows_says_so(tmp_path):
+def test_without_nequip_the_rows_say_so_in_its_place(tmp_path):
     given = options(tmp_path, nequip_python=None, device="cpu", modes=["eager"])
     rows = tasks.inference(given, "S")
     assert rows[0]["equipot_us_per_atom"] > 0
-    assert (rows[0]["peer_us_per_atom"], rows[0]["error"]) == (None, "nequip is not here (--nequip-python)")
+    assert (rows[0]["peer_us_per_atom"], rows[0]["error"]) == (
+        None,
+        "not measured: --nequip-python is not given",
+    )
 
 
 def printed(table):
@@ -177,21 +181,19 @@ def printed(table):
 def test_without_a_gpu_one_sentence_says_so(tmp_path):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    script = Path(__file__).parents[2] / "benchmarks" / "speed.py"
-    done = subprocess.run([sys.executable, str(script), "--device", "cuda"], capture_output=True, text=True)
-    assert done.returncode == 1
-    assert done.stdout.strip() == "--device is cuda, but torch sees 0 GPUs; this needs one"
-    assert done.stderr == ""
+    done = run_benchmark("speed", "--device", "cuda")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "speed: --device is cuda, but torch sees 0 GPUs\n"
 
 
-def test_equipots_worker_searches_and_trains_and_tells_the_memory_of_a_call(tmp_path):
+def test_equipots_worker_searches_and_trains_and_measures_the_memory_of_a_call(tmp_path):
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    with Worker(Path(sys.executable), "equipot_worker", 1, tmp_path / "log") as worker:
-        request = {"do": "prepare", "name": "job", "preset": "S", "cutoff": 5.0, "repeats": [2, 2, 2]}
+    with equipot_worker(tmp_path) as worker:
+        request = {"job": "job", "preset": "S", "repeats": [2, 2, 2]}
         request |= {"device": device, "frames": 2, "energy_weight": 1.0}
         for task, atoms in (("scaling", 64), ("search", 64), ("training", 128)):
-            sizes = worker.ask({**request, "task": task})
+            sizes = worker.ask(task, **request)
             assert sizes["atoms"] == atoms
             assert sizes["search"] == ("" if task == "training" else search_for(torch.device(device)).name)
-            assert 0 < worker.ask({"do": "time", "name": "job", "calls": 1})["seconds"] < 60
-            assert worker.ask({"do": "memory", "name": "job"})["bytes"] >= 0
+            assert 0 < worker.time(1) < 60
+            assert worker.memory() >= 0

@@ -1,0 +1,12 @@
+"""Benchmarks of equipot, started from the repository's root as `python -m benchmarks.NAME`; --help says what they need.
+
+accuracy        test errors after training on public sets, beside published errors
+learning_curve  test error against the number of training frames, for l_max 0 to 3
+beside_nequip   test errors of equipot and nequip after the same time of training
+speed           inference and training beside nequip; time and memory against atoms and threads
+foundation      converted SevenNet models beside SevenNet's own calculator: differences and speed
+scaling         strong and weak scaling over the MPI ranks of LAMMPS
+roofline        kernels of a step on a GPU beside the GPU's bandwidth and arithmetic
+
+Peers run in Python environments of their own: `peers` starts them, with files here that need no equipot.
+"""

@@ -1,0 +1,1 @@
+"""Test errors after training on public sets, beside published errors."""

@@ -1,0 +1,1 @@
+"""Test errors of equipot and nequip after the same time of training."""

@@ -1,0 +1,1 @@
+"""Test error against the number of training frames."""

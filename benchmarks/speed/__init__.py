@@ -1,0 +1,1 @@
+"""Speed of equipot beside nequip."""
