@@ -37,7 +37,7 @@ def calculator_tasks(calculator: Callable[[Request], Calculator]) -> dict[str, C
 
 
 def results_writer(frames: list[Atoms], calculator: Calculator, file: str) -> Callable[[], None]:
-    """Return a function that writes energies, forces and crystals' stresses as `energy_0`, `forces_0`, `stress_0`, …"""
+    """Return a function that writes energies, forces and stresses as `energy_0`, `forces_0`, `stress_0`, …."""
 
     def call() -> None:
         results = {}

@@ -33,13 +33,12 @@ class EquipotCalculator(Calculator):
     sign, and `stresses` (n_atoms, 6) eV/Å³, each atom's share of it: half of the term of every pair it is in,
     over the volume of the cell, so that they sum to `stress`.
 
-    Parameters
-    ----------
-    model : path of a model file, or one that `load_model` has read
-    device : "cpu", "cuda", "cuda:1", …; of a loaded model, the device it was loaded to
-    skin : Å, how much further than the cutoff neighbours are searched, so that a search serves several steps;
-        changes the speed, not the result; `set(skin=…)` changes it later
-    atoms, label, directory : as of every ASE calculator
+    Args:
+        model: path of a model file, or one that `load_model` has read
+        device: "cpu", "cuda", "cuda:1", …; of a loaded model, the device it was loaded to
+        skin: Å, how much further than the cutoff neighbours are searched, so that a search serves several steps;
+            changes the speed, not the result; `set(skin=…)` changes it later
+        atoms, label, directory: as of every ASE calculator
 
     Raises UnknownSpeciesError for elements that the model does not know, NumericsError for positions or
     results that are not finite, DataError for a periodic cell without volume, TypeError for keywords that are not

@@ -50,10 +50,9 @@ def graph_from_frame(
 ) -> Graph:
     """The graph of a frame.
 
-    Parameters
-    ----------
-    cutoffs : Å, one number or by pair of elements
-    groups : names of config_types; the graph stores the frame's place among them (0 without them)
+    Args:
+        cutoffs: Å, one number or by pair of elements
+        groups: names of config_types; the graph stores the frame's place among them (0 without them)
 
     A label that needs a volume is kept only where the frame is periodic in all directions. Raises
     UnknownSpeciesError for an element outside `species`, DataError for positions, cell or labels that cannot

@@ -20,18 +20,16 @@ def reference_energies(
 ) -> tuple[np.ndarray, list[str]]:
     """E0 of every type and how it was obtained.
 
-    Parameters
-    ----------
-    composition : (n_frames, n_types), atoms of each type
-    energy : (n_frames,) eV, of whole structures
-    isolated : (n_frames,) bool, frames of one atom without neighbours
-    option : "auto" takes isolated-atom frames where there are any and fits the rest; "fit" fits all by least
-        squares of the energies per atom; "isolated" insists on isolated-atom frames; a mapping gives eV by
-        element. Isolated atoms of which several are there count with the lowest energy (the ground state).
+    Args:
+        composition: (n_frames, n_types), atoms of each type
+        energy: (n_frames,) eV, of whole structures
+        isolated: (n_frames,) bool, frames of one atom without neighbours
+        option: "auto" takes isolated-atom frames where there are any and fits the rest; "fit" fits all by least
+            squares of the energies per atom; "isolated" insists on isolated-atom frames; a mapping gives eV by
+            element. Isolated atoms of which several are there count with the lowest energy (the ground state).
 
-    Returns
-    -------
-    (n_types,) float64 eV, and n_types phrases.
+    Returns:
+        (n_types,) float64 eV, and n_types phrases.
 
     Where compositions do not determine the elements (all frames of one composition, say), the solution
     nearest to the mean energy per atom is taken, and the phrase says so.

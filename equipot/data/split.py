@@ -26,11 +26,10 @@ def frame_key(frame: Frame) -> FrameKey:
 def split(frames: Sequence[Frame | FrameKey], fractions: Sequence[float], seed: int) -> list[list[int]]:
     """Indices of the training frames, then of one part for each fraction.
 
-    Parameters
-    ----------
-    frames : the frames, or their keys where the frames themselves are not in memory
-    fractions : shares of the parts that are set aside, e.g. (validation, test); each ≥ 0, sum < 1
-    seed : the same frames, fractions and seed give the same split
+    Args:
+        frames: the frames, or their keys where the frames themselves are not in memory
+        fractions: shares of the parts that are set aside, e.g. (validation, test); each ≥ 0, sum < 1
+        seed: the same frames, fractions and seed give the same split
 
     Every config_type is shared out in the same proportions, as far as whole frames allow. Identical
     structures stay together, so that no validation frame was trained on. Isolated atoms stay in the training

@@ -90,9 +90,8 @@ def compute_statistics(
 ) -> Statistics:
     """Statistics of graphs, in one pass over them (a list, or a store on disk).
 
-    Parameters
-    ----------
-    e0 : "auto", "fit", "isolated", or eV by element; see `reference_energies`
+    Args:
+        e0: "auto", "fit", "isolated", or eV by element; see `reference_energies`
 
     Raises DataError when "isolated" finds no isolated atom of an element, ConfigError when a mapping lacks an
     element.

@@ -85,11 +85,10 @@ class GraphStore(Sequence[Graph]):
     ) -> "GraphStore":
         """Write the graphs of frames, one frame in memory at a time, and open the result.
 
-        Parameters
-        ----------
-        path : folder of the store; a complete one already there is replaced only when the new one is complete
-        species, cutoffs, groups : as in graph_from_frame
-        source : anything that identifies the frames; `open_or_build` compares it
+        Args:
+            path: folder of the store; a complete one already there is replaced only when the new one is complete
+            species, cutoffs, groups: as in graph_from_frame
+            source: anything that identifies the frames; `open_or_build` compares it
 
         Raises DataError when the disk is full or cannot be written, and whatever graph_from_frame raises;
         the partial store is removed.

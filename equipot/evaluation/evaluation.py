@@ -93,13 +93,12 @@ def evaluate(
 ) -> Evaluation:
     """Predict all frames and compare with their labels.
 
-    Parameters
-    ----------
-    model : from a model file, or any module from `Inputs` to `Outputs`
-    cutoffs : elements and cutoffs of such a module; by default those of its `spec`, as a `Potential` has one
-    device : where such a module lies; by default where its first parameter or buffer does
-    batch_edges : edges in a batch, at most, which bounds the memory; a larger frame goes alone
-    console : shows a progress bar
+    Args:
+        model: from a model file, or any module from `Inputs` to `Outputs`
+        cutoffs: elements and cutoffs of such a module; by default those of its `spec`, as a `Potential` has one
+        device: where such a module lies; by default where its first parameter or buffer does
+        batch_edges: edges in a batch, at most, which bounds the memory; a larger frame goes alone
+        console: shows a progress bar
 
     Raises UnknownSpeciesError for elements that the model does not know, before anything is computed,
     DataError for labels or cells that cannot be used, NumericsError for a prediction that is not finite.

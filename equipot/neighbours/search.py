@@ -29,19 +29,17 @@ def neighbour_list(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Find all pairs closer than the cutoff, periodic images included, in both directions.
 
-    Parameters
-    ----------
-    positions : (n_atoms, 3), Å; atoms may lie outside the cell
-    cell : (3, 3), Å, rows are cell vectors; rows of non-periodic directions are not used and may be zero
-    pbc : (3,) bool
-    cutoff : Å; pairs with r < cutoff, strictly
-    species, pair_cutoffs : (n_atoms,) int and (n_types, n_types) Å, symmetric: shorter cutoffs of some pairs
+    Args:
+        positions: (n_atoms, 3), Å; atoms may lie outside the cell
+        cell: (3, 3), Å, rows are cell vectors; rows of non-periodic directions are not used and may be zero
+        pbc: (3,) bool
+        cutoff: Å; pairs with r < cutoff, strictly
+        species, pair_cutoffs: (n_atoms,) int and (n_types, n_types) Å, symmetric: shorter cutoffs of some pairs
 
-    Returns
-    -------
-    edge_index : (2, n_edges) int64, row 0 the centre i, row 1 the neighbour j; sorted by i, j, shift
-    shifts : (n_edges, 3) int64, the number of cell vectors added to the neighbour
-    edge_vectors : (n_edges, 3) float64, Å, r_ij = r_j - r_i + shift·cell
+    Returns:
+        edge_index: (2, n_edges) int64, row 0 the centre i, row 1 the neighbour j; sorted by i, j, shift
+        shifts: (n_edges, 3) int64, the number of cell vectors added to the neighbour
+        edge_vectors: (n_edges, 3) float64, Å, r_ij = r_j - r_i + shift·cell
 
     An atom is a neighbour of its own images but never of itself. Raises DataError when positions or cell are
     not finite, or when the periodic cell vectors are linearly dependent.

@@ -30,13 +30,12 @@ AT_ONCE = 2**22
 class VerletList:
     """Neighbours within a cutoff, with the search reused between similar configurations.
 
-    Parameters
-    ----------
-    cutoff : Å; pairs with r < cutoff, strictly
-    skin : Å, how much further the search goes; 0 searches whenever anything moved
-    pair_cutoffs : (n_types, n_types) Å, symmetric: shorter cutoffs of some pairs
-    device : where the edges are wanted
-    search : what searches; by default what serves best on the device (`search_for`)
+    Args:
+        cutoff: Å; pairs with r < cutoff, strictly
+        skin: Å, how much further the search goes; 0 searches whenever anything moved
+        pair_cutoffs: (n_types, n_types) Å, symmetric: shorter cutoffs of some pairs
+        device: where the edges are wanted
+        search: what searches; by default what serves best on the device (`search_for`)
     """
 
     def __init__(
@@ -64,17 +63,15 @@ class VerletList:
     ) -> tuple[Tensor, Tensor]:
         """Edges of a configuration.
 
-        Parameters
-        ----------
-        positions : (n_atoms, 3), Å; wrapped or not, also differently from call to call
-        cell : (3, 3), Å, rows are cell vectors
-        pbc : (3,) bool
-        species : (n_atoms,) int64, index into the type names
+        Args:
+            positions: (n_atoms, 3), Å; wrapped or not, also differently from call to call
+            cell: (3, 3), Å, rows are cell vectors
+            pbc: (3,) bool
+            species: (n_atoms,) int64, index into the type names
 
-        Returns
-        -------
-        edge_index : (2, n_edges) int64, row 0 the centre i ascending, row 1 the neighbour j
-        edge_vectors : (n_edges, 3) float64, Å, r_ij = r_j - r_i + shift·cell
+        Returns:
+            edge_index: (2, n_edges) int64, row 0 the centre i ascending, row 1 the neighbour j
+            edge_vectors: (n_edges, 3) float64, Å, r_ij = r_j - r_i + shift·cell
 
         Raises DataError when the periodic cell vectors span no volume or numbers are not finite.
         """

@@ -64,7 +64,7 @@ def harmonic_frequencies(n: int) -> list[float]:
 
 
 def knots(n: int, doubled: int = 0) -> NDArray:
-    """n uniform knots on [0, 1]; unless 0, the one of this index comes twice."""
+    """N uniform knots on [0, 1]; unless 0, the one of this index comes twice."""
     u = np.linspace(0.0, 1.0, n)
     return np.insert(u, doubled, u[doubled]) if doubled else u
 

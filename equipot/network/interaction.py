@@ -93,7 +93,7 @@ class Interaction(nn.Module):
         inverse_cutoff: Tensor,
         graph: Topology,
     ) -> Tensor:
-        """x (n_centres, irreps_in.dim) and what all atoms sent, to (n_centres, irreps_out.dim)."""
+        """X (n_centres, irreps_in.dim) and what all atoms sent, to (n_centres, irreps_out.dim)."""
         centres = species[: x.shape[0]]
         messages = self.convolution(sent, edge_vectors, self.radial(), inverse_cutoff, graph)
         scale = self.neighbour_scale.index_select(0, centres).unsqueeze(1)

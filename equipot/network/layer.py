@@ -60,7 +60,7 @@ def layers_of(network: nn.Module) -> Iterator[tuple[str, Layer]]:
 
 
 def freezable(network: nn.Module) -> dict[str, list[nn.Parameter]]:
-    """Return the parameters by the names that `init.freeze` accepts: kinds of layers, and `layers.0`, `layers.1`, …"""
+    """Return the parameters by the names that `init.freeze` accepts: kinds of layers, and `layers.0`, `layers.1`, …."""
     parts: dict[str, list[nn.Parameter]] = {}
     for name, layer in layers_of(network):
         numbered = [".".join(name.split(".")[:2])] if name.startswith("layers.") else []

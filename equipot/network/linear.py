@@ -91,7 +91,7 @@ class ScalarBias(Layer):
         self.bias = nn.Parameter(torch.zeros(mul, dtype=torch.float64))
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (n_atoms, irreps.dim) to the same."""
+        """X (n_atoms, irreps.dim) to the same."""
         return x + torch.cat([x.new_zeros(self.before), self.bias, x.new_zeros(self.after)])
 
     @torch.jit.unused
@@ -109,5 +109,5 @@ class SelfConnection(_BlockMap):
     part = "self_connection"
 
     def forward(self, x: Tensor, species: Tensor) -> Tensor:
-        """x (n_atoms, irreps_in.dim), species (n_atoms,) to (n_atoms, irreps_out.dim)."""
+        """X (n_atoms, irreps_in.dim), species (n_atoms,) to (n_atoms, irreps_out.dim)."""
         return torch.ops.equipot.linear(x, self.weight, species, self.blocks, self.dim_out)

@@ -45,7 +45,7 @@ class InvariantNorms(Layer):
         self.weight = nn.Parameter(weight / math.sqrt(channel))
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (n_atoms, irreps.dim) to the same."""
+        """X (n_atoms, irreps.dim) to the same."""
         lengths = torch.sqrt(1.0 + x.square() @ self.squares) - 1.0
         return x + nn.functional.pad(lengths @ self.weight, [self.before, self.after])
 

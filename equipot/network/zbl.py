@@ -1,5 +1,7 @@
-"""Screened repulsion of nuclei (Ziegler, Biersack, Littmark 1985), faded out at the sum of the covalent radii, or
-at the cutoff."""
+"""Screened repulsion of nuclei (Ziegler, Biersack, Littmark 1985).
+
+It is faded out at the sum of the covalent radii, or at the cutoff.
+"""
 
 from typing import Literal
 
@@ -42,7 +44,7 @@ class ZBL(nn.Module):
         self.register_buffer("inverse_range", (1 / fade).flatten())
 
     def forward(self, species: Tensor, edge_vectors: Tensor, graph: Topology) -> Tensor:
-        """species (n_atoms,), edge_vectors (n_edges, 3) Å float64 to (n_centres,) eV."""
+        """Species (n_atoms,), edge_vectors (n_edges, 3) Å float64 to (n_centres,) eV."""
         pair = species.index_select(0, graph.centre) * self.n_species + species.index_select(
             0, graph.neighbour
         )

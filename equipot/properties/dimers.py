@@ -57,13 +57,12 @@ def dimer(
 ) -> Dimer:
     """The curve from `closest` to a little beyond the cutoff.
 
-    Parameters
-    ----------
-    a, b : elements
-    calculator : any of ASE; where it has energies per atom, all distances are computed in one structure
-    cutoff : Å, of this pair
-    closest : Å; by default half the sum of the covalent radii
-    points : odd, evenly spaced
+    Args:
+        a, b: elements
+        calculator: any of ASE; where it has energies per atom, all distances are computed in one structure
+        cutoff: Å, of this pair
+        closest: Å; by default half the sum of the covalent radii
+        points: odd, evenly spaced
 
     The isolated atoms are two atoms three cutoffs apart.
     """

@@ -79,11 +79,10 @@ def elastic_constants(
 ) -> Elastic:
     """All elastic constants of a crystal at rest, its atoms relaxed under every strain.
 
-    Parameters
-    ----------
-    atoms : crystal without forces and stress
-    delta : strain, used with both signs, of each of Voigt's six kinds
-    fmax, max_steps : eV/Å; of the relaxations
+    Args:
+        atoms: crystal without forces and stress
+        delta: strain, used with both signs, of each of Voigt's six kinds
+        fmax, max_steps: eV/Å; of the relaxations
 
     The tensor is averaged over the point group and turned into the crystal system's usual axes (both need spglib).
     Raises ConfigError where spglib is missing, DataError for what is no crystal, NumericsError when a relaxation does
@@ -138,18 +137,16 @@ def elastic_constants_cubic(
 ) -> dict[str, float]:
     """C11, C12, C44 of a cubic crystal (GPa) from the stress at small strains.
 
-    Parameters
-    ----------
-    atoms : at rest, with cubic axes along x, y, z
-    delta : strain, used with both signs; for C44 it is the engineering shear γ_xy = 2 ε_xy
-    fmax, max_steps : eV/Å; relaxation of the atoms in the sheared cell
+    Args:
+        atoms: at rest, with cubic axes along x, y, z
+        delta: strain, used with both signs; for C44 it is the engineering shear γ_xy = 2 ε_xy
+        fmax, max_steps: eV/Å; relaxation of the atoms in the sheared cell
 
-    Returns
-    -------
-    dict of C11, C12, C44 and C44_clamped, the latter with atoms that follow the strain without relaxing.
-    (Under ε_xx no atom of a crystal like diamond has a force to follow, so C11 and C12 need no relaxation;
-    where symmetry lets it have one, atoms are relaxed too.) Raises NumericsError when a relaxation does not
-    converge.
+    Returns:
+        dict of C11, C12, C44 and C44_clamped, the latter with atoms that follow the strain without relaxing.
+        (Under ε_xx no atom of a crystal like diamond has a force to follow, so C11 and C12 need no relaxation;
+        where symmetry lets it have one, atoms are relaxed too.) Raises NumericsError when a relaxation does not
+        converge.
     """
     tension, shear = np.zeros((3, 3)), np.zeros((3, 3))
     tension[0, 0] = delta

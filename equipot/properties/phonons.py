@@ -89,14 +89,13 @@ def phonons(
 ) -> Phonons:
     """Force constants from displaced supercells, made translation-invariant, and what follows from them.
 
-    Parameters
-    ----------
-    atoms : a crystal at rest, of any cell; bands are those of its primitive cell
-    calculator : any of ASE
-    supercell : repeats of the cell
-    displacement : Å
-    temperatures : K, of the thermal properties
-    progress : called with the number of displaced supercells done, and of all
+    Args:
+        atoms: a crystal at rest, of any cell; bands are those of its primitive cell
+        calculator: any of ASE
+        supercell: repeats of the cell
+        displacement: Å
+        temperatures: K, of the thermal properties
+        progress: called with the number of displaced supercells done, and of all
 
     Where symmetry does not do it, atoms are displaced both ways, so forces of a crystal not at rest cancel. Charges
     are not known to a potential, so polar crystals have no splitting of longitudinal and transverse modes at Γ. Raises

@@ -23,16 +23,14 @@ def equation_of_state(
 ) -> dict[str, Any]:
     """Energies of the uniformly strained crystal and the minimum of a curve fitted through them.
 
-    Parameters
-    ----------
-    strains : relative changes of all lengths, five at least, with the minimum between them
-    kind : of `ase.eos.EquationOfState`
+    Args:
+        strains: relative changes of all lengths, five at least, with the minimum between them
+        kind: of `ase.eos.EquationOfState`
 
-    Returns
-    -------
-    dict of strains (n,), volumes (n,) Å³ and energies (n,) eV of the given cell; volume Å³ and energy eV at the
-    minimum; a0 Å, the length of the first cell vector there; bulk_modulus GPa. Scaled positions are kept, as in
-    a cubic crystal without free parameters. Raises NumericsError when the minimum lies outside the volumes.
+    Returns:
+        dict of strains (n,), volumes (n,) Å³ and energies (n,) eV of the given cell; volume Å³ and energy eV at the
+        minimum; a0 Å, the length of the first cell vector there; bulk_modulus GPa. Scaled positions are kept, as in
+        a cubic crystal without free parameters. Raises NumericsError when the minimum lies outside the volumes.
     """
     strains = np.array(list(strains), dtype=np.float64)
     if len(strains) < 5:
@@ -71,13 +69,12 @@ def gamma_optical_phonon(
 ) -> float:
     """Frequency (THz) of the mode in which two sublattices move against each other, from a frozen phonon.
 
-    Parameters
-    ----------
-    sublattice : indices of the atoms of one sublattice, e.g. `diamond_sublattice(atoms)`; the others are the
-        second one. By the crystal's symmetry the mode must move each sublattice rigidly along the axis, as the
-        threefold optical mode of diamond or zincblende does.
-    displacement : Å, of the first sublattice in both directions, the other one at rest
-    axis : 0, 1 or 2
+    Args:
+        sublattice: indices of the atoms of one sublattice, e.g. `diamond_sublattice(atoms)`; the others are the
+            second one. By the crystal's symmetry the mode must move each sublattice rigidly along the axis, as the
+            threefold optical mode of diamond or zincblende does.
+        displacement: Å, of the first sublattice in both directions, the other one at rest
+        axis: 0, 1 or 2
 
     The force on an atom of the moved sublattice gives the force constant k of the relative coordinate, and
     ω = sqrt(k (1/m₁ + 1/m₂)). An unstable mode is returned as a negative frequency.

@@ -63,18 +63,17 @@ def relax(
 ) -> Relaxed:
     """Move atoms, and the cell where asked, to a minimum of the energy (of the enthalpy under pressure).
 
-    Parameters
-    ----------
-    atoms : not changed; its fixed atoms stay fixed
-    calculator : any of ASE
-    fmax : eV/Å; no force may be longer
-    smax : GPa; no component of the stress that the cell could relax may differ more from the pressure
-    cell : "none"; "full"; "isotropic", which keeps the shape; "volume", which keeps the volume; "xy", in the plane
-    pressure : GPa
-    steps : at most
-    optimizer : "LBFGS", "BFGS" or "FIRE"
-    symmetry : keep the space group (of a structure that has it within 0.01 Å)
-    each_step : called with every state, the first included
+    Args:
+        atoms: not changed; its fixed atoms stay fixed
+        calculator: any of ASE
+        fmax: eV/Å; no force may be longer
+        smax: GPa; no component of the stress that the cell could relax may differ more from the pressure
+        cell: "none"; "full"; "isotropic", which keeps the shape; "volume", which keeps the volume; "xy", in the plane
+        pressure: GPa
+        steps: at most
+        optimizer: "LBFGS", "BFGS" or "FIRE"
+        symmetry: keep the space group (of a structure that has it within 0.01 Å)
+        each_step: called with every state, the first included
 
     Raises ConfigError for values that make no sense, DataError for a cell to relax in a structure that is not
     periodic in all directions, NumericsError where the symmetry cannot be kept, and the calculator's errors.
@@ -112,8 +111,11 @@ def relax(
 
 
 def _quiet(search: Iterator[Any]) -> Iterator[Any]:
-    """Without warnings at every step: scipy's that a matrix logarithm may be wrong by 1e-12, ASE's that a large step of
-    the cell may not keep its symmetry well, which the end would show."""
+    """Run a search without two warnings at every step.
+
+    scipy warns that a matrix logarithm may be wrong by 1e-12, and ASE that a large step of the cell may not keep its
+    symmetry well, which the final structure would show.
+    """
     while True:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="logm result may be inaccurate")

@@ -52,13 +52,13 @@ def simulate(
 ) -> None:
     """Run, and stop where it makes no sense to go on.
 
-    Parameters
-    ----------
-    dynamics : from `integrator`; its atoms move
-    n_steps : of this run
-    each, each_interval : called with what is observed, at the beginning of a new run (first_step 0) and at its end too
-    first_step, first_time : of the beginning; ps
-    keep, keep_interval : likewise, for writing frames; called after `each`, and also when Ctrl-C ends the run
+    Args:
+        dynamics: from `integrator`; its atoms move
+        n_steps: of this run
+        each, each_interval: called with what is observed, also at the beginning of a new run (first_step 0) and at its
+            end
+        first_step, first_time: of the beginning; ps
+        keep, keep_interval: likewise, for writing frames; called after `each`, and also when Ctrl-C ends the run
 
     Ctrl-C takes effect between steps, as a KeyboardInterrupt after `keep` was called; a second one at once.
     Raises NumericsError for a temperature that is not finite or above 1e5 K, and for what the calculator refuses.

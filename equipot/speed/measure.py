@@ -20,11 +20,10 @@ def measure(
 ) -> dict[str, Any]:
     """Time, memory and arithmetic of a calculator's steps with torch's present number of threads.
 
-    Parameters
-    ----------
-    model, atoms : what is measured; neither is changed
-    seconds : about how long the timing takes, beside a warm-up
-    steps : this many steps instead
+    Args:
+        model, atoms: what is measured; neither is changed
+        seconds: about how long the timing takes, beside a warm-up
+        steps: this many steps instead
 
     Returns values for JSON: times in seconds per step (`minimum`, `median`, `rounds`), bytes, and 1e9 fused
     multiply-adds per second. `kernels` is None and `without_kernels` says why, where the compiled kernels do not serve.

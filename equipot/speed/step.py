@@ -23,10 +23,9 @@ MOVED = 1e-3  # Å: nothing is the same as in the step before, and no search is 
 class Step:
     """The pieces of a step, to be called in the order of `pieces()`.
 
-    Parameters
-    ----------
-    model : the model file
-    atoms : the structure; it is not changed
+    Args:
+        model: the model file
+        atoms: the structure; it is not changed
 
     Raises the calculator's errors for structures that the model cannot compute.
     """

@@ -30,12 +30,11 @@ def in_turns(
 ) -> dict[str, Times]:
     """Call all pieces round after round, in their order, and time each call.
 
-    Parameters
-    ----------
-    pieces : name -> function of the number of the round, which counts on from the warm-up's
-    seconds : after which no further round begins; three are made at least
-    rounds : this many instead
-    device : whose queue must be empty before the clock is read
+    Args:
+        pieces: name -> function of the number of the round, which counts on from the warm-up's
+        seconds: after which no further round begins; three are made at least
+        rounds: this many instead
+        device: whose queue must be empty before the clock is read
     """
     taken: dict[str, list[float]] = {name: [] for name in pieces}
     on_gpu = device is not None and device.type == "cuda"

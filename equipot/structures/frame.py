@@ -61,8 +61,10 @@ class Frame:
         return abs(float(np.linalg.det(self.cell))) if self.pbc.all() else float("nan")
 
     def to_atoms(self) -> Atoms:
-        """ASE Atoms; the labels lie in a SinglePointCalculator (energy also as free_energy: it is what forces
-        are derivatives of), the group in info["config_type"]."""
+        """Return ASE Atoms with the labels in a SinglePointCalculator and the group in info["config_type"].
+
+        The energy is also `free_energy`, since forces are its derivatives.
+        """
         atoms = Atoms(self.numbers, positions=self.positions, cell=self.cell, pbc=self.pbc)
         atoms.info["config_type"] = self.config_type
         results = {name: as_ase(name, label) for name, label in self.labels.items()}

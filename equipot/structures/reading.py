@@ -30,10 +30,9 @@ def read_frames(patterns: Sequence[str], keys: LabelKeys | None = None) -> list[
 def iter_frames(patterns: Sequence[str], keys: LabelKeys | None = None) -> Iterator[Frame]:
     """Frames of all files, one at a time.
 
-    Parameters
-    ----------
-    patterns : files or globs (** included); a glob's files come sorted by name, each file once
-    keys : names of the labels; ASE's standard results by default
+    Args:
+        patterns: files or globs (** included); a glob's files come sorted by name, each file once
+        keys: names of the labels; ASE's standard results by default
 
     Labels and positions that are NaN or infinite are read as they are: `check_frames` reports them. Raises
     DataError, in one sentence with file and frame, for a pattern without files, a file that is empty,

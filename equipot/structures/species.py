@@ -55,14 +55,12 @@ class SpeciesMap:
     def index(self, numbers: np.ndarray, where: str = "the structure") -> np.ndarray:
         """Type index of each atom.
 
-        Parameters
-        ----------
-        numbers : (n_atoms,) int, atomic numbers
-        where : name of the structure for the error's sentence
+        Args:
+            numbers: (n_atoms,) int, atomic numbers
+            where: name of the structure for the error's sentence
 
-        Returns
-        -------
-        (n_atoms,) int64. Raises UnknownSpeciesError naming the elements that are not in the map.
+        Returns:
+            (n_atoms,) int64. Raises UnknownSpeciesError naming the elements that are not in the map.
         """
         numbers = np.asarray(numbers, dtype=np.int64)
         inside = (numbers >= 0) & (numbers < len(self._index))

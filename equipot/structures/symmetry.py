@@ -20,7 +20,7 @@ def need_spglib() -> None:
 
 
 def space_group(atoms: Atoms, tolerance: float = TOLERANCE) -> Any:
-    """spglib's dataset of the space group that a crystal has within a tolerance (Å).
+    """Spglib's dataset of the space group that a crystal has within a tolerance (Å).
 
     Raises ConfigError where spglib is missing, DataError for what is not periodic in all directions or where spglib
     finds no group, as for atoms that lie on each other.

@@ -88,7 +88,7 @@ def fitted(
 
 
 def _shifts(potential: Potential, data: DataSets) -> tuple[np.ndarray, list[str]]:
-    """eV per element, and how each was obtained."""
+    """EV per element, and how each was obtained."""
     compositions, residuals = [], []
     n = len(data.species)
     for graph in data.train:

@@ -27,8 +27,10 @@ def test_lammps_and_ase_share_the_stress_alike(tmp_path, double_file, ranks):
 
 
 def misfits(atoms: Atoms, mode: int) -> np.ndarray:
-    """Of waves u = A e sin(kz + phase) / k with `mode` periods in the cell: dE/dA by finite differences of the energy,
-    less the sum of the atoms' shares times the strain where they are."""
+    """Return dE/dA less the sum of the atoms' shares times the strain where they are, for several waves.
+
+    The waves are u = A e sin(kz + phase) / k with `mode` periods in the cell; dE/dA is a finite difference.
+    """
     k = 2 * np.pi * mode / atoms.cell[2, 2]
     shares = voigt_6_to_full_3x3_stress(atoms.get_stresses()) * atoms.get_volume()
     found = []

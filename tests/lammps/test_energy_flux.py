@@ -43,8 +43,11 @@ def graph_of(potential: Potential, atoms: Atoms) -> Inputs:
 
 
 def brute_force(potential: Potential, atoms: Atoms) -> np.ndarray:
-    """W_j = sum over atoms i, all their images, of (r_i - r_j) ⊗ dE_i/dr_j, (n, 3, 3) eV, in a cluster without
-    boundaries that matter: every atom within reach of one in the cell, messages included."""
+    """Return W_j = sum over atoms i and their images of (r_i - r_j) ⊗ dE_i/dr_j, (n, 3, 3) eV.
+
+    The sum runs over a cluster whose boundaries do not matter: it holds every atom within reach of one in the cell,
+    messages included.
+    """
     reach = potential.n_layers * potential.cutoff
     images = [range(-n, n + 1) for n in np.ceil(reach / atoms.cell.cellpar()[:3] * 1.2).astype(int)]
     shifts = np.array(list(itertools.product(*images)))

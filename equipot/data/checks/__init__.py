@@ -18,10 +18,9 @@ def check_frames(
 ) -> Report:
     """Check labelled frames; nothing is changed, and nothing is raised for what is found.
 
-    Parameters
-    ----------
-    cutoff : Å, for counting neighbours
-    e0 : reference energies (eV by element) the training will use, or its e0 option
+    Args:
+        cutoff: Å, for counting neighbours
+        e0: reference energies (eV by element) the training will use, or its e0 option
 
     `Report.raise_on_errors` turns errors into a DataError; the names of the checks are in `NAMES`.
     """

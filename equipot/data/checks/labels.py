@@ -163,9 +163,8 @@ def check_energy_kind(
 ) -> tuple[list[Finding], np.ndarray]:
     """Findings energy-kind and energy-per-atom; and the energies per atom after E0.
 
-    Returns
-    -------
-    findings, and (n_frames,) eV/atom, NaN where there is no finite energy
+    Returns:
+        findings, and (n_frames,) eV/atom, NaN where there is no finite energy
     """
     residual = np.full(len(frames), np.nan)
     usable = [i for i, f in enumerate(frames) if f.energy is not None and np.isfinite(f.energy) and len(f)]
