@@ -3,12 +3,17 @@
 import os
 from pathlib import Path
 
+import platformdirs
+
 from equipot.errors import EquipotError
 
 
 def cache_folder(kind: str) -> Path:
-    """~/.cache/equipot/`kind`, or below $XDG_CACHE_HOME; it need not exist."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "equipot" / kind
+    """Return the folder of a kind of files; on Linux ~/.cache/equipot/`kind` or below $XDG_CACHE_HOME.
+
+    It need not exist.
+    """
+    return platformdirs.user_cache_path("equipot") / kind
 
 
 def make_folder(folder: Path) -> None:

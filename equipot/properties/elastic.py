@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms, units
+from matscipy.elasticity import rotate_elastic_constants
 
 from equipot.errors import ConfigError, DataError, NumericsError
 from equipot.properties.physics import deformed
@@ -22,6 +23,8 @@ INDEPENDENT = {
     "orthorhombic": ("11", "12", "13", "22", "23", "33", "44", "55", "66"),
 }
 SOMETIMES = ("14", "15", "16")
+# A relaxed crystal has its symmetry within a tolerance, and so are its rotations orthogonal.
+NEARLY = 0.05
 LAST_GROUP = {
     2: "triclinic",
     15: "monoclinic",
@@ -45,7 +48,7 @@ class Elastic:
         if self.system not in INDEPENDENT:
             names = tuple(f"{i + 1}{j + 1}" for i in range(6) for j in range(i, 6))
         else:
-            # What most classes of a system have not is named where it is there.
+            # Constants that only the lower classes of a system have are named if they are not zero.
             low = 0.01 * self.tensor.max()
             names = tuple(n for n in INDEPENDENT[self.system] if n not in SOMETIMES or abs(self._of(n)) > low)
         return {f"C{n}": self._of(n) for n in names}
@@ -95,10 +98,10 @@ def elastic_constants(
         raise NumericsError(
             "no strain causes a stress; the atoms are farther apart than the calculator's cutoff"
         )
-    full = _to_full(0.5 * (tensor + tensor.T))
-    averaged = np.mean([_rotated(full, r) for r in rotations], axis=0)
+    symmetric = 0.5 * (tensor + tensor.T)
+    averaged = np.mean([rotate_elastic_constants(symmetric, r, tol=NEARLY) for r in rotations], axis=0)
     return Elastic(
-        _to_voigt(_rotated(averaged, turn)), system, float(np.abs(_to_voigt(averaged) - tensor).max())
+        rotate_elastic_constants(averaged, turn, tol=NEARLY), system, float(np.abs(averaged - tensor).max())
     )
 
 
@@ -185,21 +188,3 @@ def _symmetry(atoms: Atoms) -> tuple[list[np.ndarray], np.ndarray, str]:
     rotations = [lattice @ w @ np.linalg.inv(lattice) for w in found.rotations]
     system = next((name for last, name in LAST_GROUP.items() if found.number <= last), "cubic")
     return rotations, np.asarray(found.std_rotation_matrix), system
-
-
-def _to_full(c: np.ndarray) -> np.ndarray:
-    full = np.zeros((3, 3, 3, 3))
-    for a, (i, j) in enumerate(VOIGT):
-        for b, (k, m) in enumerate(VOIGT):
-            for first in ((i, j), (j, i)):
-                for second in ((k, m), (m, k)):
-                    full[first + second] = c[a, b]
-    return full
-
-
-def _to_voigt(full: np.ndarray) -> np.ndarray:
-    return np.array([[full[first + second] for second in VOIGT] for first in VOIGT])
-
-
-def _rotated(full: np.ndarray, r: np.ndarray) -> np.ndarray:
-    return np.einsum("ia,jb,kc,ld,abcd->ijkl", r, r, r, r, full, optimize=True)

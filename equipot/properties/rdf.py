@@ -1,4 +1,8 @@
-"""Radial distribution functions of periodic structures."""
+"""Radial distribution functions of periodic structures.
+
+ASE's `get_rdf` refuses distances beyond half the cell and counts an atom among its own neighbours' density, so that a
+small cell's g(r) does not reach 1.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,5 +1,6 @@
 """The space group of a crystal, by spglib, which is not needed for anything else."""
 
+import warnings
 from typing import Any
 
 from ase import Atoms
@@ -32,8 +33,11 @@ def space_group(atoms: Atoms, tolerance: float = TOLERANCE) -> Any:
         raise DataError("the symmetry is that of a crystal; the structure is not periodic in all directions")
     cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
     try:
-        found = spglib.get_symmetry_dataset(cell, symprec=tolerance)
-    except Exception as error:  # which class says that depends on spglib's version and switches
+        with warnings.catch_warnings():
+            # spglib asks every caller to change a switch of the whole process.
+            warnings.filterwarnings("ignore", "Set OLD_ERROR_HANDLING", DeprecationWarning)
+            found = spglib.get_symmetry_dataset(cell, symprec=tolerance)
+    except Exception as error:  # its class depends on spglib's version and switches
         raise DataError(_unrecognised(error)) from None
     if found is None:
         raise DataError(_unrecognised("no group"))

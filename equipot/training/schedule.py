@@ -8,7 +8,11 @@ from equipot.config import COSINES, TrainingConfig
 
 @dataclass
 class Plateau:
-    """Lowers the rate when the validation loss has not improved for some epochs; plain state for checkpoints."""
+    """The factor of the learning rate, which falls when the validation loss has not improved for some epochs.
+
+    torch's ReduceLROnPlateau writes rates into an optimizer. Here the rate of a step is a function of what is known, so
+    that warm-up and plateaus can be combined and a resumed training continues bit for bit.
+    """
 
     patience: int
     factor: float
