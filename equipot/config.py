@@ -281,7 +281,7 @@ class Config(Section):
 class _UniqueKeyLoader(yaml.SafeLoader):
     """Safe YAML that refuses a key given twice: PyYAML would keep the last one silently."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
@@ -338,13 +338,13 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     return config
 
 
-def _init_file(raw: dict) -> str | None:
+def _init_file(raw: dict[str, Any]) -> str | None:
     given = raw.get("init")
     found = given.get("model") if isinstance(given, dict) else given
     return found if isinstance(found, str) else None
 
 
-def _data_files(raw: dict) -> dict[str, Any]:
+def _data_files(raw: dict[str, Any]) -> dict[str, Any]:
     data = raw.get("data")
     return (
         {k: data[k] for k in ("train", "validation", "test") if data.get(k)} if isinstance(data, dict) else {}
@@ -361,7 +361,7 @@ def validate(raw: Any, where: str) -> Config:
         raise ConfigError(f"{where}: {problems[0]}{more}") from None
 
 
-def _apply(raw: dict, override: str) -> None:
+def _apply(raw: dict[str, Any], override: str) -> None:
     key, equals, value = override.partition("=")
     if not equals or not key:
         raise ConfigError(f"'{override}': expected key=value, e.g. training.seed=2")

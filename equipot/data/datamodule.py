@@ -52,18 +52,22 @@ class GraphDataModule(pl.LightningDataModule):
             n_ranks,
         )
 
-    def _loader(self, graphs: Sequence[Graph], batches: Sequence[list[int]] | EpochBatches) -> DataLoader:
+    def _loader(
+        self, graphs: Sequence[Graph], batches: Sequence[list[int]] | EpochBatches
+    ) -> DataLoader[Graph]:
         on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
-        return DataLoader(cast(Dataset, graphs), batch_sampler=batches, collate_fn=collate, pin_memory=on_gpu)
+        return DataLoader(
+            cast(Dataset[Graph], graphs), batch_sampler=batches, collate_fn=collate, pin_memory=on_gpu
+        )
 
-    def train_dataloader(self) -> DataLoader:
+    def train_dataloader(self) -> DataLoader[Graph]:
         """Called at every epoch (`reload_dataloaders_every_n_epochs=1`)."""
         trainer = self.trainer
         assert trainer is not None
         epoch = self.batches_of(trainer.current_epoch, trainer.global_rank, trainer.world_size)
         return self._loader(self.train, epoch)
 
-    def val_dataloader(self) -> DataLoader:
+    def val_dataloader(self) -> DataLoader[Graph]:
         """Every rank has its share of the frames; the sums of the errors are exact however they are shared."""
         trainer = self.trainer
         assert trainer is not None

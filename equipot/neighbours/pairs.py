@@ -71,7 +71,7 @@ def pairs_of_nvalchemi(
 
 
 @functools.cache
-def _cell_list() -> Callable:
+def _cell_list() -> Callable[..., Any]:
     import warp
 
     config: Any = warp.config

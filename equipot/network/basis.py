@@ -10,10 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 # with 0.1 energies converge several times slower; 0.3 has neither.
 SCALE = 0.3
 
-Jet = tuple[NDArray, NDArray, NDArray]  # value, first and second derivative with respect to u
+# Value, first and second derivative with respect to u.
+Jet = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
+    NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]
+]  # value, first and second derivative with respect to u
 
 
-def bessel(u: NDArray, frequencies: ArrayLike) -> Jet:
+def bessel(u: NDArray[np.float64], frequencies: ArrayLike) -> Jet:
     """sin(f u)/u (Gasteiger et al., DimeNet, eq. 7, without its constant); shapes (n_knots, n)."""
     a = np.asarray(frequencies, dtype=np.float64)
     u = u[:, None]
@@ -32,7 +35,7 @@ def bessel(u: NDArray, frequencies: ArrayLike) -> Jet:
     return value, first, second
 
 
-def polynomial_envelope(u: NDArray, p: int) -> Jet:
+def polynomial_envelope(u: NDArray[np.float64], p: int) -> Jet:
     """1 at u = 0; value, first and second derivative 0 at u = 1 (DimeNet, eq. 8)."""
     powers = np.array([p, p + 1, p + 2])
     factors = np.array([-(p + 1) * (p + 2) / 2, p * (p + 2), -p * (p + 1) / 2])
@@ -43,7 +46,7 @@ def polynomial_envelope(u: NDArray, p: int) -> Jet:
     return value, first, second
 
 
-def xplor_envelope(u: NDArray, onset: float) -> Jet:
+def xplor_envelope(u: NDArray[np.float64], onset: float) -> Jet:
     """1 up to `onset`, then a smooth fall to 0 at u = 1 (the X-PLOR switching function); C1."""
     a, b = onset**2, (1 - onset**2) ** 3
     s = u**2
@@ -63,13 +66,13 @@ def harmonic_frequencies(n: int) -> list[float]:
     return [np.pi * k for k in range(1, n + 1)]
 
 
-def knots(n: int, doubled: int = 0) -> NDArray:
+def knots(n: int, doubled: int = 0) -> NDArray[np.float64]:
     """N uniform knots on [0, 1]; unless 0, the one of this index comes twice."""
     u = np.linspace(0.0, 1.0, n)
     return np.insert(u, doubled, u[doubled]) if doubled else u
 
 
-def stretched(u: NDArray, k: float) -> Jet:
+def stretched(u: NDArray[np.float64], k: float) -> Jet:
     """(1 - exp(-k u))/(1 - exp(-k)): [0, 1] onto itself, finer where u is small; u itself where k is 0."""
     if k == 0:
         return u, np.ones_like(u), np.zeros_like(u)
@@ -79,13 +82,13 @@ def stretched(u: NDArray, k: float) -> Jet:
 
 
 def radial_basis(
-    u: NDArray,
+    u: NDArray[np.float64],
     frequencies: Sequence[float],
     envelope: Literal["polynomial", "xplor"],
     p: int,
     onset: float,
     stretch: float = 0.0,
-) -> NDArray:
+) -> NDArray[np.float64]:
     """Bessel functions of `stretched` distances times the envelope at knots u: (3, n_knots, n_frequencies).
 
     A knot that comes twice is the onset of xplor: derivatives are those to its left, and then to its right.
@@ -105,7 +108,7 @@ def radial_basis(
     return jet
 
 
-def distance_powers(u: NDArray, cutoff: float, orders: Sequence[int]) -> NDArray:
+def distance_powers(u: NDArray[np.float64], cutoff: float, orders: Sequence[int]) -> NDArray[np.float64]:
     """r^l at knots u for every l of `orders`, with derivatives with respect to u: (3, n_knots, len(orders))."""
     u = u[:, None]
     l = np.array(orders)[None, :]

@@ -4,6 +4,7 @@ from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
+from ase import Atoms
 
 from equipot.errors import NumericsError
 from equipot.properties.elastic import elastic_constants
@@ -124,7 +125,7 @@ def _fine(subject: Subject, labelled: LabelledVolumes | None) -> tuple[np.ndarra
     )
 
 
-def _energy(subject: Subject, atoms) -> float:
+def _energy(subject: Subject, atoms: Atoms) -> float:
     atoms.calc = subject.calculator
     return float(atoms.get_potential_energy()) / len(atoms)
 

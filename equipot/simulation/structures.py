@@ -10,7 +10,7 @@ import ase.io
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.io.formats import string2index
+from ase.io.formats import string2index  # type: ignore[attr-defined]
 
 from equipot.errors import ConfigError, DataError
 from equipot.neighbours.cell import independent

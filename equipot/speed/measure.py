@@ -7,9 +7,10 @@ from ase import Atoms
 
 from equipot.device import device_name
 from equipot.model_file import LoadedModel, load_potential
+from equipot.network.layer import Cost
 from equipot.ops import engine
 from equipot.speed import convolutions, memory
-from equipot.speed.arithmetic import Cost, NetworkCost, network_cost
+from equipot.speed.arithmetic import NetworkCost, network_cost
 from equipot.speed.machine import kernels, processor, versions
 from equipot.speed.step import PARTS, TOTAL, Step
 from equipot.speed.timing import Times, in_turns

@@ -2,12 +2,14 @@
 
 import math
 import time
+from typing import Any
 
 import lightning.pytorch as pl
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
+from equipot.data.graph import Batch
 from equipot.quantities import LABELS
 from equipot.training.module import potential_module
 
@@ -60,7 +62,9 @@ class TrainingProgress(pl.Callback):
             self.task = self.bar.add_task("", total=1.0, epoch=trainer.current_epoch, rate="", left=None)
             self.bar.start()
 
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
         if self.bar is None:
             return
         self._atoms += batch.inputs.species.shape[0]
