@@ -12,8 +12,6 @@ SCALE = 0.3
 
 # Value, first and second derivative with respect to u.
 Jet = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
-    NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]
-]  # value, first and second derivative with respect to u
 
 
 def bessel(u: NDArray[np.float64], frequencies: ArrayLike) -> Jet:
