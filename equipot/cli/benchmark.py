@@ -67,7 +67,8 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     from equipot.model_file import load_model
-    from equipot.speed import crystal, measure, read_structure, repeat
+    from equipot.simulation.structures import read_structure
+    from equipot.speed import crystal, measure, repeat
     from equipot.speed.tables import print_tables
 
     if args.threads is not None:

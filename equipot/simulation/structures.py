@@ -15,7 +15,7 @@ from ase.io.formats import string2index  # type: ignore[attr-defined]
 from equipot.errors import ConfigError, DataError
 from equipot.neighbours.cell import independent
 from equipot.simulation.constraints import writable
-from equipot.structures.reading import _iter_atoms, expand
+from equipot.structures.reading import expand, iter_atoms
 
 MOST_ATOMS = 10**7
 # Labels belong to the structure as it was, and what ASE's reader of CIF files notes to the cell as it was.
@@ -33,7 +33,7 @@ def read_structures(path: str) -> list[Atoms]:
     if name and not Path(path).exists() and index.strip("-:0123456789") == "":
         path, chosen = name, string2index(index)  # type: ignore[assignment]
     (file,) = expand([path])[:1]
-    found = list(_iter_atoms(file))
+    found = list(iter_atoms(file))
     if not found:
         raise DataError(f"{file}: the file holds no structures")
     frames = list(enumerate(found))

@@ -2,6 +2,6 @@
 
 from equipot.speed.arithmetic import NetworkCost, network_cost
 from equipot.speed.measure import measure
-from equipot.speed.structure import crystal, read_structure, repeat
+from equipot.speed.structure import crystal, repeat
 
-__all__ = ["NetworkCost", "crystal", "measure", "network_cost", "read_structure", "repeat"]
+__all__ = ["NetworkCost", "crystal", "measure", "network_cost", "repeat"]

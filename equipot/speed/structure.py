@@ -1,4 +1,4 @@
-"""The structure that is timed: one from a file, or a crystal of the model's elements."""
+"""The structure that is timed where none is given: a crystal of the model's elements, repeated."""
 
 from collections.abc import Sequence
 
@@ -8,18 +8,10 @@ from ase import Atoms
 from ase.data import atomic_numbers, covalent_radii, reference_states
 
 from equipot.errors import DataError
-from equipot.structures.reading import iter_frames
+from equipot.simulation.structures import MOST_ATOMS
 
 RATTLE = 0.05  # Å, standard deviation: forces are not zero by symmetry
 SHORTEST = 2.1  # Å: a simple cubic lattice then has 9.3 Å³ per atom, like water, though H-H bonds are shorter
-MOST_ATOMS = 10**7
-
-
-def read_structure(path: str) -> Atoms:
-    """The last structure of a file, without its labels. Raises DataError as `read_frames` does."""
-    for frame in iter_frames([path]):
-        last = frame
-    return Atoms(last.numbers, positions=last.positions, cell=last.cell, pbc=last.pbc)
 
 
 def crystal(elements: Sequence[str], n_atoms: int, seed: int = 0) -> Atoms:

@@ -43,7 +43,7 @@ def iter_frames(patterns: Sequence[str], keys: LabelKeys | None = None) -> Itera
     seen: set[str] = set()
     for path in expand(patterns):
         number = -1
-        for number, atoms in enumerate(_iter_atoms(path)):
+        for number, atoms in enumerate(iter_atoms(path)):
             seen.update(available(atoms))
             yield frame_from_atoms(atoms, keys, f"{path}#{number}")
         if number < 0:
@@ -67,7 +67,8 @@ def expand(patterns: Sequence[str]) -> list[Path]:
     return list(files)
 
 
-def _iter_atoms(path: Path) -> Iterator[Atoms]:
+def iter_atoms(path: Path) -> Iterator[Atoms]:
+    """Yield the structures of a file as ASE reads them; raises DataError for one that cannot be read."""
     if path.is_file() and path.stat().st_size == 0:
         raise DataError(f"{path}: the file is empty")
     try:

@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from requirements import Requirement, requirements
+from limits import Requirement, requirements
 from rich.console import Console
 from rich.table import Table
 from silicon import HERE

@@ -92,7 +92,7 @@ def test_a_missing_model_is_named_with_the_command_that_makes_it(name, script, c
 def test_the_summary_marks_what_is_missed_and_what_is_not_a_number(script, tmp_path):
     with pytest.raises(SystemExit):
         script("quickstart", "--help")
-    below = runpy.run_path(str(EXAMPLE / "requirements.py"))["_below"]
+    below = runpy.run_path(str(EXAMPLE / "limits.py"))["_below"]
     assert below("", "drift", -1e-5, 1e-4, ".1e").met
     assert not below("", "drift", -2e-4, 1e-4, ".1e").met
     assert not below("", "drift", float("nan"), 1e-4, ".1e").met

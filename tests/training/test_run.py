@@ -25,7 +25,7 @@ from equipot.training.loss import Loss
 from equipot.training.run import train
 
 
-def equipot(*arguments: str, **environment: str) -> list[str]:
+def equipot(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "equipot.cli.main", *arguments]
 
 
