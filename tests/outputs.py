@@ -1,5 +1,7 @@
 """Potentials with more than energies: further outputs per atom, and a term that reads positions and cell."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -25,7 +27,7 @@ class WithCharges(Potential):
     It is read from positions and cell alone: what a term beyond the edges does.
     """
 
-    reads_positions = True
+    reads_positions: ClassVar[bool] = True
 
     def forward(self, inputs: Inputs) -> Outputs:
         outputs = super().forward(inputs)

@@ -41,6 +41,7 @@ class DeployedPotential(nn.Module):
         self.cutoff = frozen.cutoff
         self.pair_cutoffs = frozen.pair_cutoffs.clone()
         self.n_layers = frozen.n_layers
+        self.reads_positions = frozen.reads_positions
         self.feature_dims = frozen.feature_dims
         self.dtype = frozen.spec.dtype
         self.self_test_tolerance = TOLERANCE[frozen.spec.dtype]

@@ -7,6 +7,7 @@ what ghosts send.
 """
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -61,6 +62,8 @@ class Potential(nn.Module):
         seed: of the initial weights; the same in either dtype up to rounding.
     """
 
+    # Whether a term of the energy depends on positions and cell other than through edge vectors; see `predict`.
+    reads_positions: ClassVar[bool] = False
     e0: Tensor
     scales: Tensor
     pair_cutoffs: Tensor

@@ -32,6 +32,7 @@ def test_segments_of_the_file_give_its_energies(tmp_path):
     module = load_model(write_model(tmp_path / "model.pt", potential, verify=False)).module
     inputs = model_input(potential, random_atoms(5))
     species, edge_index, vectors = inputs[:3]
+    assert module.reads_positions is False
     graph = module.topology(edge_index, 5, 5)
     x = module.embed(species)
     for k in range(module.n_layers):
