@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from equipot.neighbours.cells import neighbour_list
+from equipot.neighbours import neighbour_list
 
 import equipot
 from benchmarks.peers.job import Job, select_device

@@ -16,7 +16,10 @@ from equipot.errors import ModelFileError
 ALLOWED = frozenset(
     [
         "RaiseException",
+        "__contains__",
+        "__getitem__",
         "__len__",
+        "_set_item",
         "add",
         "add_",
         "addcmul",
@@ -49,6 +52,7 @@ ALLOWED = frozenset(
         "index_add",
         "index_select",
         "int",
+        "keys",
         "len",
         "linear",
         "lt",

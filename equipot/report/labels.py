@@ -25,9 +25,7 @@ def errors(subject: Subject) -> Section:
         of_quantity = report[q.name]
         if of_quantity is not None:
             value = 1000 * of_quantity.rmse
-            section.figures.append(
-                Figure(f"error of {q.title} (RMSE)", value, f"m{q.error_unit}", form=".3g")
-            )
+            section.figures.append(Figure(f"{q.title} error (RMSE)", value, f"m{q.error_unit}", form=".3g"))
     sizes = {group: sum(f.config_type == group for f in found.frames) for group in report.groups}
     rows = [
         (group, str(sizes[group]), *(in_meV(errors[q.name]) for q in LABELS))

@@ -6,7 +6,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from equipot.neighbours.cells import neighbour_list
+from equipot.neighbours import neighbour_list
 from rich.console import Console
 
 from benchmarks.roofline.counting import (
