@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from equipot.neighbours import neighbour_list
 
 import equipot
 from benchmarks.peers.job import Job, select_device
@@ -18,7 +17,7 @@ from equipot.config import LossConfig
 from equipot.contract import edges_only
 from equipot.data.graph import Graph, collate
 from equipot.model_file import load_model, write_model
-from equipot.neighbours import VerletList
+from equipot.neighbours import VerletList, neighbour_list
 from equipot.network.derivatives import Prediction, predict
 from equipot.network.potential import Potential
 from equipot.speed.machine import kernels

@@ -108,7 +108,10 @@ def _elements(metadata: ModelMetadata) -> Table:
     for column in ("element", "E0 (eV)", "scale (eV)", "neighbours", "training atoms"):
         table.add_column(column, justify="left" if column == "element" else "right")
     table.add_column("source of E0")
-    counts, sources = statistics.get("atoms_of", {}), metadata.training.get("e0_source", {})
+    counts, sources = (
+        statistics.get("atoms_of", {}),
+        metadata.training.get("e0_source") or statistics.get("e0_source", {}),
+    )
     for k, name in enumerate(spec["type_names"]):
         table.add_row(
             name,

@@ -6,7 +6,6 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from equipot.neighbours import neighbour_list
 from rich.console import Console
 
 from benchmarks.roofline.counting import (
@@ -20,6 +19,7 @@ from benchmarks.roofline.counting import (
 )
 from benchmarks.roofline.device import Peaks, UnknownPeakError, peaks
 from benchmarks.roofline.report import LINEAR, OTHER, Launch, rows, table
+from equipot.neighbours import neighbour_list
 from equipot.speed.arithmetic import convolution_cost
 from tests.benchmarks.running import run_benchmark
 from tests.models import KINDS, make_potential, random_atoms
