@@ -68,15 +68,14 @@ class Loss:
 
     def __call__(self, residuals: Residuals, fallen: float = 1.0) -> Tensor:
         """Scalar float64; a quantity that the batch has no label of adds nothing."""
-        total = torch.zeros((), dtype=torch.float64)
-        for name, weight in self.weights(fallen).items():
-            r = residuals[name]
-            if weight and r.error.numel():
+        total = next(iter(residuals.values())).error.new_zeros(())
+        weights = self.weights(fallen)
+        for name, r in residuals.items():
+            if weights[name] and r.error.numel():
                 error = r.error if r.scale is None else r.error * r.scale
                 stratified = name == "forces" and self.config.kind == "stratified_huber"
-                total = total.to(error.device) + weight * self._mean(
-                    error, _strata(r.reference) if stratified else None
-                )
+                strata = _strata(r.reference) if stratified else None
+                total = total + weights[name] * self._mean(error, strata)
         return total
 
     def _mean(self, error: Tensor, delta_factor: Tensor | None = None) -> Tensor:

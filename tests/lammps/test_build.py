@@ -14,7 +14,7 @@ import equipot.network.potential  # noqa: F401  registers the operators
 from equipot import lammps
 from equipot.cli.main import main
 from equipot.errors import EquipotError
-from equipot.model_file import operations
+from equipot.model_file import FORMAT_VERSION, operations
 from tests.lammps.running import good, lmp, setup, write_data
 from tests.lammps.structures import cases
 
@@ -143,3 +143,8 @@ def test_python_and_the_plugin_share_a_process(tmp_path, double_file, first):
     assert run.returncode == 0, run.stderr[-2000:]
     alone = good(lmp((tmp_path / "in.shared").read_text() + 'print "PE $(pe:%.12f)"\n', tmp_path))
     assert float(run.stdout.split()[-1]) == pytest.approx(float(alone.split("\nPE ")[1].split()[0]), abs=1e-9)
+
+
+def test_the_plugin_reads_the_newest_format():
+    text = (SOURCES / "segments.cpp").read_text()
+    assert re.search(r"newest_format = (\d+);", text)[1] == str(FORMAT_VERSION)
