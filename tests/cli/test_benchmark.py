@@ -141,7 +141,7 @@ def structures(folder):
         (["MODEL", "--threads", "0"], "--threads is 0"),
         (["MODEL", "--steps", "-1"], "--steps is -1"),
         (["MODEL", "--seconds", "nan"], "--seconds is nan"),
-        (["MODEL", "--device", "abacus"], "'abacus' is no device"),
+        (["MODEL", "--device", "abacus"], "'abacus' is not a device"),
         (["MODEL", "--json", "."], ". is a folder"),
         (["MODEL", "--json", "nowhere/speed.json"], "the folder of nowhere/speed.json does not exist"),
     ],
