@@ -24,7 +24,7 @@ class Interaction(nn.Module):
         irreps_in: irreps of the input features.
         hidden: irreps of the output features. `irreps_out` lacks those that the convolution cannot reach.
         l_max: highest order of the spherical harmonics.
-        even: give all edge harmonics even parity.
+        edge_parity: parity of the spherical harmonics of order 1; 1 makes all of them even.
         self_connection: one matrix per species, one for all species, or none.
         neighbours: (n_species,) average number of neighbours; sums are divided by its square root.
         radial: the function that builds the radial network for the paths of the convolution.
@@ -43,7 +43,7 @@ class Interaction(nn.Module):
         irreps_in: Irreps,
         hidden: Irreps,
         l_max: int,
-        even: bool,
+        edge_parity: Literal[-1, 1],
         self_connection: SelfConnectionKind,
         neighbours: Sequence[float],
         radial: Callable[[ConvolutionPaths], RadialNetwork],
@@ -55,12 +55,14 @@ class Interaction(nn.Module):
         super().__init__()
         # First all irreps that can be reached, then only the irreps that the gate needs.
         gates = Irreps("1x0e + 1x0o")
-        reachable = {ir for _, ir in ConvolutionPaths(irreps_in, hidden + gates, l_max, even).irreps_out}
+        reachable = {
+            ir for _, ir in ConvolutionPaths(irreps_in, hidden + gates, l_max, edge_parity).irreps_out
+        }
         self.irreps_in = irreps_in
         self.irreps_out = Irreps([(mul, ir) for mul, ir in hidden if ir in reachable])
         self.residual_columns = shared_columns(irreps_in, self.irreps_out) if residual else []
         self.gate = Gate(self.irreps_out, 1 if Irrep("0e") in reachable else -1)
-        self.paths = ConvolutionPaths(irreps_in, self.gate.irreps_in, l_max, even)
+        self.paths = ConvolutionPaths(irreps_in, self.gate.irreps_in, l_max, edge_parity)
         self.linear_in = IrrepsLinear(irreps_in, irreps_in)
         self.radial = radial(self.paths)
         self.convolution = Convolution(self.paths, self.radial.doubled_knot)

@@ -89,7 +89,7 @@ class Potential(nn.Module):
                     irreps_in=irreps,
                     hidden=Irreps(hidden),
                     l_max=spec.l_max,
-                    even=spec.even,
+                    edge_parity=1 if spec.even else -1,
                     self_connection=kind,
                     neighbours=[1.0] * self.n_species if by_sender else spec.neighbours,
                     radial=radial_networks(spec),

@@ -97,7 +97,7 @@ def test_without_the_kernels_one_sentence_stands_for_the_fractions(path, tmp_pat
     assert main(["benchmark", str(path), str(file), "--steps", "1"]) == 0
     text = capsys.readouterr().out
     assert "Si, 8 atoms" in text
-    assert "The compiled kernels are off or not installed: there is no peak to compare with." in text
+    assert "The compiled kernels are off or not installed, so they cannot be compared with a peak." in text
     assert "of the measured peak" not in text
 
 

@@ -248,7 +248,7 @@ def test_the_weights_of_a_training_begin_at_the_initial_ones_and_end_at_the_othe
     measured = Loss.__call__
 
     def watched(self, residuals, decay=1.0):
-        seen.append(self.weights(decay).energy)
+        seen.append(self.weights(decay)["energy"])
         return measured(self, residuals, decay)
 
     monkeypatch.setattr(Loss, "__call__", watched)
