@@ -11,7 +11,7 @@
 namespace equipot {
 namespace {
 
-// The same names as in equipot/model_file/operations.py; a test compares them.
+// The names in equipot/model_file/operations.py; a test compares them.
 const char *const allowed_names = R"(
   RaiseException __len__ add add_ addcmul annotate any append arange argsort bincount bmm cat clamp contiguous
   convolve detach div eq exp flatten floor gate ge gelu gt index_add index_select len linear lt matmul max min mul

@@ -340,9 +340,9 @@ class _Reader:
         theirs = self.state.get(name)
         if theirs is None:
             return 1.0
-        ours = wigner_3j(l_in, l_edge, l_out)
+        own = wigner_3j(l_in, l_edge, l_out)
         for sign in (1.0, -1.0):
-            if torch.allclose(theirs.to(torch.float64), sign * ours, atol=1e-5):
+            if torch.allclose(theirs.to(torch.float64), sign * own, atol=1e-5):
                 return sign
         raise ModelFileError(
             f"the checkpoint's Clebsch-Gordan coefficients for l = {l_in}, {l_edge}, {l_out} are not e3nn's"

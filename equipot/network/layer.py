@@ -12,7 +12,7 @@ MatrixView = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Cost:
-    """Fused multiply-adds of a value, and of its gradients with respect to all that depends on positions."""
+    """The fused multiply-adds of a value, and of its gradients with respect to all that depends on positions."""
 
     forward: int = 0
     backward: int = 0

@@ -15,12 +15,14 @@ from equipot.network.layer import Cost, Layer, MatrixView
 
 
 class InvariantNorms(Layer):
-    """Adds W (sqrt(1 + |x_l|²/(2l + 1)) - 1) to the even scalars; |x_l| are the lengths of all channels with l > 0.
+    """A layer that adds W (sqrt(1 + |x_l|²/(2l + 1)) - 1) to the even scalars.
+
+    |x_l| are the lengths of all channels with l > 0, and W is a learnt matrix.
 
     PaiNN's update block does this with its vectors (Schütt et al., ICML 2021, eq. 9); here it is done for all l. The
     root is smooth where a length is zero, and grows no faster than the length. Squares made energies of atoms too close
-    to each other a hundred times too high (docs/training.md). W is a learnt matrix. The linear map before can mix two
-    channels, so lengths also contain their scalar products.
+    to each other a hundred times too high (docs/training.md). The linear map before can mix two channels, so lengths
+    also contain their scalar products.
 
     Args:
         irreps: irreps with even scalars and at least one irrep with l > 0.

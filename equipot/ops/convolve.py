@@ -118,24 +118,24 @@ class _DoubleBackward(torch.autograd.Function):
         )
 
 
-# `rest` holds the graph, paths and coupling (seven tensors), and the doubled knot unless it is 0.
-def _forward(x: Tensor, vectors: Tensor, table: Tensor, cutoff: Tensor, *rest: Any) -> Tensor:
+# `others` holds the graph, paths and coupling (seven tensors), and the doubled knot unless it is 0.
+def _forward(x: Tensor, vectors: Tensor, table: Tensor, cutoff: Tensor, *others: Any) -> Tensor:
     if engine.serves(x):
-        return engine.convolution_of(x)(x, vectors, table, cutoff, rest[:7], *rest[7:]).forward()
-    return _by_reference(x, vectors, table, cutoff, *rest)
+        return engine.convolution_of(x)(x, vectors, table, cutoff, others[:7], *others[7:]).forward()
+    return _by_reference(x, vectors, table, cutoff, *others)
 
 
-def _differentiable(x: Tensor, vectors: Tensor, table: Tensor, cutoff: Tensor, *rest: Any) -> Tensor:
+def _differentiable(x: Tensor, vectors: Tensor, table: Tensor, cutoff: Tensor, *others: Any) -> Tensor:
     if engine.serves(x):
-        doubled = rest[7] if len(rest) > 7 else 0
+        doubled = others[7] if len(others) > 7 else 0
         differentiable = inner_node(x), inner_node(vectors), inner_node(table)
-        return _Convolve.apply(*differentiable, doubled, cutoff, *rest[:7])
-    return _by_reference(x, vectors, table, cutoff, *rest)
+        return _Convolve.apply(*differentiable, doubled, cutoff, *others[:7])
+    return _by_reference(x, vectors, table, cutoff, *others)
 
 
-def _by_reference(x: Tensor, vectors: Tensor, table: Tensor, cutoff: Tensor, *rest: Any) -> Tensor:
-    graph = Topology(*rest[:5])
-    return reference_of(rest[5], x.dtype, x.device)(x, vectors, table, cutoff, graph, *rest[7:])
+def _by_reference(x: Tensor, vectors: Tensor, table: Tensor, cutoff: Tensor, *others: Any) -> Tensor:
+    graph = Topology(*others[:5])
+    return reference_of(others[5], x.dtype, x.device)(x, vectors, table, cutoff, graph, *others[7:])
 
 
 register(_SCHEMA, _by_reference, _forward, _differentiable)

@@ -43,7 +43,7 @@ class Imaginary:
 
 @dataclass(frozen=True)
 class Bands:
-    """Bands: frequencies along straight lines between special points."""
+    """The frequencies along straight lines between special points."""
 
     distances: list[np.ndarray]  # of each line, Shape: (n_points,), 1/Å
     frequencies: list[np.ndarray]  # of each line, Shape: (n_points, n_modes), THz; negative: imaginary

@@ -71,7 +71,7 @@ class MDState:
 
 
 class MDFiles:
-    """Trajectory FILE.extxyz, log FILE.csv and state FILE.state.npz of one run; a context manager."""
+    """The trajectory FILE.extxyz, log FILE.csv and state FILE.state.npz of a run, as a context manager."""
 
     def __init__(self, trajectory: Path) -> None:
         self.trajectory = trajectory

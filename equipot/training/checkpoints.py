@@ -57,7 +57,7 @@ class Checkpoints(pl.Callback):
             temporary.unlink(missing_ok=True)
             reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
             raise OSError(
-                28, f"checkpoint could not be written ({reason}); the previous one is kept", str(path)
+                28, f"checkpoint could not be written ({reason}); the previous one still exists", str(path)
             ) from None
 
     def state_dict(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from equipot.quantities import LABELS, Quantity
 
 @dataclass(frozen=True)
 class Residual:
-    """Prediction minus label of one quantity, for the graphs of a batch that have the label; float64.
+    """The prediction minus label of one quantity, for the graphs of a batch that have the label; float64.
 
     Attributes:
         error: (n, …) in the unit of the label; extensive quantities are divided by the number of atoms.

@@ -11,7 +11,7 @@ from equipot.training.loss import Residuals
 
 
 class ErrorSums(Metric):
-    """MAE and RMSE of all numbers that were added, from float64 sums."""
+    """The MAE and RMSE of all numbers that were added, from float64 sums."""
 
     full_state_update = False
     absolute: Tensor

@@ -31,7 +31,7 @@ def split(durations: Mapping[str, Sequence[float]]) -> tuple[dict[str, float], f
     total = spent.get(EPOCH, 0.0)
     parts = {name: sum(spent.get(a, 0.0) for a in actions) for name, actions in PARTS.items()}
     parts["optimizer"] = max(0.0, spent.get(OPTIMIZER, 0.0) - spent.get(STEP, 0.0) - spent.get(BACKWARD, 0.0))
-    parts["the rest"] = max(0.0, total - sum(parts.values()))
+    parts["other"] = max(0.0, total - sum(parts.values()))
     return parts, total
 
 

@@ -39,6 +39,8 @@ _POINTER = ctypes.POINTER(ConvolutionStruct)
 class Convolution:
     """The arguments of a call, checked and in the layout of the kernels; see `ops.convolve` for their shapes.
 
+    constants: graph, paths and coupling, seven tensors.
+
     Raise ValueError for shapes, types or indices that do not fit together.
     """
 
@@ -48,15 +50,15 @@ class Convolution:
         vectors: Tensor,
         table: Tensor,
         inverse_cutoff: Tensor,
-        rest: Sequence[Tensor],
+        constants: Sequence[Tensor],
         doubled_knot: int = 0,
     ) -> None:
         dtype = x.dtype
         if dtype not in (torch.float32, torch.float64):
             raise ValueError(f"the features are {dtype}; expected float32 or float64")
         reals = [t.contiguous() for t in (x, vectors, table, inverse_cutoff)]
-        integers = [t.contiguous() for t in (*rest[:5], self._on_host(rest[5]))]
-        coupling = self._on_host(rest[6]).to(torch.float64).contiguous()
+        integers = [t.contiguous() for t in (*constants[:5], self._on_host(constants[5]))]
+        coupling = self._on_host(constants[6]).to(torch.float64).contiguous()
         centre, neighbour, rowptr, transpose_rowptr, transpose_edges, paths = integers
         n_edges = vectors.shape[0]
         self.owned = (*reals, *integers, coupling)  # keeps the memory of the pointers below
