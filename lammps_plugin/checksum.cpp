@@ -22,7 +22,7 @@ std::array<std::uint32_t, 256> make_table()
   return table;
 }
 
-// Little-endian number of `size` bytes.
+// A little-endian number of `size` bytes.
 std::uint64_t number(const std::string &bytes, std::size_t at, int size)
 {
   if (at > bytes.size() || bytes.size() - at < static_cast<std::size_t>(size))
@@ -32,7 +32,7 @@ std::uint64_t number(const std::string &bytes, std::size_t at, int size)
   return value;
 }
 
-// CRC-32 as zip archives use it.
+// The CRC-32 of zip archives.
 std::uint32_t checksum(const char *data, std::size_t size)
 {
   static const std::array<std::uint32_t, 256> table = make_table();
@@ -41,13 +41,14 @@ std::uint32_t checksum(const char *data, std::size_t size)
   return ~value;
 }
 
-// Checksum of each record by its name in torch's archives, without the folder that is common to all.
+// The checksum of each record, by its name in torch's archive without the common folder.
 std::map<std::string, std::uint32_t> checksums(const std::string &archive)
 {
   const std::size_t end = archive.rfind(std::string("PK\5\6", 4));
   if (end == std::string::npos) throw std::runtime_error("no zip archive");
   std::uint64_t n_records = number(archive, end + 10, 2), at = number(archive, end + 16, 4);
-  // Large archives, and torch's, have a second directory end with wider numbers, which a locator before the first names.
+  // Large archives and those of torch have a second directory end with wider numbers. A locator before the first one
+  // holds its position.
   if (end >= 20 && archive.compare(end - 20, 4, std::string("PK\6\7", 4)) == 0) {
     const std::uint64_t wide = number(archive, end - 20 + 8, 8);
     n_records = number(archive, wide + 32, 8);
@@ -58,7 +59,7 @@ std::map<std::string, std::uint32_t> checksums(const std::string &archive)
     if (number(archive, at, 4) != 0x02014b50u) throw std::runtime_error("the archive's directory is damaged");
     const std::uint64_t n_name = number(archive, at + 28, 2);
     const std::uint64_t after = n_name + number(archive, at + 30, 2) + number(archive, at + 32, 2);
-    number(archive, at + 46 + after, 0);    // all of it is there
+    number(archive, at + 46 + after, 0);    // throws if the entry is cut off
     const std::string name = archive.substr(at + 46, n_name);
     found[name.substr(name.find('/') + 1)] = static_cast<std::uint32_t>(number(archive, at + 16, 4));
     at += 46 + after;

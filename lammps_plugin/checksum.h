@@ -1,12 +1,12 @@
-// Whether a file holds what was written: a zip archive keeps a checksum of each record, which torch does not look at.
+// Checks that a file is intact: a zip archive stores a checksum of each record, which torch does not check.
 #pragma once
 
 #include <string>
 
 namespace equipot {
 
-// Name of a record of torch's archive whose content is not the one it was written with, or "". Throws when the bytes
-// are no complete archive.
+// Name of a record of torch's archive whose content does not match its checksum, or "". Throws when the bytes are not a
+// complete archive.
 std::string damaged_record(const std::string &bytes);
 
 }    // namespace equipot

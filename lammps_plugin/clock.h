@@ -1,4 +1,4 @@
-// Where the time of a pair style goes, per part and over all processes.
+// The time of a pair style by part, over all processes.
 #pragma once
 
 #include <mpi.h>
@@ -11,7 +11,7 @@ namespace equipot {
 enum class Part { edges, network, waiting, exchange, forces };
 constexpr int n_parts = 5;
 
-// One part runs at a time; `enter` ends the one before.
+// One part runs at a time; `enter` ends the part before.
 class Clock {
  public:
   void enter(Part part);
@@ -25,8 +25,8 @@ class Clock {
   int current = -1;
 };
 
-// A table of seconds per step (least, average, largest over the processes) and shares. Collective; the text is process
-// 0's, empty elsewhere.
+// A table of seconds per step (smallest, average, largest over the processes) and shares. Collective; process 0 gets the
+// text, the others an empty one.
 std::string time_table(const Clock &clock, MPI_Comm world);
 
 }    // namespace equipot

@@ -25,14 +25,14 @@ const char *const names[] = {"x", "edge_vectors", "table", "inverse_cutoff", "ce
                              "transpose_rowptr", "transpose_edges", "paths", "coupling"};
 using Arguments = std::array<Tensor, n_arguments>;
 
-// One call's arguments, checked and laid out as the kernels want them.
+// The arguments of a call, checked and in the layout of the kernels.
 class Call {
  public:
   Call(const Arguments &given, int64_t doubled_knot) : kept(given)
   {
     const at::Device device = kept[x].device();
     for (int k : {paths, coupling}) kept[k] = host_copy(kept[k]);
-    // A model that was cast to single precision holds these in single precision, too.
+    // A model cast to single precision has these in single precision too.
     if (kept[coupling].scalar_type() == at::kFloat) kept[coupling] = kept[coupling].to(at::kDouble);
     const at::ScalarType dtype = kept[x].scalar_type();
     TORCH_CHECK(dtype == at::kFloat || dtype == at::kDouble, "x is ", dtype, "; expected Float or Double");
@@ -100,7 +100,7 @@ class Call {
     return out;
   }
 
-  // From the gradient of the result those of the arguments; undefined tensors where not wanted.
+  // Gradients of the arguments from the gradient of the result; undefined tensors if not requested.
   std::array<Tensor, n_differentiable> backward(Tensor gradient, const std::array<bool, n_differentiable> &wanted) const
   {
     expect_tensor(gradient, "a gradient", kept[x].device(), kept[x].scalar_type(), 2);
@@ -154,7 +154,7 @@ struct Convolve : torch::autograd::Function<Convolve> {
     const variable_list saved = context->get_saved_variables();
     Arguments arguments;
     std::copy(saved.begin(), saved.end(), arguments.begin());
-    // Asks about this backward pass: forces need no gradient of the radial table, though it could be had.
+    // Whether this backward pass requests the gradient: forces need none of the radial table.
     std::array<bool, n_differentiable> wanted;
     for (int k = 0; k < n_differentiable; ++k) wanted[k] = context->needs_input_grad(k);
     const auto found = Call(arguments, context->saved_data["doubled_knot"].toInt()).backward(gradients[0], wanted);

@@ -26,8 +26,7 @@ std::string parent(const std::string &path)
   return end == std::string::npos ? "." : path.substr(0, end);
 }
 
-// torch looks for what it has for CUDA once, when that is first asked for, and this plugin is linked without it: so it
-// has to be loaded before.
+// torch looks for its CUDA library once, at its first use. This plugin is linked without it, so it must be loaded before.
 void load_torch_for_cuda()
 {
   if (!dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL))
@@ -35,7 +34,7 @@ void load_torch_for_cuda()
                      " was built without CUDA; install one that was built with it, or use device cpu");
 }
 
-// The number in cuda:N; -1 for cuda. Throws ModelError for anything else.
+// The number N of cuda:N; -1 for cuda. Throws ModelError for anything else.
 int wished_number(const std::string &wish)
 {
   if (wish == "cuda") return -1;

@@ -1,4 +1,4 @@
-// Which device a model runs on, and what has to be loaded for a GPU. Knows torch and nothing of LAMMPS.
+// The device of a model, and the libraries that a GPU needs. Depends on torch, not on LAMMPS.
 #pragma once
 
 #include <string>
@@ -7,11 +7,11 @@
 
 namespace equipot {
 
-// The device for `cpu`, `cuda` (the GPUs of a machine are dealt out to its processes) or `cuda:N`, for the local_rank-th
-// process on its machine. Loads torch's part for CUDA and the kernels' compiler. Throws ModelError.
+// The device for `cpu`, `cuda` (the processes of a machine share its GPUs in turn) or `cuda:N`, for the local_rank-th
+// process on its machine. Loads torch's CUDA library and the compiler of the kernels. Throws ModelError.
 c10::Device open_device(const std::string &wish, int local_rank);
 
-// "cuda:0 (NVIDIA H100 80GB HBM3)". Throws ModelError.
+// Name of a GPU, e.g. "cuda:0 (NVIDIA H100 80GB HBM3)". Throws ModelError.
 std::string description(c10::Device gpu);
 
 }    // namespace equipot

@@ -22,10 +22,10 @@ bool Edges::build(const LAMMPS_NS::NeighList &list, const double *const *x, cons
   for (int entry = 0; entry < list.inum; ++entry) entry_of_atom[list.ilist[entry]] = entry;
   std::atomic<bool> finite{true};
 
-  // found(edge of this centre, neighbour's row, vector) for each neighbour within the cutoff
+  // Calls found(edge of this centre, row of the neighbour, vector) for each neighbour within the cutoff.
   auto search = [&](std::int64_t centre, auto &&found) {
     const int i = rows.atom_of[centre];
-    if (entry_of_atom[i] < 0) return std::int64_t(0);    // without neighbours in a list of pair_style hybrid
+    if (entry_of_atom[i] < 0) return std::int64_t(0);    // an atom without an entry in a list of pair_style hybrid
     const std::vector<double> &limits = squared_cutoffs[rows.species[centre]];
     const double *xi = x[i];
     const int *first = list.firstneigh[i];
@@ -45,7 +45,7 @@ bool Edges::build(const LAMMPS_NS::NeighList &list, const double *const *x, cons
     return n;
   };
 
-  // Counted first, so that every thread knows where its edges belong.
+  // Counts first, so that every thread knows the positions of its edges.
   starts.resize(rows.n_centres + 1);
   starts[0] = 0;
   at::parallel_for(0, rows.n_centres, grain, [&](std::int64_t begin, std::int64_t end) {

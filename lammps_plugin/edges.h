@@ -1,4 +1,4 @@
-// The edges of one step: of LAMMPS's neighbours, which reach further than the cutoff, those within it.
+// The edges of one step: LAMMPS's neighbours, which reach further than the cutoff, restricted to the cutoff.
 #pragma once
 
 #include <cstddef>
@@ -14,8 +14,8 @@ class NeighList;
 namespace equipot {
 
 struct Edges {
-  // x: positions of LAMMPS's atoms; cutoffs: squares, (species, species). On torch's threads; the same edges in the
-  // same order for any number of them. Returns false when a distance is not a number.
+  // x: positions of LAMMPS's atoms; cutoffs: squares, (species, species). Runs on torch's threads; edges and their order
+  // do not depend on their number. Returns false when a distance is not a number.
   bool build(const LAMMPS_NS::NeighList &list, const double *const *x, const Rows &rows,
              const std::vector<std::vector<double>> &squared_cutoffs);
 
@@ -24,12 +24,12 @@ struct Edges {
   const std::int64_t *neighbours() const { return index.data() + size(); }
   std::size_t bytes() const;
 
-  // Kept from step to step, so that nothing is allocated once the largest number of edges was seen.
+  // Memory is reused in the next steps, and grows only with the number of edges.
   std::vector<std::int64_t> index;    // (2, n_edges) rows: centres, then neighbours
   std::vector<double> vectors;        // (n_edges, 3) Å, r_j - r_i
 
  private:
-  std::vector<int> entry_of_atom;      // place of an owned atom in the list, -1: none
+  std::vector<int> entry_of_atom;      // position of an owned atom in the list, -1: none
   std::vector<std::int64_t> starts;    // (n_centres + 1) first edge of each centre
 };
 

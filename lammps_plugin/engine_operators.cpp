@@ -10,7 +10,7 @@
 namespace equipot {
 namespace {
 
-// The same as in equipot/ops; a test compares them.
+// The schemas of equipot/ops; a test compares them.
 const char *const convolve_schema =
     "convolve(Tensor x, Tensor edge_vectors, Tensor table, Tensor inverse_cutoff, Tensor centre, Tensor neighbour, "
     "Tensor rowptr, Tensor transpose_rowptr, Tensor transpose_edges, Tensor paths, Tensor coupling, "
@@ -54,7 +54,7 @@ torch::Library registration()
 
 void register_operators()
 {
-  // Not TORCH_LIBRARY, which registers when the file is loaded, whether the operators are known or not.
+  // TORCH_LIBRARY is no option: it registers when the file is loaded, even if the operators are registered already.
   static const torch::Library library = registration();
 }
 

@@ -1,4 +1,4 @@
-// The operators of a model file that torch does not have, on the compiled kernels of equipot/ops/csrc.
+// The operators of equipot in a model file, computed by the compiled kernels of equipot/ops/csrc.
 #pragma once
 
 #include <cstdint>
@@ -8,11 +8,11 @@
 
 namespace equipot {
 
-// Makes equipot::convolve, linear, gate and topology known to torch. What the process knows already, because Python has
-// imported equipot in it, remains Python's. Call it before a model is loaded; further calls do nothing.
+// Registers equipot::convolve, linear, gate and topology with torch, unless Python has registered them in this process.
+// Call it before a model is loaded; further calls do nothing.
 void register_operators();
 
-// Arguments as in equipot/ops/convolve.py. Throws c10::Error with one sentence when they do not fit together.
+// Arguments as in equipot/ops/convolve.py. Throws c10::Error with one sentence when they do not fit.
 at::Tensor convolve(const at::Tensor &x, const at::Tensor &edge_vectors, const at::Tensor &table,
                     const at::Tensor &inverse_cutoff, const at::Tensor &centre, const at::Tensor &neighbour,
                     const at::Tensor &rowptr, const at::Tensor &transpose_rowptr, const at::Tensor &transpose_edges,
@@ -38,15 +38,15 @@ at::Tensor differentiable_gate(const at::Tensor &x, const at::Tensor &blocks, in
 std::tuple<at::Tensor, at::Tensor, at::Tensor> topology(const at::Tensor &edge_index, int64_t n_centres,
                                                         int64_t n_atoms);
 
-// What all of them check. Throws c10::Error.
+// Checks that all operators share. Throws c10::Error.
 void expect_tensor(const at::Tensor &tensor, const char *name, at::Device device, at::ScalarType dtype,
                    int64_t dimensions);
 void expect_size(int64_t size, const char *name);
-// None below the least or so large that products of two could overflow: the kernels check their sums.
+// No number may be below the smallest, or so large that a product of two overflows; the kernels check sums.
 void expect_small(const at::Tensor &numbers, const char *name, int64_t least = 0);
 void refuse_second_derivatives();
 
-// The kernels' own message, when they return less than 0.
+// Throws the message of the kernels when they return less than 0.
 struct EngineMessage {
   char text[256] = "";
   void check(int64_t status, const char *what) const;

@@ -1,10 +1,10 @@
-// One evaluation of a model: forward layer by layer, then back, with the exchanges in between.
+// One evaluation of a model: forward and backward layer by layer, with exchanges in between.
 //
-// Moments. A flux of energy needs sum_k (r_k - r_j) dE_k/dr_ij for every edge. r_k is not known where the edge is, and
-// in a periodic cell has many images, but the sum can be carried along: with M = d(sum_k x_k E_k)/dh, the gradient of
-// the energies weighted by their atoms' positions, a layer is walked back by the same vector-Jacobian product as with
-// lambda = d(sum_k E_k)/dh. Between processes, and between an atom and its images, travels M - x lambda, which depends
-// on relative positions alone.
+// Moments. A flux of energy needs sum_k (r_k - r_j) dE_k/dr_ij for every edge. The process of the edge may not know r_k,
+// which also has many images in a periodic cell. But the backward pass can carry the sum: M = d(sum_k x_k E_k)/dh is the
+// gradient of the energies weighted by the positions of their atoms. M passes a layer by the same vector-Jacobian product
+// as lambda = d(sum_k E_k)/dh. Processes, and an atom and its images, exchange M - x lambda, which depends on relative
+// positions alone.
 #include "segments.h"
 
 #include "staging.h"
@@ -19,7 +19,7 @@ using torch::Tensor;
 namespace equipot {
 namespace {
 
-// TorchScript's profiling executor compiles again whenever shapes change, which here is at every step.
+// TorchScript's profiling executor compiles again when shapes change, which they do at every step.
 struct PlainExecution {
   torch::jit::GraphOptimizerEnabledGuard executor{false};
 };
@@ -44,7 +44,7 @@ std::vector<std::vector<Tensor>> vector_jacobians(const Tensor &output, const st
   return found;
 }
 
-// Exchanges stay outside of it: their errors are LAMMPS's and pass through.
+// Exchanges stay outside of it, so that errors of LAMMPS pass through.
 template <class Work> void guarded(Work &&work)
 {
   try {
@@ -56,7 +56,7 @@ template <class Work> void guarded(Work &&work)
 
 }    // namespace
 
-// Files of before there were two halves have whole layers: then features themselves are sent.
+// Older files have whole layers, not halves: then the features themselves are sent.
 Tensor Model::outgoing(int64_t k, const Tensor &features)
 {
   return in_halves ? module.get_method("outgoing")({k, features}).toTensor() : features;
@@ -69,7 +69,7 @@ Tensor Model::interact(int64_t k, const Tensor &features, const Tensor &sent, co
   return module.get_method("layer")({k, sent, species, vectors, topology}).toTensor();
 }
 
-// Files of format 2 give atomic energies, later ones a table of named outputs. Returns the energies, with their history.
+// Files of format 2 return atomic energies, later ones a table of named outputs. Returns the energies with their graph.
 Tensor Model::read_out(const std::vector<torch::jit::IValue> &arguments, Prediction &prediction)
 {
   const torch::jit::IValue outputs = module.get_method("readout")(arguments);
@@ -112,7 +112,7 @@ Prediction Model::evaluate(const Graph &graph, const Exchange &exchange)
   guarded([&] {
     torch::NoGradGuard no_grad;
     topology = module.get_method("topology")({edge_index, graph.n_centres, graph.n_atoms});
-    // What enters the first layer follows from the species alone, ghosts' included.
+    // The input of the first layer depends on the species alone, so ghosts need no exchange.
     Tensor embedded = module.get_method("embed")({species}).toTensor();
     inputs[0] = embedded.narrow(0, 0, graph.n_centres);
     with_ghosts[0] = outgoing(0, embedded);
@@ -139,7 +139,7 @@ Prediction Model::evaluate(const Graph &graph, const Exchange &exchange)
   }
 
   Prediction found;
-  std::vector<Tensor> cotangents, edges;    // of sum E_k, and where moments are wanted of x, y and z times E_k
+  std::vector<Tensor> cotangents, edges;    // of sum E_k; for moments also of x, y and z times E_k
   guarded([&] {
     Tensor last = leaf(outputs.back());
     Tensor energies = read_out({last, species, vectors, topology}, found);
@@ -157,7 +157,7 @@ Prediction Model::evaluate(const Graph &graph, const Exchange &exchange)
       std::vector<Tensor> wanted{vectors};
       if (k > 0) wanted.insert(wanted.end(), {inputs[k], with_ghosts[k]});
       auto parts = vector_jacobians(outputs[k], cotangents, wanted);
-      outputs[k] = Tensor();    // what the layer kept for its way back is free now
+      outputs[k] = Tensor();    // frees the memory of the layer's backward pass
       for (size_t c = 0; c < parts.size(); ++c) {
         edges[c] = edges[c] + parts[c][0];
         if (k == 0) continue;

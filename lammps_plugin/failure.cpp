@@ -7,14 +7,14 @@
 namespace equipot {
 namespace {
 
-// TorchScript puts the message itself last, below its traces.
+// TorchScript's message comes last, below its traces.
 std::string last_line(const std::string &what)
 {
   std::istringstream lines(what);
   std::string line, last;
   while (std::getline(lines, line))
     if (line.find_first_not_of(" \t\r") != std::string::npos) last = line;
-  const std::string label = "RuntimeError: ";    // or builtins.RuntimeError, when the model itself raised it
+  const std::string label = "RuntimeError: ";    // or builtins.RuntimeError, if the model raised it
   size_t at = last.find(label);
   return at == std::string::npos ? last : last.substr(at + label.size());
 }
@@ -25,9 +25,9 @@ std::string sentence(const std::exception &error)
 {
   if (auto torch_error = dynamic_cast<const c10::Error *>(&error)) {
     std::string text = torch_error->what_without_backtrace();
-    // A TorchScript trace within: the message is below it. Else the first line, before hints for developers.
+    // If it contains a TorchScript trace, the message is below it. Else it is the first line, before hints for developers.
     if (text.find("Traceback of TorchScript") != std::string::npos) return last_line(text);
-    // What is longer than a sentence, and of no use to who has the file or the machine in hand.
+    // Leaves out the parts that are no use to the user of the file.
     for (const char *advice : {"\n", ". This is an internal miniz error"}) text = text.substr(0, text.find(advice));
     for (const std::string before : {"please report a bug to PyTorch. ", "] . "})
       if (size_t at = text.find(before); at != std::string::npos) text = text.substr(at + before.size());

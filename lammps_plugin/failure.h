@@ -7,12 +7,12 @@
 
 namespace equipot {
 
-// A model file that cannot be used, or a calculation that failed; what() is one sentence.
+// The error of an unusable model file or a failed calculation; what() is one sentence.
 struct ModelError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// What went wrong, without the traces of torch and TorchScript.
+// The message of an error, without the traces of torch and TorchScript.
 std::string sentence(const std::exception &error);
 
 }    // namespace equipot

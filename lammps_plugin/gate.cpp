@@ -16,7 +16,7 @@ using torch::autograd::variable_list;
 namespace equipot {
 namespace {
 
-// One call's arguments, checked and laid out as the kernels want them.
+// The arguments of a call, checked and in the layout of the kernels.
 class Call {
  public:
   Call(const Tensor &given, const Tensor &given_blocks, int64_t dim_out, double silu, double tanh)

@@ -21,7 +21,7 @@ using torch::autograd::variable_list;
 namespace equipot {
 namespace {
 
-// The map between n rows of dim_in and of dim_out columns, checked and laid out as the kernels want it.
+// The map between n rows of dim_in and dim_out columns, checked and in the layout of the kernels.
 class Map {
  public:
   Map(const Tensor &of_weights, const Tensor &of_species, const Tensor &of_blocks, int64_t n, int64_t dim_in,
@@ -102,7 +102,7 @@ struct Linear : torch::autograd::Function<Linear> {
   static Tensor forward(AutogradContext *context, const Tensor &x, const Tensor &weight, const Tensor &species,
                         const Tensor &blocks, int64_t dim_out)
   {
-    // x serves the gradient of the weights alone: a model that runs need not keep it.
+    // Only the gradient of the weights needs x, so inference does not store it.
     context->save_for_backward({weight.requires_grad() ? x : Tensor(), weight, species, blocks});
     const Tensor out = linear(x, weight, species, blocks, dim_out);
     context->saved_data["dim_in"] = x.size(1);
@@ -143,7 +143,7 @@ Tensor of_one_species(const Tensor &x, const Tensor &weight, const Rows &rows, i
   return at::cat(parts, 1);
 }
 
-// On a GPU the matrix products of torch, which also knows their derivatives; as by_reference in equipot/ops/linear.py.
+// On a GPU: torch's matrix products, which torch differentiates, like by_reference in equipot/ops/linear.py.
 Tensor by_torch(const Tensor &x, const Tensor &weight, const Tensor &species, const Tensor &given_blocks,
                 int64_t dim_out)
 {
@@ -162,7 +162,7 @@ Tensor by_torch(const Tensor &x, const Tensor &weight, const Tensor &species, co
 
   const int64_t n = x.size(0), n_species = weight.size(0);
   if (n_species == 1) return of_one_species(x, weight[0], rows, dim_out);
-  // Atoms in the order of their species, so that the GPU is waited for once, for the numbers of atoms.
+  // Atoms are sorted by species, so that only the numbers of atoms have to be copied from the GPU.
   const Tensor order = species.argsort(true, 0, false);
   const Tensor counts = species.bincount({}, n_species).cpu();
   const Tensor sorted = x.index_select(0, order);

@@ -11,7 +11,7 @@ struct Element {
   double mass;
 };
 
-// Standard atomic weights, in u (IUPAC 2016; of elements without one the mass of a long-lived isotope).
+// Standard atomic weights, in u (IUPAC 2016); for elements without one, the mass of a long-lived isotope.
 constexpr Element elements[] = {
     {"H", 1.008}, {"He", 4.0026}, {"Li", 6.94}, {"Be", 9.01218}, {"B", 10.81}, {"C", 12.011}, {"N", 14.007},
     {"O", 15.999}, {"F", 18.9984}, {"Ne", 20.1797}, {"Na", 22.9898}, {"Mg", 24.305}, {"Al", 26.9815},
@@ -43,8 +43,8 @@ std::string element_of_other_mass(const std::string &symbol, double mass)
     if (symbol == element.symbol) named = &element;
     if (!nearest || std::fabs(element.mass - mass) < std::fabs(nearest->mass - mass)) nearest = &element;
   }
-  // Input files round masses (and nickel and cobalt differ by four parts in a thousand only); what is the mass of no
-  // element is that of an isotope.
+  // Input files round masses, and nickel and cobalt differ by only four parts in a thousand. A mass of no element is that
+  // of an isotope.
   const auto fits = [mass](const Element *element) { return std::fabs(mass - element->mass) < 0.01 * element->mass; };
   return named && !fits(named) && fits(nearest) ? nearest->symbol : "";
 }

@@ -16,7 +16,7 @@ std::string model_bytes(const std::string &filename)
   const auto status = std::filesystem::status(filename, none);
   if (!std::filesystem::exists(status)) throw ModelError("does not exist; expected the path of a model file");
   if (std::filesystem::is_directory(status)) throw ModelError("is a folder; expected the path of a model file");
-  // Reading a pipe or a device might never end.
+  // A pipe or a device may have no end.
   if (!std::filesystem::is_regular_file(status)) throw ModelError("is no regular file; expected a model file");
   errno = 0;
   std::ifstream file(filename, std::ios::binary);

@@ -5,7 +5,7 @@
 
 namespace equipot {
 
-// Reads a whole file. Throws ModelError when there is none, or nothing in it; the sentence goes on after its name.
+// Reads a whole file. Throws ModelError for a missing or empty file, with a sentence that continues its name.
 std::string model_bytes(const std::string &filename);
 
 }    // namespace equipot

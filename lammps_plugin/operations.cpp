@@ -11,14 +11,14 @@
 namespace equipot {
 namespace {
 
-// The same names as in equipot/model_file/operations.py; a test compares them.
+// The names in equipot/model_file/operations.py; a test compares them.
 const char *const allowed_names = R"(
-  RaiseException __contains__ __getitem__ __len__ _set_item keys add add_ addcmul annotate any append arange argsort bincount bmm cat clamp contiguous
-  convolve detach div eq exp flatten floor gate ge gelu gt index_add index_select len linear lt matmul max min mul
-  narrow ne neg new_zeros numel ones_like pad pow reshape rsqrt searchsorted select sigmoid silu silu_ size slice
-  softplus sort split sqrt square squeeze stack sub sum tanh to tolist topology transpose unchecked_cast
-  uninitialized unsqueeze view zeros zeros_like
-  int float bool device dtype format range relu
+  RaiseException __contains__ __getitem__ __len__ _set_item add add_ addcmul annotate any append arange argsort
+  bincount bmm bool cat clamp contiguous convolve detach device div dtype eq exp flatten float floor format gate ge
+  gelu gt index_add index_select int keys len linear lt matmul max min mul narrow ne neg new_zeros numel ones_like
+  pad pow range relu reshape rsqrt searchsorted select sigmoid silu silu_ size slice softplus sort split sqrt square
+  squeeze stack sub sum tanh to tolist topology transpose unchecked_cast uninitialized unsqueeze view zeros
+  zeros_like
 )";
 
 std::set<std::string> allowed()

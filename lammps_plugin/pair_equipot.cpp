@@ -1,4 +1,4 @@
-// What the input says: settings, model and elements, and what this style asks of LAMMPS.
+// The commands of the input: settings, model and elements; and the requests of this style to LAMMPS.
 #include "pair_equipot.h"
 
 #include "device.h"
@@ -25,7 +25,7 @@ using namespace LAMMPS_NS;
 
 namespace {
 
-// kcal/mol per eV, the value LAMMPS itself converts with.
+// kcal/mol per eV, LAMMPS's own value.
 constexpr double kcal_per_mol = 23.060549;
 constexpr int most_threads = 1024;
 
@@ -45,7 +45,7 @@ PairEquipot::PairEquipot(LAMMPS *lmp) : Pair(lmp)
   one_coeff = 1;
   manybody_flag = 1;
   no_virial_fdotr_compute = 1;
-  // The flux of energy needs another share of the virial than the stress does; see scatter_moments.
+  // The flux of energy needs a per-atom virial that differs from that of the stress; see scatter_moments.
   centroidstressflag = CENTROID_AVAIL;
 }
 
@@ -99,7 +99,7 @@ void PairEquipot::settings(int narg, char **arg)
   choose_device(wish);
 }
 
-// Processes of one machine share its GPUs. Collective.
+// The processes of a machine share its GPUs. Collective.
 void PairEquipot::choose_device(const std::string &wish)
 {
   MPI_Comm machine;
@@ -183,7 +183,7 @@ void PairEquipot::coeff(int narg, char **arg)
   if (count == 0) error->all(FLERR, "pair_coeff of pair_style equipot: all atom types are NULL");
 }
 
-// The first process reads, the others receive: thousands of them must not open one file.
+// The first process reads the file and sends it to the others, as thousands of processes must not open one file.
 std::string PairEquipot::read_model(const char *filename)
 {
   std::string bytes, problem;
@@ -204,7 +204,7 @@ std::string PairEquipot::read_model(const char *filename)
   return bytes;
 }
 
-// Every process calls this; when any has a problem all stop, with the sentence of the lowest one that has.
+// Every process calls this. If any has a problem, all stop with the message of the lowest rank that has one.
 void PairEquipot::fail_together(const std::string &problem)
 {
   int mine = problem.empty() ? comm->nprocs : comm->me, first = 0;
@@ -229,7 +229,7 @@ void PairEquipot::init_style()
     energy_unit = kcal_per_mol;
   else
     error->all(FLERR, std::string("pair_style equipot works in units metal or real, not ") + update->unit_style);
-  // Protected, because only Comm sets it; here it is read.
+  // The member is protected, because only Comm may set it; this class only reads it.
   struct Group : Comm {
     static int of(const Comm *comm) { return comm->*(&Group::bordergroup); }
   };
@@ -248,9 +248,9 @@ void PairEquipot::init_style()
   for (auto &of_species : squared_cutoffs)
     for (double &cutoff : of_species) cutoff *= cutoff;
   images_of = -1;
-  // A row and its part of the bits before the rows; or two words, which tell where a ghost comes from.
+  // A row and its part of the bits before the rows; or two words with the origin of a ghost.
   comm_forward = comm_reverse = std::max(2, buffer_words(model->widest_row()) + 1);
-  // pair_style hybrid copied these when this style did not know them yet, and buffers get the wrapper's size.
+  // pair_style hybrid copied these before they were set here, and buffers get the size of the wrapper.
   force->pair->comm_forward = std::max(force->pair->comm_forward, comm_forward);
   force->pair->comm_reverse = std::max(force->pair->comm_reverse, comm_reverse);
 
@@ -264,7 +264,7 @@ double PairEquipot::init_one(int i, int j)
   return std::max(model->pair_cutoffs[a][b], model->pair_cutoffs[b][a]);
 }
 
-// Elements in another order than the atom types of the data file: LAMMPS alone cannot know, but the masses tell.
+// Warns of elements in an order that contradicts the masses of the atom types.
 void PairEquipot::warn_of_other_masses()
 {
   if (masses_were_checked || !atom->mass) return;
@@ -281,11 +281,11 @@ void PairEquipot::warn_of_other_masses()
   }
 }
 
-// Computes that LAMMPS lets any pair style feed, with wrong numbers for this one.
+// Checks computes that LAMMPS allows with any pair style, but that are wrong with this one.
 void PairEquipot::refuse_unavailable_computes()
 {
   if (modify->get_compute_by_style("^heat/flux$").empty()) return;
-  // Which of them the flux reads is its own secret.
+  // compute heat/flux does not expose which stress compute it reads.
   if (modify->get_compute_by_style("^centroid/stress/atom$").empty())
     error->all(FLERR, "compute heat/flux takes its stress from compute centroid/stress/atom with pair_style equipot: "
                       "compute stress/atom is the share for pressures, which gives a wrong flux of energy");

@@ -32,7 +32,7 @@ class PairEquipot : public Pair {
   explicit PairEquipot(class LAMMPS *);
   ~PairEquipot() override;
 
-  // pair_equipot.cpp: what the input says
+  // pair_equipot.cpp: the commands of the input
   void settings(int, char **) override;
   void coeff(int, char **) override;
   void init_style() override;
@@ -41,7 +41,7 @@ class PairEquipot : public Pair {
   // pair_equipot_step.cpp: a step
   void compute(int, int) override;
 
-  // pair_equipot_outputs.cpp: what the network gives besides energies and forces, for `fix pair`
+  // pair_equipot_outputs.cpp: outputs of the network besides energies and forces, for `fix pair`
   void *extract_peratom(const char *, int &) override;
 
   // pair_equipot_report.cpp: time and memory
@@ -84,14 +84,14 @@ class PairEquipot : public Pair {
   static int buffer_words(std::size_t bytes) { return static_cast<int>((bytes + sizeof(double) - 1) / sizeof(double)); }
 
   std::unique_ptr<equipot::Model> model;
-  std::vector<int> species_of_type;    // -1: NULL, not of this model
+  std::vector<int> species_of_type;    // -1: NULL, not computed by this model
   std::vector<std::vector<double>> squared_cutoffs;
   double energy_unit = 1.0;    // LAMMPS's energy unit per eV
   int threads = 1;
   bool exchange_ghosts = true, report_times = false, masses_were_checked = false;
   std::string device = "cpu";    // or cuda:N
 
-  // Of one step; capacity is kept.
+  // Of one step; the memory is reused.
   equipot::Rows rows;
   equipot::Edges edges;
   std::vector<std::int64_t> species_of_atom;
@@ -105,19 +105,19 @@ class PairEquipot : public Pair {
   };
   std::map<std::string, PerAtom> others;
 
-  // Of one choice of ghosts
+  // Of one set of ghosts
   bigint images_of = -1;    // time step of the neighbour list
   bool any_remote = true;
   std::vector<std::int64_t> origin_process, origin_index;
 
-  std::unordered_map<const int *, std::vector<char>> wanted;    // by LAMMPS's list of what to send: which are needed
-  std::unique_ptr<equipot::TravellingRows> travelling;          // where the model is on a GPU
+  std::unordered_map<const int *, std::vector<char>> wanted;    // by LAMMPS's list of atoms to send: the needed ones
+  std::unique_ptr<equipot::TravellingRows> travelling;          // if the model is on a GPU
   std::vector<char> listed;                                     // by atom: in any of those lists
 
-  // What is under exchange: the rows, or where ghosts come from, or which of them a process needs
+  // The data of the present exchange: rows, the origins of ghosts, or the ghosts that a process needs
   enum class Sending { rows, origins, wishes } sending = Sending::rows;
   char *row_data = nullptr;
-  const std::vector<int> *places = nullptr;    // of rows in row_data, where it is not one for each
+  const std::vector<int> *places = nullptr;    // of rows in row_data, if not all rows are in it
   std::size_t row_bytes = 0;
   bool rows_single = false;
 

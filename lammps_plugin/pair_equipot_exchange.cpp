@@ -1,4 +1,4 @@
-// Rows of features and of gradients between processes, and where ghosts come from.
+// The exchange of features and gradients between processes, and the origins of ghosts.
 #include "pair_equipot.h"
 
 #include "staging.h"
@@ -13,8 +13,8 @@
 using namespace LAMMPS_NS;
 using equipot::Part;
 
-// A message holds as many of the rows LAMMPS asks for as are needed: first a bit for each, 64 in a word, then the rows
-// whose bit is set. One more word per row in the buffers has room for the bits.
+// A message holds the needed rows among those that LAMMPS lists: first a bit for each, 64 in a word, then the rows whose
+// bit is set. One more word per row in the buffers has room for the bits.
 namespace {
 
 constexpr int word_bits = 64;
@@ -45,7 +45,7 @@ template <typename T> void add_row(char *row, const double *received, size_t byt
 
 }    // namespace
 
-// Once per neighbour list, for LAMMPS then has chosen its ghosts anew. Every process decides alike: this is collective.
+// Runs once per neighbour list, as each has new ghosts. Collective: every process makes the same decision.
 void PairEquipot::find_images()
 {
   if (neighbor->ago != 0 && images_of == neighbor->lastcall) return;
@@ -68,7 +68,7 @@ void PairEquipot::find_images()
   sending = Sending::rows;
 }
 
-// Rows that LAMMPS lists may be asked for. Which atoms share a row can differ from step to step.
+// Other processes may need the rows that LAMMPS lists. The atoms that share a row can differ from step to step.
 void PairEquipot::choose_travelling_rows()
 {
   std::vector<char> is_border(rows.n_centres, 0);
@@ -80,7 +80,7 @@ void PairEquipot::choose_travelling_rows()
   travelling->choose(border, rows.n_centres, static_cast<std::int64_t>(rows.atom_of.size()));
 }
 
-// down and up: what to do before and after where the rows lie on a GPU.
+// down and up: the transfers before and after, if the rows are on a GPU.
 template <class Down, class Communicate, class Up>
 void PairEquipot::exchange_rows(const at::Tensor &tensor, Down &&down, Communicate &&communicate, Up &&up)
 {
@@ -97,7 +97,7 @@ void PairEquipot::exchange_rows(const at::Tensor &tensor, Down &&down, Communica
     places = nullptr;
   }
   if (report_times) {
-    // Else the time until the slowest process arrives would pass for the exchange's.
+    // Otherwise the wait for the slowest process would count as time of the exchange.
     clock.enter(Part::waiting);
     MPI_Barrier(world);
   }
@@ -122,7 +122,7 @@ void PairEquipot::to_owners(at::Tensor &gradients)
       [&] { travelling->border_up(gradients); });
 }
 
-// Writes a message; row_of(i): the row to send for the i-th atom, or -1. Returns its length in words.
+// Writes a message and returns its length in words. row_of(i): the row to send for the i-th atom, or -1.
 template <class RowOf> int PairEquipot::pack(int n, double *buffer, RowOf &&row_of)
 {
   const int width = buffer_words(row_bytes);
@@ -132,14 +132,14 @@ template <class RowOf> int PairEquipot::pack(int n, double *buffer, RowOf &&row_
     const int row = row_of(i);
     if (row < 0) continue;
     set_bit(buffer, i);
-    next[width - 1] = 0.0;    // half used, where the number of floats is odd
+    next[width - 1] = 0.0;    // half of it is unused if the number of floats is odd
     std::memcpy(next, row_at(row), row_bytes);
     next += width;
   }
   return static_cast<int>(next - buffer);
 }
 
-// Rows travel as they are in memory, two floats in a double.
+// Rows are sent as they are in memory, two floats in a double.
 int PairEquipot::pack_forward_comm(int n, int *indices, double *buffer, int, int *)
 {
   if (sending == Sending::origins) {
@@ -150,7 +150,7 @@ int PairEquipot::pack_forward_comm(int n, int *indices, double *buffer, int, int
     return 2 * n;
   }
   const auto wishes = wanted.find(indices);
-  const bool known = rows.shared() && wishes != wanted.end();    // else all are sent
+  const bool known = rows.shared() && wishes != wanted.end();    // otherwise all are sent
   return pack(n, buffer, [&](int i) { return !known || wishes->second[i] ? rows.of_atom[indices[i]] : -1; });
 }
 
@@ -172,8 +172,8 @@ void PairEquipot::unpack_forward_comm(int n, int first, double *buffer)
   }
 }
 
-// A row that several ghosts share goes back once, with the first of them: LAMMPS sends the first ghosts last, when
-// everything that other processes have for any of them has arrived.
+// A row that several ghosts share is sent back once, with the first of them. LAMMPS sends the first ghosts last, when the
+// contributions of other processes to all of them have arrived.
 int PairEquipot::pack_reverse_comm(int n, int first, double *buffer)
 {
   if (sending == Sending::wishes) {
@@ -186,7 +186,7 @@ int PairEquipot::pack_reverse_comm(int n, int first, double *buffer)
 void PairEquipot::unpack_reverse_comm(int n, int *indices, double *buffer)
 {
   if (sending == Sending::wishes) {
-    // LAMMPS names what it sends to a neighbour by one list in both directions.
+    // LAMMPS uses one list for the atoms that it sends to a neighbour, in both directions.
     wanted[indices].assign(buffer, buffer + n);
     for (int i = 0; i < n; ++i) listed[indices[i]] = 1;
     return;

@@ -11,7 +11,7 @@
 
 using namespace LAMMPS_NS;
 
-// Values of owned atoms; atoms that the model does not compute have zero. In the network's units, whatever LAMMPS's are.
+// Values of owned atoms in the units of the network; zero for atoms that the model does not compute.
 void PairEquipot::scatter_others(const equipot::Prediction &prediction)
 {
   for (const auto &[name, tensor] : prediction.others) {
@@ -28,7 +28,7 @@ void PairEquipot::scatter_others(const equipot::Prediction &prediction)
   }
 }
 
-// The values of the last step by name; null for a name that the model does not give. Before the first step all are zero.
+// The values of the last step by name; null for a name that the model does not have. Zero before the first step.
 void *PairEquipot::extract_peratom(const char *name, int &columns)
 {
   if (!model) return nullptr;

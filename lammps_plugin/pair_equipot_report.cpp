@@ -1,4 +1,4 @@
-// What a run is told about: memory, and with `timing yes` where the time went.
+// The report of a run: its memory, and with `timing yes` its time by part.
 #include "pair_equipot.h"
 
 #include "segments.h"
@@ -37,8 +37,8 @@ void PairEquipot::finish()
   bytes_received = 0.0;
 }
 
-// By how much the process has grown since before the first step (features, what layers keep for their way back, buffers
-// of libtorch), where the system tells; else the arrays of this style alone.
+// Growth of the process since before the first step: features, memory of the backward pass, buffers of libtorch. If the
+// system does not report it, the arrays of this style alone.
 double PairEquipot::memory_usage()
 {
   const double own = static_cast<double>(rows.bytes() + edges.bytes()) +

@@ -1,4 +1,4 @@
-// What happens at every step: rows and edges from LAMMPS's atoms and neighbours, the model, forces and virials.
+// A step: rows and edges from LAMMPS's atoms and neighbours, the model, forces and virials.
 #include "pair_equipot.h"
 
 #include "staging.h"
@@ -20,8 +20,8 @@
 using namespace LAMMPS_NS;
 using equipot::Part;
 
-// After a failure on one process the others wait in an exchange: this stops them all. MPI_Abort follows, which ends
-// mpiexec at once; what was printed last would be lost on a busy machine if it were not given time to get through.
+// After a failure on one process the others wait in an exchange; this stops all of them. MPI_Abort follows, which ends
+// mpiexec at once. The pause lets the message get through on a busy machine.
 void PairEquipot::stop_all(const std::string &sentence)
 {
   try {
@@ -33,8 +33,8 @@ void PairEquipot::stop_all(const std::string &sentence)
   }
 }
 
-// Neighbours that LAMMPS leaves out of its list would change the energy without a word. Known only after init_style:
-// fixes exclude atoms by themselves, and the skipped pairs of pair_style hybrid are entered last.
+// Neighbours that LAMMPS leaves out of its list would silently change the energy. They are known only after init_style:
+// fixes can exclude atoms, and pair_style hybrid sets its skipped pairs last.
 void PairEquipot::refuse_missing_neighbours()
 {
   if (neighbor->includegroup)
@@ -50,9 +50,9 @@ void PairEquipot::refuse_missing_neighbours()
                               "pair_style equipot, but their pair was given to another style; use hybrid/overlay");
 }
 
-// `neigh_modify exclude group A all` takes the atoms of A out of the world, and then their reference energies must go
-// as well (fix gcmc asks so for the energy without an atom). Other exclusions hide some neighbours of an atom that
-// stays. Returns the bits of those groups.
+// `neigh_modify exclude group A all` removes the atoms of A from the system, so their reference energies must go as well
+// (fix gcmc gets the energy without an atom this way). Other exclusions hide some neighbours of an atom that remains.
+// Returns the bits of those groups.
 int PairEquipot::absent_groups()
 {
   if (!neighbor->exclude) return 0;
@@ -88,7 +88,7 @@ void PairEquipot::compute(int eflag, int vflag)
 
 void PairEquipot::step()
 {
-  equipot::set_threads(threads);    // of this style: another one may have set its own
+  equipot::set_threads(threads);    // another style may have set another number
   if (resident_before < 0) resident_before = resident_bytes();
   clock.enter(Part::edges);
   const bool moments = cvflag_atom != 0;
@@ -119,7 +119,7 @@ void PairEquipot::evaluate(bool moments)
   equipot::Graph graph{rows.n_centres, static_cast<std::int64_t>(rows.atom_of.size()), edges.size(),
                        rows.species.data(), edges.index.data(), edges.vectors.data()};
   if (moments) {
-    // From the middle of this process's atoms: single precision then loses less.
+    // Positions relative to the middle of this process's atoms lose less in single precision.
     double middle[3] = {0.0, 0.0, 0.0};
     for (int i = 0; i < atom->nlocal; ++i)
       for (int d = 0; d < 3; ++d) middle[d] += atom->x[i][d] / atom->nlocal;
@@ -137,7 +137,7 @@ void PairEquipot::evaluate(bool moments)
     prediction = model->evaluate(graph, exchange);
   } catch (const equipot::ModelError &failure) {
     stop_all("pair_style equipot failed at step " + std::to_string(update->ntimestep) + ": " + failure.what());
-  } catch (const c10::Error &failure) {    // of rows on their way to or from a GPU
+  } catch (const c10::Error &failure) {    // from the transfer of rows to or from a GPU
     stop_all("pair_style equipot failed at step " + std::to_string(update->ntimestep) + ": " +
              equipot::sentence(failure));
   }
@@ -147,13 +147,13 @@ void PairEquipot::evaluate(bool moments)
   if (moments) scatter_moments(prediction);
 }
 
-// g = dE/dr_ij: f_i += g, f_j -= g, virial -r ⊗ g (xx, yy, zz, xy, xz, yz), half of it to either atom.
+// g = dE/dr_ij: f_i += g, f_j -= g, virial -r ⊗ g (xx, yy, zz, xy, xz, yz), half of it to each atom.
 void PairEquipot::scatter(const equipot::Prediction &prediction)
 {
   double **f = atom->f;
   const double *gradient = prediction.edge_gradient.data_ptr<double>();
   const double *energies = prediction.atomic_energies.data_ptr<double>();
-  double check = 0.0;    // not finite as soon as anything is not
+  double check = 0.0;    // not finite if any value is not
 
   for (std::int64_t row = 0; row < rows.n_centres; ++row) {
     double energy = energy_unit * energies[row];
@@ -173,7 +173,7 @@ void PairEquipot::scatter(const equipot::Prediction &prediction)
       f[j][d] -= g[d];
     }
     if (!vflag_either) continue;
-    // Of one edge r ⊗ g is not symmetric, the sum over all edges is.
+    // r ⊗ g of one edge is not symmetric, but the sum over all edges is.
     const double v[6] = {-r[0] * g[0],
                          -r[1] * g[1],
                          -r[2] * g[2],
@@ -193,8 +193,8 @@ void PairEquipot::scatter(const equipot::Prediction &prediction)
              std::to_string(update->ntimestep) + "; atoms may have come too close");
 }
 
-// Of the flux of energy, J = sum_j (e_j v_j + W_j v_j): W_j = sum_k (r_k - r_j) ⊗ dE_k/dr_j, in LAMMPS's order xx, yy,
-// zz, xy, xz, yz, yx, zx, zy with the position first. See docs/lammps.md.
+// W_j = sum_k (r_k - r_j) ⊗ dE_k/dr_j of the flux of energy J = sum_j (e_j v_j + W_j v_j), in LAMMPS's order xx, yy, zz,
+// xy, xz, yz, yx, zx, zy with the position first. See docs/lammps.md.
 void PairEquipot::scatter_moments(const equipot::Prediction &prediction)
 {
   static const int first[9] = {0, 1, 2, 0, 0, 1, 1, 2, 2}, second[9] = {0, 1, 2, 1, 2, 2, 0, 0, 1};

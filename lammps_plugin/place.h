@@ -1,4 +1,4 @@
-// What the kernels for GPUs are told besides their arguments: GPU, stream and scratch memory.
+// GPU, stream and scratch memory of a call of the GPU kernels.
 #pragma once
 
 #include "cuda/engine_cuda.h"
@@ -9,7 +9,7 @@ namespace equipot {
 
 class Place {
  public:
-  // Where the tensor lies, with as many bytes of scratch. To be kept until the work has been put there.
+  // The place of the tensor, with this many bytes of scratch memory. It must live until the work is in the queue.
   explicit Place(const at::Tensor &on, int64_t scratch = 0);
   operator const equipot_cuda *() const { return &place; }
 
@@ -18,7 +18,7 @@ class Place {
   equipot_cuda place{};
 };
 
-// The tensor in the host's memory. Of buffers on a GPU a copy is kept, for copying waits for the GPU.
+// The tensor in host memory. Copies of GPU buffers are kept, because a copy waits for the GPU.
 at::Tensor host_copy(const at::Tensor &tensor);
 
 }    // namespace equipot

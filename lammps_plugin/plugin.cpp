@@ -10,7 +10,7 @@
 
 namespace {
 
-// LAMMPS's plugin interface as its manual page "Writing plugins" gives it: installed LAMMPS packages lack the header.
+// LAMMPS's plugin interface from its manual page "Writing plugins"; installed LAMMPS packages lack the header.
 struct Plugin {
   const char *version, *style, *name, *info, *author;
   void *creator;
@@ -18,8 +18,8 @@ struct Plugin {
 };
 using Register = void (*)(Plugin *, void *);
 
-// Checked when the style is first used and not when the file is loaded: a plugin that is loaded by itself must not
-// stop runs that do without it. Of another LAMMPS only two pointers at the front of its main class are touched.
+// The check is at the first use of the style, not at loading: a plugin that LAMMPS loads automatically must not stop runs
+// that do not use it. In another LAMMPS, it reads only two pointers at the front of the main class.
 LAMMPS_NS::Pair *create(LAMMPS_NS::LAMMPS *lmp)
 {
   if (std::strcmp(lmp->version, EQUIPOT_LAMMPS_VERSION) != 0)

@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::uint64_t most_cells = (1 << 21) - 1;
 
-// The lowest 21 bits, two zeros between each and the next.
+// The lowest 21 bits with two zeros after each.
 std::uint64_t spread(std::uint64_t cell)
 {
   std::uint64_t bits = 0;
@@ -26,7 +26,7 @@ bool Rows::find_images(std::size_t owned, const std::vector<std::int64_t> &proce
   n_remote = 0;
   const std::size_t n_atoms = processes.size();
   twin.resize(n_atoms);
-  // 2^31 atoms on a process are beyond LAMMPS's indices.
+  // LAMMPS's indices do not allow 2^31 atoms on a process.
   std::unordered_map<std::int64_t, int> first;
   first.reserve(n_atoms - n_owned);
   for (std::size_t i = 0; i < n_atoms; ++i) {
@@ -54,7 +54,7 @@ void Rows::sort(const double *const *x, double length)
     keys[i] = 0;
     for (int d = 0; d < 3; ++d) {
       const double cell = (x[i][d] - low[d]) / length;
-      // Cells beyond 2^21, and positions that are not numbers, are put last: only speed is at stake.
+      // Cells beyond 2^21 and positions that are not numbers come last. The order affects speed only.
       keys[i] |= spread(cell < most_cells ? static_cast<std::uint64_t>(cell) : most_cells) << d;
     }
   }

@@ -85,7 +85,7 @@ void Model::read_attributes()
   if (cutoffs.sizes() != torch::IntArrayRef{n_species, n_species} ||
       static_cast<int64_t>(feature_dims.size()) != n_layers || n_layers < 1)
     throw ModelError("holds tables whose sizes do not fit together; export it again with `equipot export`");
-  constexpr double longest = 100.0;    // Å; LAMMPS would search for ever
+  constexpr double longest = 100.0;    // Å; with a longer one LAMMPS's search would not end
   if (!(cutoff > 0 && cutoff < longest))
     throw ModelError("has a cutoff of " + std::to_string(cutoff) + " Å, expected more than 0 and less than 100");
   for (int64_t i = 0; i < n_species; ++i) {
@@ -100,13 +100,13 @@ void Model::read_attributes()
 
 size_t Model::widest_row() const
 {
-  // The input of the first layer comes from the species alone and is never exchanged.
+  // The input of the first layer depends on the species alone and is not exchanged.
   int64_t widest = n_layers > 1 ? *std::max_element(feature_dims.begin() + 1, feature_dims.end()) : 0;
   return widest * torch::elementSize(dtype);
 }
 
-// Runs the structures that the exporter stored through the segments: a file that was exported by another version of
-// torch, or a plugin that puts the segments together wrongly, must not run.
+// Runs the stored structures through the segments. This stops files of another version of torch that give other results,
+// and errors of the plugin in joining the segments.
 void Model::self_test()
 {
   if (module.attr("self_test").toListRef().empty())

@@ -1,4 +1,4 @@
-// An equipot model file, run segment by segment. Knows torch and nothing of LAMMPS.
+// An equipot model file, run segment by segment. Depends on torch, not on LAMMPS.
 #pragma once
 
 #include <functional>
@@ -14,7 +14,7 @@
 namespace equipot {
 
 // The atoms and edges of one process. Centres are the first n_centres atoms, the others are ghosts.
-// The memory stays the caller's and must outlive the calculation.
+// The caller owns the memory, which must outlive the calculation.
 struct Graph {
   int64_t n_centres;
   int64_t n_atoms;
@@ -22,33 +22,33 @@ struct Graph {
   int64_t *species;               // (n_atoms) index into the model's type names
   int64_t *edge_index;            // (2, n_edges) centre, ascending; then neighbour
   double *edge_vectors;           // (n_edges, 3) Å, r_ij = r_j - r_i
-  double *positions = nullptr;    // (n_atoms, 3) Å, given where moments are wanted: r_ij is their difference
+  double *positions = nullptr;    // (n_atoms, 3) Å, only for moments; r_ij is their difference
 };
 
-// In the host's memory; where the model is on a GPU, valid until its next evaluation.
+// In host memory. If the model is on a GPU, it is valid until the next evaluation.
 struct Prediction {
   torch::Tensor atomic_energies;    // (n_centres) eV, float64
   torch::Tensor edge_gradient;      // (n_edges, 3) dE/dr_ij in eV/Å, float64; E is the sum over all processes
-  // What the network gives for each atom besides energies, by name: (n_centres) or (n_centres, columns), float64.
+  // Other outputs of the network for each atom, by name: (n_centres) or (n_centres, columns), float64.
   std::vector<std::pair<std::string, torch::Tensor>> others;
   // (n_edges, 3) each, for x, y and z: sum over atoms k of (r_k - r_j) dE_k/dr_ij in eV, float64. Empty, unless the
-  // graph has positions. E_k depends on the edge ij by way of messages, so k may lie several cutoffs away.
+  // graph has positions. E_k depends on the edge ij through messages, so k may be several cutoffs away.
   std::vector<torch::Tensor> edge_moments;
 };
 
-// The two exchanges between processes. Each gets a contiguous tensor of shape (n_atoms, columns) on the model's device.
+// The two exchanges between processes. Each takes a contiguous tensor of shape (n_atoms, columns) on the model's device.
 struct Exchange {
   std::function<void(torch::Tensor &)> fill_ghosts;        // copy each centre's row to its ghosts everywhere
-  std::function<void(torch::Tensor &)> collect_ghosts;     // add each ghost's row to its centre's
+  std::function<void(torch::Tensor &)> collect_ghosts;     // add each ghost's row to the row of its centre
 };
 
 class Model {
  public:
-  // From the bytes of a model file; checks its version and runs its self-test on the device. Throws ModelError.
+  // Loads the bytes of a model file, checks its version and runs its self-test on the device. Throws ModelError.
   Model(const std::string &bytes, c10::Device device);
   ~Model();
 
-  // Every process has to call this, also those without atoms: the exchanges are collective. Throws ModelError.
+  // Every process must call this, even without atoms, because the exchanges are collective. Throws ModelError.
   Prediction evaluate(const Graph &graph, const Exchange &exchange);
 
   // Bytes of the widest row that is exchanged.

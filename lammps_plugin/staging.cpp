@@ -8,7 +8,7 @@ using torch::Tensor;
 namespace equipot {
 namespace {
 
-// At least n elements of page-locked memory, a little more than needed where it has to grow.
+// At least n elements of page-locked memory; when it has to grow, a little more than needed.
 Tensor grown(const Tensor &block, int64_t n, torch::Dtype dtype)
 {
   if (block.defined() && block.numel() >= n) return block;
@@ -33,7 +33,7 @@ Staging::Inputs Staging::up(const Graph &graph)
             torch::from_blob(graph.edge_vectors, {n_edges, 3}, real),
             graph.positions ? torch::from_blob(graph.positions, {n_atoms, 3}, real) : Tensor()};
 
-  // All are numbers of eight bytes, so one tensor holds them.
+  // All numbers have eight bytes, so one tensor holds them.
   const int64_t n_positions = graph.positions ? 3 * n_atoms : 0;
   const Tensor host = words(n_atoms + 5 * n_edges + n_positions);
   int64_t *next = host.data_ptr<int64_t>();
@@ -110,7 +110,7 @@ void TravellingRows::border_down(const Tensor &rows)
   begin(rows);
   const int64_t n_border = border_rows.size();
   if (n_border > 0) host.narrow(0, 0, n_border).copy_(rows.index_select(0, on_device(rows)));
-  host.narrow(0, n_border, n_ghosts).zero_();    // as they are on the device, should nobody send one
+  host.narrow(0, n_border, n_ghosts).zero_();    // zero, like the rows on the device, if no process sends one
 }
 
 void TravellingRows::ghosts_up(Tensor &rows)
@@ -130,7 +130,7 @@ void TravellingRows::border_up(Tensor &rows)
 {
   const int64_t n_border = border_rows.size();
   if (n_border == 0) return;
-  // Every row occurs once, so the order of additions is no matter.
+  // Every row occurs once, so the order of additions does not matter.
   rows.index_add_(0, on_device(rows), host.narrow(0, 0, n_border).to(rows.device()));
 }
 

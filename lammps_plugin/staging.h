@@ -1,12 +1,12 @@
-// What goes to a model's device and what comes back, in few and large pieces. Knows torch and nothing of LAMMPS.
+// Transfers to the device of a model and back, in few large pieces. Depends on torch, not on LAMMPS.
 #pragma once
 
 #include "segments.h"
 
 namespace equipot {
 
-// The graph of a step on its way to the device, and the results on their way back: on a GPU one transfer each, through
-// page-locked memory; on the CPU nothing is copied.
+// Takes the graph of a step to the device and the results back. On a GPU each is one transfer through page-locked memory;
+// on the CPU nothing is copied.
 class Staging {
  public:
   struct Inputs {
@@ -16,7 +16,7 @@ class Staging {
   explicit Staging(c10::Device device) : device(device) {}
   Inputs up(const Graph &graph);
 
-  // The results in the host's memory, valid until the next call of `up`.
+  // The results in host memory, valid until the next call of `up`.
   Prediction down(Prediction found);
 
  private:
@@ -26,17 +26,18 @@ class Staging {
   torch::Tensor block;    // page-locked, int64
 };
 
-// Rows that processes exchange, while the tensor with all rows lies on a GPU: only these come to the host and go back.
+// The rows that processes exchange. The tensor with all rows is on a GPU; only the exchanged rows move to the host and
+// back.
 class TravellingRows {
  public:
-  // border: rows of owned atoms, ascending, that other processes or images ask for. Ghosts' rows, the last ones, travel
-  // all.
+  // border: rows of owned atoms, ascending, that other processes or images need. All rows of ghosts, which are the last,
+  // travel too.
   void choose(const std::vector<int> &border, int64_t n_centres, int64_t n_rows);
 
-  // Tensors have the shape (n_rows, columns). Sending: the border's rows come down, and ghosts' rows go up.
+  // Tensors have the shape (n_rows, columns). Sending: rows of the border move to the host, rows of ghosts to the device.
   void border_down(const torch::Tensor &rows);
   void ghosts_up(torch::Tensor &rows);
-  // Collecting: ghosts' rows come down, and what was added to the border's goes up and is added there.
+  // Collecting: rows of ghosts move to the host; sums for the border move to the device and are added to its rows.
   void ghosts_down(const torch::Tensor &rows);
   void border_up(torch::Tensor &rows);
 

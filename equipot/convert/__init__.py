@@ -1,4 +1,4 @@
-"""Other packages' models to equipot's: files in, a `Potential` out. Their code is never imported."""
+"""The conversion of other packages' model files to potentials of equipot, without their code."""
 
 from equipot.convert.convert import convert
 from equipot.convert.sources import locate

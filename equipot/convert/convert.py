@@ -1,4 +1,4 @@
-"""Converting a file: read it, choose the splines, write a model file."""
+"""The conversion of a file: read it, choose the splines, write a model file."""
 
 import hashlib
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ TOLERANCE = 1e-5  # eV/Å
 
 @dataclass(frozen=True)
 class Conversion:
-    """What was written."""
+    """The result of a conversion."""
 
     path: Path
     potential: Potential
@@ -40,15 +40,15 @@ def convert(
 
     Args:
         source: `sevenn:NAME`, or the path of a SevenNet checkpoint, a NequIP checkpoint or a NequIP package.
-        output: of the model file; an existing one is replaced by a good one only.
-        modality: level of theory, of models that know several.
-        tolerance: eV/Å by which no force may move through reading radial functions from splines.
-        dtype: precision of the network written.
-        elements: those to keep; all by default.
+        output: path of the model file; an existing file is replaced only by one that passes its check.
+        modality: level of theory, for models with several.
+        tolerance: eV/Å, the largest change of a force that the splines of the radial functions may cause.
+        dtype: precision of the network.
+        elements: elements of the new model; all by default.
 
     Raises:
-        ModelFileError: the source is none of these, is damaged, asks for code to be run, or is a network that equipot
-            does not have; or what was written does not reproduce it.
+        ModelFileError: the source is none of these, is damaged, asks to run code, or is a network that equipot does not
+            have; or the model file does not reproduce it.
         OSError: the output cannot be written.
     """
     path = locate(str(source))
@@ -71,16 +71,16 @@ def convert(
 
 
 def read_foreign(path: Path, modality: str | None = None) -> tuple[Potential, dict[str, Any]]:
-    """A float64 potential with the numbers in another package's file, and what to keep about its origin."""
+    """Return a float64 potential with the weights of another package's file, and a record of its origin."""
     if nequip.is_nequip(path):
         if modality is not None:
             raise ModelFileError(
-                f"modality '{modality}' was asked for, but NequIP models have none; leave --modality out"
+                f"modality '{modality}' was requested, but NequIP models have none; leave --modality out"
             )
         return nequip.read_nequip(path), {"package": "nequip"}
     checkpoint = read_checkpoint(path)
     if sevennet.is_sevennet(checkpoint):
         return sevennet.read_sevennet(checkpoint, modality)
     raise ModelFileError(
-        f"{path}: neither a checkpoint of SevenNet nor one of NequIP; it holds {', '.join(map(str, checkpoint))[:120]}"
+        f"{path}: neither a checkpoint of SevenNet nor of NequIP; it holds {', '.join(map(str, checkpoint))[:120]}"
     )

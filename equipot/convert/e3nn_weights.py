@@ -1,7 +1,7 @@
-"""Where e3nn's linear maps and tensor products keep their weights: one flat array, and constants left out of it.
+"""Matrices from the weights of e3nn's linear maps and tensor products, which are one flat array.
 
-e3nn divides what a path adds by the square root of the number of channels that enter the output's block (path
-normalisation `element`); the matrices given here have that in them.
+e3nn divides the contribution of a path by the square root of the number of channels that enter the block of the output
+(path normalisation `element`). The matrices returned here contain this factor.
 """
 
 import math
@@ -17,12 +17,12 @@ Matrices = dict[Irrep, Tensor]
 
 
 def linear(irreps_in: Irreps, irreps_out: Irreps, flat: Tensor) -> Matrices:
-    """Matrices (mul_in, mul_out) of `e3nn.o3.Linear`: all blocks of an irrep joined, in order, on both sides."""
+    """Return matrices (mul_in, mul_out) of `e3nn.o3.Linear`, with all blocks of an irrep joined in order."""
     return {ir: m[0] for ir, m in by_species(irreps_in, irreps_out, flat, 1).items()}
 
 
 def by_species(irreps_in: Irreps, irreps_out: Irreps, flat: Tensor, n_species: int) -> Matrices:
-    """Matrices (n_species, mul_in, mul_out) of a `FullyConnectedTensorProduct` with one-hot species."""
+    """Return matrices (n_species, mul_in, mul_out) of a `FullyConnectedTensorProduct` with one-hot species."""
     pairs = list(_pairs(irreps_in, irreps_out))
     expected = n_species * sum(irreps_in[i].mul * irreps_out[k].mul for i, k in pairs)
     if flat.numel() != expected:
@@ -41,7 +41,7 @@ def by_species(irreps_in: Irreps, irreps_out: Irreps, flat: Tensor, n_species: i
 
 
 def _pairs(irreps_in: Irreps, irreps_out: Irreps) -> Iterator[tuple[int, int]]:
-    """Blocks of the same irrep, in the order of their weights."""
+    """Yield pairs of input and output blocks with the same irrep, in the order of their weights."""
     for i, (_, ir_in) in enumerate(irreps_in):
         for k, (_, ir_out) in enumerate(irreps_out):
             if ir_in == ir_out:
@@ -49,11 +49,11 @@ def _pairs(irreps_in: Irreps, irreps_out: Irreps) -> Iterator[tuple[int, int]]:
 
 
 def _join(parts: dict[tuple[int, int], Tensor], irreps_in: Irreps, irreps_out: Irreps, ir: Irrep) -> Tensor:
-    rows = [i for i, (_, found) in enumerate(irreps_in) if found == ir]
-    columns = [k for k, (_, found) in enumerate(irreps_out) if found == ir]
+    rows = [i for i, (_, own) in enumerate(irreps_in) if own == ir]
+    columns = [k for k, (_, own) in enumerate(irreps_out) if own == ir]
     return torch.cat([torch.cat([parts[i, k] for k in columns], dim=2) for i in rows], dim=1)
 
 
 def perceptron(weights: Sequence[Tensor]) -> list[Tensor]:
-    """Matrices of `e3nn.nn.FullyConnectedNet`: each (n_in, n_out), divided by the square root of n_in."""
+    """Return the matrices of `e3nn.nn.FullyConnectedNet`: (n_in, n_out), divided by the square root of n_in."""
     return [w / math.sqrt(w.shape[0]) for w in weights]

@@ -1,6 +1,6 @@
-"""NequIP's models (nequip 0.7 to 0.19): Lightning checkpoints and packages, read without nequip.
+"""Models of NequIP (nequip 0.7 to 0.19): Lightning checkpoints and packages, read without nequip.
 
-Nothing in either is run: see `pickles` and `nequip_inert`.
+No code in them is run: see `pickles` and `nequip_inert`.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ from equipot.network.potential import Potential
 
 
 def is_nequip(path: Path) -> bool:
-    """Whether a file is a checkpoint or a package of nequip, by what it holds."""
+    """Return whether the content of a file is a checkpoint or a package of nequip."""
     if nequip_package.is_package(path) or nequip_package.is_compiled(path):
         return True
     try:
@@ -23,26 +23,25 @@ def is_nequip(path: Path) -> bool:
 
 
 def read_nequip(path: Path) -> Potential:
-    """A float64 potential with a model's weights, of a checkpoint those that nequip evaluates.
+    """Return a float64 potential with the weights of a model, for a checkpoint the weights that nequip evaluates.
 
-    Its radial splines are provisional. Energies eV, lengths Å, as the model was trained.
+    Its radial splines are provisional. Energies are in eV and lengths in Å, as in the training of the model.
 
     Raises:
-        ModelFileError: the file is damaged, asks for code to be run, or is of a network that equipot does
-            not have.
+        ModelFileError: the file is damaged, asks to run code, or holds a network that equipot does not have.
     """
     if nequip_package.is_compiled(path):
         raise ModelFileError(
-            f"{path}: a compiled model, which no longer says what it is made of; give the checkpoint or the "
-            "package that it was compiled from"
+            f"{path}: a compiled model, which does not contain its architecture; give the checkpoint or the "
+            "package from which it was compiled"
         )
     package = nequip_package.is_package(path)
-    found = {} if package else read_checkpoint(path)
+    checkpoint = {} if package else read_checkpoint(path)
     try:
         if package:
             description, state = nequip_package.read_package(path)
-        elif nequip_checkpoint.is_checkpoint(found):
-            description, state = nequip_checkpoint.read(found)
+        elif nequip_checkpoint.is_checkpoint(checkpoint):
+            description, state = nequip_checkpoint.read(checkpoint)
         else:
             raise ModelFileError("neither a checkpoint nor a package of nequip")
         return potential(description, state)

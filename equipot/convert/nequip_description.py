@@ -1,4 +1,4 @@
-"""What a NequIP network is, apart from its weights: from the options it was built with."""
+"""The description of a NequIP network apart from its weights, from the options of its builder."""
 
 import math
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from equipot.irreps import Irreps
 State = dict[str, Tensor]
 EMBEDDING = "type_embed.embed_module.weight"
 
-# nequip's builders; the last two made energies only, until 0.15.
+# nequip's builders; the last two gave energies only and existed until 0.15.
 BUILDERS = ("NequIPGNNModel", "PresetNequIPGNNModel", "FullNequIPGNNModel", "NequIPGNNEnergyModel",
             "FullNequIPGNNEnergyModel")  # fmt: skip
 _PRESETS: dict[str, dict[str, Any]] = {
@@ -22,7 +22,7 @@ _PRESETS: dict[str, dict[str, Any]] = {
     "L": {"num_layers": 6, "l_max": 3, "num_features": [128, 64, 32, 32]},
     "XL": {"num_layers": 6, "l_max": 4, "num_features": [320, 96, 64, 32, 32]},
 }
-# Options of a builder that the weights tell as well, or that change no energy.
+# Options of a builder that follow from the weights, or that change no energy.
 _NOT_NEEDED = {"_target_", "seed", "model_dtype", "compile_mode", "preset", "type_embed_num_features",
                "radial_mlp_depth", "radial_mlp_width", "num_bessels", "per_edge_type_cutoff",
                "readout_mlp_hidden_layers_depth", "readout_mlp_hidden_layers_width", "do_derivatives",
@@ -38,20 +38,20 @@ _USED = {"r_max", "type_names", "num_layers", "l_max", "parity", "num_features",
 
 @dataclass(frozen=True)
 class Description:
-    """One network.
+    """The description of a network.
 
     Attributes:
-        names: of its modules, in order; () where only the weights tell.
-        type_names: of its types of atoms.
+        names: names of its modules, in order; () if they must be read from the weights.
+        type_names: names of its types of atoms.
         r_max: Å, the longest cutoff.
-        edge_irreps: of the spherical harmonics.
-        layer_irreps: wanted of every layer, as given: not all can be reached.
-        residual: of every layer: whether it adds its input to its output, where they have the same irreps.
+        edge_irreps: irreps of the spherical harmonics.
+        layer_irreps: hidden irreps of each layer as in the options; a layer may not reach all of them.
+        residual: whether each layer adds its input to its output, if both have the same irreps.
         cutoff_p, pair_cutoff_p: exponents of the polynomial cutoffs of the network and of the pair potential.
-        sent_norms: what multiplies features that an atom sends; of all types, or one for each.
-        readout_activation: of a readout with hidden layers; None: none, "None": none, but weights scaled as
-            for one.
-        trained: which of bessel_weights, scales and shifts are parameters.
+        sent_norms: factors of the features that an atom sends: one for all types, or one for each.
+        readout_activation: activation of a readout with hidden layers. None: no activation. "None": no activation, but
+            weights scaled as with one.
+        trained: the names among bessel_weights, scales and shifts that are trained parameters.
     """
 
     names: tuple[str, ...]
@@ -68,16 +68,16 @@ class Description:
 
 
 def prefix_of_only_network(state: Mapping[str, Any]) -> str:
-    """What the names of a network's tensors begin with in a state dict that holds one network."""
+    """Return the prefix of the tensor names in a state dict; raise ModelFileError unless it holds one network."""
     prefixes = [name.removesuffix(EMBEDDING) for name in state if name.endswith(EMBEDDING)]
     if len(prefixes) != 1:
-        found = f"{len(prefixes)} ({', '.join(prefixes)[:120]})" if prefixes else "none"
-        raise ModelFileError(f"expected one network of NequIP, and no other architecture; found {found}")
+        networks = f"{len(prefixes)} networks ({', '.join(prefixes)[:120]})" if prefixes else "no network"
+        raise ModelFileError(f"it holds {networks} of NequIP; expected one, and no other architecture")
     return prefixes[0]
 
 
 def from_options(options: Mapping[str, Any], version: tuple[int, ...]) -> Description:
-    """From the arguments of one of nequip's `BUILDERS`, the defaults being those of that version."""
+    """Return the description from the arguments of a builder of nequip, with the defaults of its version."""
     builder = str(options.get("_target_", "")).split(".")[-1]
     c = {**_PRESETS.get(str(options.get("preset")).upper(), {}), **options}
     if builder == "PresetNequIPGNNModel":
@@ -87,7 +87,7 @@ def from_options(options: Mapping[str, Any], version: tuple[int, ...]) -> Descri
         raise ModelFileError(f"it was built with {', '.join(unknown)}, which equipot does not have")
     _check(c)
     full = builder.startswith("Full")
-    edge, layers = _given_irreps(c) if full else _simple_irreps(c, version)
+    edge, layers = _explicit_irreps(c) if full else _simple_irreps(c, version)
     pair = c.get("pair_potential")
     p = float(c.get("polynomial_cutoff_p", 6))
     trained = {
@@ -105,13 +105,13 @@ def from_options(options: Mapping[str, Any], version: tuple[int, ...]) -> Descri
         r_max=float(c["r_max"]),
         edge_irreps=edge,
         layer_irreps=layers,
-        # Not in the first layer, where isolated atoms would have features, unless their energies are learnt.
+        # Not in the first layer, where isolated atoms would get features, unless their energies are learnt.
         residual=[
             bool(c.get("convnet_resnet")) and (k > 0 or bool(c.get("learnable_shift")))
             for k in range(len(layers))
         ],
         cutoff_p=p,
-        # Until 0.16 pair potentials had no exponent of their own.
+        # Until 0.16 pair potentials shared the exponent of the network.
         pair_cutoff_p=float(pair.get("polynomial_cutoff_p", 6.0 if version >= (0, 17) else p)) if pair else p,
         sent_norms=_sent_norms(c.get("avg_num_neighbors"), c["type_names"]),
         readout_activation=c.get("readout_mlp_nonlinearity", "silu"),
@@ -123,7 +123,7 @@ def _check(c: Mapping[str, Any]) -> None:
     gate = {"e": "silu", "o": "tanh"}
     for option in ("convnet_nonlinearity_scalars", "convnet_nonlinearity_gates"):
         if dict(c.get(option) or gate) != gate:
-            raise ModelFileError(f"{option} is {c[option]}; expected silu of even and tanh of odd scalars")
+            raise ModelFileError(f"{option} is {c[option]}; expected silu for even and tanh for odd scalars")
     if c.get("convnet_nonlinearity_type", "gate") != "gate":
         raise ModelFileError(f"convnet_nonlinearity_type is {c['convnet_nonlinearity_type']}; expected gate")
     if c.get("categorical_graph_field_embed"):
@@ -133,7 +133,7 @@ def _check(c: Mapping[str, Any]) -> None:
         raise ModelFileError(f"its pair potential is {pair.get('_target_')}; expected ZBL or none")
 
 
-def _given_irreps(c: Mapping[str, Any]) -> tuple[Irreps, list[Irreps]]:
+def _explicit_irreps(c: Mapping[str, Any]) -> tuple[Irreps, list[Irreps]]:
     edge = c["irreps_edge_sh"]
     edge = Irreps.spherical_harmonics(edge) if isinstance(edge, int) else Irreps(edge)
     return edge, [Irreps(irreps) for irreps in c["feature_irreps_hidden"]]
@@ -149,7 +149,7 @@ def _simple_irreps(c: Mapping[str, Any], version: tuple[int, ...]) -> tuple[Irre
             (channels[l], (l, p)) for l in orders for p in ((1, -1) if parity else (1 if l % 2 == 0 else -1,))
         ]
     else:
-        # Without parity even the harmonics were even; with it, all even irreps came first.
+        # Without parity, the harmonics were even too. With parity, all even irreps came first.
         channels = [int(n)] * (l_max + 1)
         edge = Irreps.spherical_harmonics(l_max, p=-1 if parity else 1)
         hidden = [(channels[l], (l, p)) for p in ((1, -1) if parity else (1,)) for l in orders]

@@ -1,7 +1,7 @@
-"""NequIP's packages, `*.nequip.zip` of `nequip-package build`: zip files with a pickled network and its code.
+"""Packages of NequIP, `*.nequip.zip` of `nequip-package build`: zip files with a pickled network and its code.
 
-`torch.package` would run the code. Here the pickle is read as records (see `nequip_inert`): modules are their
-tensors, children and settings.
+`torch.package` would run the code. Here the pickle is read as records of modules: their tensors, children and settings
+(see `nequip_inert`).
 """
 
 import math
@@ -36,13 +36,13 @@ def is_package(path: Path) -> bool:
 
 
 def is_compiled(path: Path) -> bool:
-    """Whether a file is what `nequip-compile` makes of a model: code, without its options."""
+    """Return whether a file is a model compiled by `nequip-compile`, which holds code but no options."""
     names = _names(path)
     return any("/code/__torch__/nequip/" in name or "/data/aotinductor/" in name for name in names)
 
 
 def read_package(path: Path) -> tuple[Description, State]:
-    """Raises ModelFileError when the file is damaged, names foreign code, or holds no NequIP network."""
+    """Return description and weights; raise ModelFileError if a file is damaged, unsafe, or holds no NequIP network."""
     root = _root(path)
     if root is None:
         raise ModelFileError(f"holds no {PICKLE}; expected a package of nequip-package")
@@ -50,7 +50,7 @@ def read_package(path: Path) -> tuple[Description, State]:
         with zipfile.ZipFile(path) as archive:
             modules = _Modules(archive, root).read()
     except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError) as error:
-        raise ModelFileError(f"a damaged package ({str(error)[:100]}); copy it again") from None
+        raise ModelFileError(f"the package is damaged ({str(error)[:100]}); copy it again") from None
     names = {name: module for name, (module, _) in modules.items()}
     state = {
         f"{name}.{key}": tensor for name, (_, tensors) in modules.items() for key, tensor in tensors.items()
@@ -67,7 +67,7 @@ def read_package(path: Path) -> tuple[Description, State]:
 
 
 def _names(path: Path) -> list[str]:
-    """Of a zip file's members; none of what is not a zip file."""
+    """Return the names of the members of a zip file; an empty list for any other file."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.namelist()
@@ -76,20 +76,20 @@ def _names(path: Path) -> list[str]:
 
 
 def _root(path: Path) -> str | None:
-    """The archive's only folder, with a slash, when it holds a package's pickle."""
-    found = [name for name in _names(path) if name.endswith("/" + PICKLE)]
-    return found[0].removesuffix(PICKLE) if found else None
+    """Return the only folder of the archive, with a slash, if it holds the pickle of a package."""
+    pickles = [name for name in _names(path) if name.endswith("/" + PICKLE)]
+    return pickles[0].removesuffix(PICKLE) if pickles else None
 
 
 class _Modules:
-    """The tree of modules in a package, by dotted names as in a state dict."""
+    """The modules of a package, by dotted names as in a state dict."""
 
     def __init__(self, archive: zipfile.ZipFile, root: str) -> None:
         self.archive, self.root = archive, root
         self.storages: dict[str, Tensor] = {}
 
     def read(self) -> dict[str, tuple[Record, dict[str, Tensor]]]:
-        """Name to module and to its own tensors."""
+        """Return each module by name, with its own tensors."""
         if self._text("byteorder", "little") != "little":
             raise ModelFileError("it was written by a big-endian machine; expected little-endian numbers")
         with self.archive.open(self.root + PICKLE) as file:
@@ -104,51 +104,53 @@ class _Modules:
         return self.archive.read(self.root + name).decode(errors="replace").strip()
 
     def _extensions(self) -> tuple[str, ...]:
-        """Packages whose source is in the archive, such as nequip's extensions: they too are only recorded."""
+        """Return the packages whose source is in the archive, such as extensions of nequip; they are only recorded."""
         parts = {
             n.removeprefix(self.root).split("/")[0] for n in self.archive.namelist() if n.endswith(".py")
         }
         return tuple(sorted(parts))
 
-    def _walk(self, module: Any, name: str, found: dict[str, Record]) -> None:
-        # The limits end trees that hold themselves.
+    def _walk(self, module: Any, name: str, modules: dict[str, Record]) -> None:
+        # The limits stop the walk through a tree that contains itself.
         if not isinstance(module, Record) or not isinstance(module.state, dict) or name.count(".") > 40:
             raise ModelFileError(f"module '{name[:80]}' is not a module of torch")
-        if len(found) > 100_000:
+        if len(modules) > 100_000:
             raise ModelFileError("it has more than 100 000 modules")
-        found[name] = module
+        modules[name] = module
         for child_name, child in module.state.get("_modules", {}).items():
             if child is not None:
-                self._walk(child, f"{name}.{child_name}" if name else child_name, found)
+                self._walk(child, f"{name}.{child_name}" if name else child_name, modules)
 
     def _storage(self, pid: Any) -> Any:
         if not (isinstance(pid, tuple) and len(pid) >= 5 and pid[0] == "storage"):
             kind = pid[0] if isinstance(pid, tuple) and pid else pid
             raise ModelFileError(
-                f"it holds a part of kind '{str(kind)[:40]}', such as TorchScript, which cannot be read without "
-                "running it; expected tensors (package it again with a newer nequip)"
+                f"it holds a part of kind '{str(kind)[:40]}', which, like TorchScript, cannot be read without running "
+                "it; expected tensors (package it again with a newer nequip)"
             )
         return pid
 
     def _tensors(self, module: Record) -> dict[str, Tensor]:
-        found = {**module.state.get("_parameters", {}), **module.state.get("_buffers", {})}
-        return {name: self._tensor(value) for name, value in found.items() if value is not None}
+        records = {**module.state.get("_parameters", {}), **module.state.get("_buffers", {})}
+        return {name: self._tensor(value) for name, value in records.items() if value is not None}
 
     def _tensor(self, record: Any) -> Tensor:
         if isinstance(record, Record) and record.name == "torch._utils._rebuild_parameter":
             return self._tensor(record.arguments[0])
         if not isinstance(record, Record) or record.name != "torch._utils._rebuild_tensor_v2":
-            raise ModelFileError(f"expected a tensor, found {getattr(record, 'name', type(record).__name__)}")
+            raise ModelFileError(
+                f"expected a tensor, but it holds {getattr(record, 'name', type(record).__name__)}"
+            )
         (_, kind, key, *_), offset, size, stride = record.arguments[:4]
         dtype = _STORAGES.get(getattr(kind, "name", ""))
         if dtype is None:
             raise ModelFileError(
-                f"a tensor of type {getattr(kind, 'name', kind)}; expected one of {', '.join(_STORAGES)}"
+                f"it holds a tensor of type {getattr(kind, 'name', kind)}; expected one of {', '.join(_STORAGES)}"
             )
         whole = self._numbers(str(key), dtype)
         numbers = [offset, *size, *stride]
         if len(size) != len(stride) or not all(type(n) is int and n >= 0 for n in numbers):
-            raise ModelFileError("the shape of a tensor in it makes no sense")
+            raise ModelFileError("the shape of a tensor in it is invalid")
         last = offset + sum((n - 1) * s for n, s in zip(size, stride))
         if math.prod(size) > whole.numel() or (math.prod(size) > 0 and last >= whole.numel()):
             raise ModelFileError(
@@ -172,7 +174,7 @@ class _Modules:
 
 
 def _describe(modules: dict[str, Record], prefix: str, state: State) -> Description:
-    """From the modules of the sequence of networks, by names within it."""
+    """Return the description from the modules of the network, by their names in it."""
     top = [name for name in modules if "." not in name]
     layers = [name for name in top if name.startswith("layer") and name.endswith("_convnet")]
     for name in layers:
@@ -195,7 +197,7 @@ def _describe(modules: dict[str, Record], prefix: str, state: State) -> Descript
             f"its readout has the activation {', '.join(unknown)}, which equipot does not have"
         )
     cutoff_p = float(modules["bessel_encode.cutoff"].state["p"])
-    own = modules.get("pair_potential.cutoff")
+    pair_cutoff = modules.get("pair_potential.cutoff")
     _check_gates(modules, layers)
     return Description(
         names=tuple(top),
@@ -205,7 +207,7 @@ def _describe(modules: dict[str, Record], prefix: str, state: State) -> Descript
         layer_irreps=[_irreps(modules[name].state["feature_irreps_hidden"]) for name in layers],
         residual=[bool(modules[name].state["resnet"]) for name in layers],
         cutoff_p=cutoff_p,
-        pair_cutoff_p=cutoff_p if own is None else float(own.state["p"]),
+        pair_cutoff_p=cutoff_p if pair_cutoff is None else float(pair_cutoff.state["p"]),
         sent_norms=_sent_norms(modules[f"{layers[0]}.conv"], state, f"{prefix}{layers[0]}.conv"),
         readout_activation=_ACTIVATIONS[activations.pop()] if activations else None,
         trained=frozenset(
@@ -222,19 +224,19 @@ def _check_gates(modules: dict[str, Record], layers: list[str]) -> None:
         for part in ("act_scalars", "act_gates"):
             activations = modules[f"{name}.equivariant_nonlin.{part}"].state["paths"]
             for _, (_, parity), activation in activations:
-                found = getattr(activation.state.get("f") if activation else None, "name", "nothing").split(
-                    "."
-                )[-1]
-                if found != ("silu" if parity == 1 else "tanh"):
+                activation_name = getattr(
+                    activation.state.get("f") if activation else None, "name", "nothing"
+                ).split(".")[-1]
+                if activation_name != ("silu" if parity == 1 else "tanh"):
                     raise ModelFileError(
-                        f"{name} has the activation {found} of scalars of parity {parity}; expected silu of "
-                        "even and tanh of odd ones"
+                        f"{name} has the activation {activation_name} for scalars of parity {parity}; expected "
+                        "silu for even and tanh for odd ones"
                     )
 
 
 def _sent_norms(conv: Record, state: State, name: str) -> list[float]:
-    """What multiplies the features that an atom sends, of all or of every type."""
-    # From 0.16 on a module of its own, until 0.15 a number, in 0.7 the average number itself.
+    """Return the factors of the features that an atom sends: one for all types, or one for each."""
+    # A module since 0.16, a number until 0.15, and in 0.7 the average number of neighbours itself.
     of_types = state.get(f"{name}.avg_num_neighbors_norm.norm_const")
     if of_types is not None:
         return of_types.double().flatten().tolist()
@@ -246,11 +248,11 @@ def _sent_norms(conv: Record, state: State, name: str) -> list[float]:
 
 
 def _irreps(record: Any) -> Irreps:
-    """e3nn's Irreps are a tuple of (multiplicity, (l, parity)), each a class of its own."""
+    """Return the irreps of a record of e3nn's Irreps: a tuple of (multiplicity, (l, parity))."""
     (parts,) = record.arguments
-    found = []
+    irreps = []
     for part in parts:
         ((mul, ir),) = part.arguments
         ((l, p),) = ir.arguments
-        found.append((int(mul), (int(l), int(p))))
-    return Irreps(found)
+        irreps.append((int(mul), (int(l), int(p))))
+    return Irreps(irreps)

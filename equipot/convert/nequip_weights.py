@@ -1,13 +1,13 @@
-"""From a NequIP network's description and weights to an equipot potential with the same energies.
+"""An equipot potential from the description and weights of a NequIP network, with the same energies.
 
-Formulas as in nequip 0.7 to 0.19 (`nequip.nn`), for an edge of length r, x = r / cutoff of its pair:
+Formulas of nequip 0.7 to 0.19 (`nequip.nn`) for an edge of length r, with x = r / cutoff of its pair:
 
-- basis: (2π / r_max²) · sinc(w x) · w · envelope(x) with sinc(y) = sin(πy) / (πy), and the same r_max for all pairs.
-- perceptrons: matrices (n_in, n_out) times gain / √n_in, the gain √2 behind an activation and else 1; activations
-  as they are, where equipot normalises them.
-- layers: linear, divided by √(average number of neighbours), tensor product weighed by the perceptron, sum, linear;
-  plus, in all layers but the first, a tensor product with the type's embedding, which is one matrix for each type;
-  then the gate.
+- basis: (2π / r_max²) · sinc(w x) · w · envelope(x) with sinc(y) = sin(πy) / (πy), and one r_max for all pairs.
+- perceptrons: matrices (n_in, n_out) times gain / √n_in. The gain is √2 after an activation, else 1. equipot
+  normalises activations, nequip does not.
+- layers: linear map, division by √(average number of neighbours), tensor product weighted by the perceptron, sum,
+  linear map. All layers but the first add a tensor product with the type's embedding, which is one matrix for each
+  type. Then the gate.
 """
 
 import math
@@ -29,14 +29,14 @@ from equipot.network.interaction import Interaction
 from equipot.network.potential import Potential
 from equipot.network.spec import PotentialSpec
 
-# Knots until `resolution` chooses them.
+# Provisional splines, until `resolution` chooses others.
 PROVISIONAL: dict[str, Any] = {"spline_order": 3, "n_knots": 257}
 _READ = {"type_embed", "spharm", "edge_norm", "bessel_encode", "factor", "per_atom_energy_readout",
          "per_type_energy_scale_shift", "pair_potential", "total_energy_sum"}  # fmt: skip
 
 
 def potential(description: Description, state: State) -> Potential:
-    """A float64 potential; raises ModelFileError when equipot has no such network, or weights are missing."""
+    """Return a float64 potential; raise ModelFileError if equipot has no such network or weights are missing."""
     return _Reader(description, state).read()
 
 
@@ -46,36 +46,36 @@ class _Reader:
         self.state = {name: t.to(torch.float64) for name, t in state.items()}
         self.n_layers = len(description.layer_irreps)
         known = _READ | {f"layer{k}_convnet" for k in range(self.n_layers)}
-        others = ({name.split(".")[0] for name in state} | set(description.names)) - known
-        if others:
-            raise ModelFileError(f"its network has {', '.join(sorted(others))}, which equipot does not have")
+        unknown = ({name.split(".")[0] for name in state} | set(description.names)) - known
+        if unknown:
+            raise ModelFileError(f"its network has {', '.join(sorted(unknown))}, which equipot does not have")
         self._check()
 
     def _check(self) -> None:
         d = self.d
-        strange = [name for name in d.type_names if name not in atomic_numbers]
-        if strange:
+        not_elements = [name for name in d.type_names if name not in atomic_numbers]
+        if not_elements:
             raise ModelFileError(
-                f"its types of atoms are called {', '.join(strange)}; expected chemical symbols"
+                f"its types of atoms have the names {', '.join(not_elements)}; expected chemical symbols"
             )
         l_max = d.edge_irreps.lmax
         if d.edge_irreps not in [Irreps.spherical_harmonics(l_max, p=p) for p in (-1, 1)] or l_max > 4:
             raise ModelFileError(
-                f"its spherical harmonics are {d.edge_irreps}; expected all orders up to 4 at most"
+                f"its spherical harmonics are {d.edge_irreps}; expected all orders up to l_max, which is at most 4"
             )
         for irreps in d.layer_irreps:
             if len({ir for _, ir in irreps}) != len(irreps):
-                raise ModelFileError(f"a layer's irreps are {irreps}; expected every irrep once")
+                raise ModelFileError(f"a layer has the irreps {irreps}; expected each irrep once")
         if d.cutoff_p != int(d.cutoff_p):
             raise ModelFileError(f"its cutoff has the exponent {d.cutoff_p}; expected a whole number")
         if len(set(d.sent_norms)) != 1:
             raise ModelFileError(
-                "its avg_num_neighbors differ from type to type, which equipot does not have; expected one"
+                "its avg_num_neighbors depend on the type, which equipot does not have; expected one for all types"
             )
 
     def weights(self, name: str) -> Tensor:
         if name not in self.state:
-            raise ModelFileError(f"it lacks the weights {name}; expected those of nequip 0.7 to 0.19")
+            raise ModelFileError(f"it lacks the weights {name}, which networks of nequip 0.7 to 0.19 have")
         return self.state[name]
 
     def spec(self) -> PotentialSpec:
@@ -87,10 +87,10 @@ class _Reader:
         hidden = [self._widths(f"layer{k}_convnet.conv.edge_mlp") for k in range(self.n_layers)]
         if hidden != hidden[:1] * self.n_layers:
             raise ModelFileError(
-                f"its layers have radial networks of different widths, {hidden}; expected the same in all"
+                f"its layers have radial networks of different widths, {hidden}; expected one width"
             )
         if n != embedding.shape[0]:
-            raise ModelFileError(f"it has embeddings of {embedding.shape[0]} types, and names of {n}")
+            raise ModelFileError(f"it has embeddings of {embedding.shape[0]} types, but names of {n} types")
         layers = [_scalars_first(irreps) for irreps in d.layer_irreps]
         return PotentialSpec(
             type_names=d.type_names,
@@ -126,24 +126,24 @@ class _Reader:
         )
 
     def _pair_cutoffs(self) -> list[list[float]]:
-        """Å; kept as reciprocals."""
+        """Return the pair cutoffs in Å; nequip stores their reciprocals."""
         n = len(self.d.type_names)
         reciprocals = self.weights("edge_norm._rmax_recip").flatten().tolist()
         lengths = [_length(x) for x in reciprocals] * (n * n if len(reciprocals) == 1 else 1)
         if len(lengths) != n * n or not all(0 < x < math.inf for x in lengths):
             raise ModelFileError(
-                f"it has {len(reciprocals)} pair cutoffs of {n} types; expected one for each pair"
+                f"it has {len(reciprocals)} pair cutoffs for {n} types; expected one for each pair"
             )
         return [lengths[i * n : (i + 1) * n] for i in range(n)]
 
     def _matrices(self, name: str) -> list[Tensor]:
-        """Of a perceptron, (n_in, n_out), as stored."""
+        """Return the stored matrices (n_in, n_out) of a perceptron."""
         for pattern in ("mlp.{}.weight", "mlp.weights.{}"):
             numbers = sorted(int(i) for i in range(64) if f"{name}.{pattern.format(i)}" in self.state)
             if numbers:
                 return [self.weights(f"{name}.{pattern.format(i)}") for i in numbers]
         raise ModelFileError(
-            f"it lacks the weights {name}.mlp.0.weight; expected those of nequip 0.7 to 0.19"
+            f"it lacks the weights {name}.mlp.0.weight, which networks of nequip 0.7 to 0.19 have"
         )
 
     def _widths(self, name: str) -> list[int]:
@@ -170,7 +170,7 @@ class _Reader:
         values = self.state.get(f"per_type_energy_scale_shift.{name}", torch.empty(0)).flatten().tolist()
         n = len(self.d.type_names)
         if len(values) not in (0, 1, n):
-            raise ModelFileError(f"it has {len(values)} per-type energy {name} of {n} types")
+            raise ModelFileError(f"it has {len(values)} per-type energy {name} for {n} types")
         return values if len(values) == n else (values or [default]) * n
 
     def _zbl(self) -> bool:
@@ -178,10 +178,10 @@ class _Reader:
             if any(name.startswith("pair_potential.") for name in self.state):
                 raise ModelFileError("it has a pair potential that is not ZBL")
             return False
-        found = self.weights("pair_potential.atomic_numbers").tolist()
-        if found != [atomic_numbers[name] for name in self.d.type_names]:
+        numbers = self.weights("pair_potential.atomic_numbers").tolist()
+        if numbers != [atomic_numbers[name] for name in self.d.type_names]:
             raise ModelFileError(
-                f"its ZBL repulsion is of atomic numbers {found}, its types: {', '.join(self.d.type_names)}"
+                f"its ZBL repulsion has the atomic numbers {numbers}, but its types are {', '.join(self.d.type_names)}"
             )
         if self.d.pair_cutoff_p != 6:
             raise ModelFileError(
@@ -207,14 +207,14 @@ class _Reader:
             self._readout(made)
             if made.zbl is not None:
                 z = self.weights("pair_potential.atomic_numbers")
-                # Half of a pair's energy is in nequip's constant.
+                # nequip's constant contains the factor 1/2 of a pair's energy.
                 made.zbl.pair_charge.copy_(
                     2 * self.weights("pair_potential._qqr2exesquare") * torch.outer(z, z).flatten()
                 )
         return made
 
     def _layer(self, name: str, layer: Any, x: Irreps) -> None:
-        # e3nn's gate takes scalars, gates and gated irreps sorted, equal ones side by side.
+        # e3nn's gate takes scalars, gates and gated irreps in sorted order, equal irreps side by side.
         gate = layer.gate.irreps_in.sorted()
         mid = layer.paths.irreps_out
         _fill(layer.linear_in, e3nn_weights.by_species(x, x, self.weights(f"{name}.linear_1.weight"), 1))
@@ -231,14 +231,14 @@ class _Reader:
         matrices = _perceptron(self._matrices(f"{name}.edge_mlp"), "silu")
         # nequip's basis is 2 / r_max² · sin(f u) / u; equipot's is SCALE · sin(f u) / u.
         matrices[0] = matrices[0] * (2 / self.d.r_max**2 / SCALE)
-        # Columns of the last one belong to paths in the same order: by input, harmonics, output.
+        # The columns of the last matrix belong to the paths in equipot's order: by input, harmonics, output.
         for own, theirs in zip(layer.radial.layers, matrices, strict=True):
             _copy(own.weight, theirs)
 
     def _readout(self, made: Potential) -> None:
         stored = self._matrices("per_atom_energy_readout.mlp_module")
         if made.spec.readout_hidden is None:
-            # Linear maps in a row are one; only those written "None" have the gain of an activation.
+            # Consecutive linear maps are one map. They have the gain of an activation only if that is "None".
             gain = 1.0 if self.d.readout_activation is None else math.sqrt(2)
             whole = torch.eye(stored[0].shape[0], dtype=torch.float64)
             for i, w in enumerate(stored):
@@ -252,13 +252,13 @@ class _Reader:
 
 
 def _scalars_first(irreps: Irreps) -> Irreps:
-    """The order in which a layer's features leave it."""
+    """Return irreps in the order of a layer's output: scalars first."""
     parts = [(mul, ir) for mul, ir in irreps if mul > 0]
     return Irreps([p for p in parts if p[1].l == 0] + [p for p in parts if p[1].l > 0])
 
 
 def _length(reciprocal: float) -> float:
-    """The short decimal number that a reciprocal was made from, where there is one."""
+    """Return 1 / reciprocal, as the short decimal number that has exactly this reciprocal if one exists."""
     length = 1 / reciprocal if reciprocal > 0 else math.inf
     short = round(length, 9)
     return short if short > 0 and 1 / short == reciprocal else length
@@ -279,6 +279,6 @@ def _fill(linear: Any, matrices: Mapping[Irrep, Tensor]) -> None:
 def _copy(own: Any, theirs: Tensor) -> None:
     if own.shape != theirs.shape:
         raise ModelFileError(
-            f"weights of shape {tuple(theirs.shape)} were found where its options make {tuple(own.shape)}"
+            f"it has weights of shape {tuple(theirs.shape)}, but its options give the shape {tuple(own.shape)}"
         )
     own.copy_(theirs)

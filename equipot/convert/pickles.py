@@ -1,8 +1,8 @@
-"""Reading foreign checkpoints, which are pickles, without running what they ask to be run.
+"""Checkpoints of other packages, which are pickles, read without running the code that they name.
 
-torch's restricted unpickler makes tensors and plain values, and calls nothing else. Checkpoints also hold numpy's
-arrays. numpy is not asked to rebuild them: the state of its types can be forged, so that numbers are taken for
-addresses of objects. Its names stand for classes of ours, which read numbers from bytes.
+torch's restricted unpickler creates tensors and plain values and calls nothing else. Checkpoints also hold numpy
+arrays. numpy must not rebuild them: a forged state of its types could make it take numbers for addresses of objects. So
+the classes of this module replace the names of numpy, and read the numbers from bytes.
 """
 
 import pickle
@@ -20,11 +20,11 @@ _NUMBERS = ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f
 
 
 class _Type:
-    """`numpy.dtype` of numbers."""
+    """A replacement of `numpy.dtype` for numbers."""
 
     def __init__(self, name: Any = None, *_: Any) -> None:
         if name not in _NUMBERS:
-            raise ValueError(f"an array of type {str(name)[:20]}; expected numbers")
+            raise ValueError(f"an array has the type {str(name)[:20]}; expected numbers")
         self.name, self.order = name, "<"
 
     def __setstate__(self, state: Any) -> None:
@@ -32,19 +32,19 @@ class _Type:
 
     def read(self, data: Any) -> np.ndarray:
         if not isinstance(data, bytes | bytearray):
-            raise ValueError("an array whose numbers are not bytes")
+            raise ValueError("the numbers of an array are not bytes")
         return np.frombuffer(data, np.dtype(self.order + self.name)).astype(self.name)
 
 
 class _Array:
-    """`numpy.ndarray`; the array is in `values` once its state was given."""
+    """A replacement of `numpy.ndarray`; `values` holds the array after `__setstate__`."""
 
     values: np.ndarray
 
     def __setstate__(self, state: Any) -> None:
         _, shape, kind, fortran, data = state
         if not isinstance(kind, _Type):
-            raise ValueError("an array without a type")
+            raise ValueError("an array has no type")
         self.values = kind.read(data).reshape(shape, order="F" if fortran else "C")
 
 
@@ -54,7 +54,7 @@ def _reconstruct(*_: Any) -> _Array:
 
 def _scalar(kind: Any, data: Any = None) -> Any:
     if not isinstance(kind, _Type):
-        raise ValueError("a number without a type")
+        raise ValueError("a number has no type")
     (value,) = kind.read(data.encode("latin1") if isinstance(data, str) else data).tolist()
     return value
 
@@ -68,7 +68,7 @@ _SAFE: list[Any] = [
 
 
 def _plain(value: Any, depth: int = 0) -> Any:
-    """The same with numpy's arrays in the place of what stood for them."""
+    """Return the value with numpy arrays in place of their replacements."""
     if depth > 100:
         raise ValueError("values nested more than 100 deep")
     if isinstance(value, _Array):
@@ -84,23 +84,23 @@ def _plain(value: Any, depth: int = 0) -> Any:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint's tensors, arrays and plain values, on the CPU.
+    """Return the tensors, arrays and plain values of a checkpoint, on the CPU.
 
-    Raises ModelFileError when it is none, is damaged, or names anything else: the name is said, and not called.
+    Raise ModelFileError for a file that is not a checkpoint, is damaged, or names other objects. They are not called.
     """
     try:
         with torch.serialization.safe_globals(_SAFE), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's, about formats: what matters is said below
-            found = _plain(torch.load(path, map_location="cpu", weights_only=True))
+            warnings.simplefilter("ignore")  # torch's warnings about formats; errors are raised below
+            checkpoint = _plain(torch.load(path, map_location="cpu", weights_only=True))
     except FileNotFoundError:
         raise ModelFileError(f"{path}: no such file; expected a checkpoint of SevenNet or NequIP") from None
     except IsADirectoryError:
         raise ModelFileError(f"{path} is a folder; expected a checkpoint of SevenNet or NequIP") from None
     except PermissionError:
-        raise ModelFileError(f"{path} cannot be read; give yourself the right to read it") from None
+        raise ModelFileError(f"{path}: no permission to read it; change its permissions") from None
     except pickle.UnpicklingError as error:
         raise ModelFileError(f"{path}: {_reason(str(error))}") from None
-    # Of a file cut short torch says OSError too.
+    # torch raises OSError for a truncated file.
     except (
         OSError,
         RuntimeError,
@@ -114,9 +114,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise ModelFileError(
             f"{path}: not a checkpoint, or a damaged one ({_first_line(error)}); copy it again"
         ) from None
-    if not isinstance(found, dict):
-        raise ModelFileError(f"{path}: holds a {type(found).__name__}; expected a checkpoint's dictionary")
-    return found
+    if not isinstance(checkpoint, dict):
+        kind = type(checkpoint).__name__
+        raise ModelFileError(f"{path}: holds a {kind}; expected the dictionary of a checkpoint")
+    return checkpoint
 
 
 def _reason(message: str) -> str:
@@ -126,7 +127,7 @@ def _reason(message: str) -> str:
     if name is None:
         return f"not a checkpoint, or a damaged one ({message.splitlines()[0][:120]}); copy it again"
     return (
-        f"refused, because it asks for {name[1]} to be loaded; expected tensors, arrays and plain values, "
+        f"refused, because it asks to load {name[1]}; expected tensors, arrays and plain values, "
         "which cannot run code"
     )
 

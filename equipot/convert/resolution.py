@@ -1,4 +1,4 @@
-"""How finely radial splines must be knotted for a potential to be what its radial networks say."""
+"""The choice of radial splines that reproduce the radial networks of a potential."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,22 +16,22 @@ from equipot.network.derivatives import predict
 from equipot.network.potential import Potential
 from equipot.network.variants import with_knots
 
-# (order, intervals), by what a step of molecular dynamics costs with them: a quintic spline reads half as much again
-# for every edge. Long tables do not stay in the cache next to the processor, and in float32 the slope between two
-# close knots has few digits: cubic splines of 1000 knots double the rounding error of forces.
+# (order, intervals), in the order of the time of a molecular dynamics step. A quintic spline reads 1.5 times as many
+# numbers per edge. Long tables do not fit into the cache. In float32 the slope between two close knots has few digits:
+# cubic splines with 1000 knots double the rounding error of forces.
 CANDIDATES = [(2, 128), (2, 256), (3, 128), (3, 192), (3, 256), (3, 384), (3, 512), (3, 1024)]
-EXACT = 2048  # intervals that stand for the network itself
-SMALLEST_TOLERANCE = 1e-7  # eV/Å; below, `EXACT` is not exact enough
-# Lattices at these multiples of bonding distances: crowded to sparse.
+EXACT = 2048  # intervals of the reference splines, which reproduce the network
+SMALLEST_TOLERANCE = 1e-7  # eV/Å; `EXACT` is not accurate enough for smaller ones
+# Lattices have bonding distances times these factors: dense to sparse.
 STRETCHES = (0.8, 1.0, 1.25)
-# eV/Å; structures with larger ones are left out: networks extrapolate wildly where atoms overlap.
+# eV/Å; structures with larger forces are left out, as networks do not extrapolate to atoms that overlap.
 LARGEST_FORCE = 100.0
 CUBE = np.array(np.meshgrid(*[[0.0, 1.0]] * 3)).reshape(3, -1).T
 
 
 @dataclass(frozen=True)
 class Resolution:
-    """A choice of splines, and the largest change of a force component (eV/Å) that it makes."""
+    """A choice of splines, and the largest change of a force component (eV/Å) that it causes."""
 
     spline_order: int
     n_knots: int
@@ -39,39 +39,37 @@ class Resolution:
 
 
 def choose_resolution(potential: Potential, tolerance: float) -> tuple[Potential, Resolution]:
-    """The same potential with the cheapest splines that move no force by more than half the tolerance (eV/Å).
+    """Return the potential with the fastest splines that change no force by more than half the tolerance (eV/Å).
 
-    Compared with splines so fine that they stand for the network, in float64, on jittered crystals that mix elements
-    and clusters of each, at 0.8 to 1.25 times bonding distances, as far as their forces stay below 100 eV/Å; half,
-    because other structures can be worse.
+    Half, because other structures can be worse than those compared. These are jittered crystals that mix elements, and
+    clusters of each element, at 0.8 to 1.25 times bonding distances, if their forces are below 100 eV/Å. The reference
+    has splines so fine that they reproduce the network. All forces are computed in float64.
 
-    Raises ModelFileError when none of the candidates is fine enough, or the tolerance is below 1e-7 eV/Å.
+    Raise ModelFileError if no candidate is accurate enough, or the tolerance is below 1e-7 eV/Å.
     """
     if not tolerance >= SMALLEST_TOLERANCE:
-        raise ModelFileError(
-            f"a tolerance of {tolerance:g} eV/Å was given; expected {SMALLEST_TOLERANCE:g} or more"
-        )
+        raise ModelFileError(f"the tolerance is {tolerance:g} eV/Å; expected {SMALLEST_TOLERANCE:g} or more")
     reference = _forces(with_knots(potential, 3, EXACT))
-    sane = [k for k, forces in enumerate(reference) if np.abs(forces).max() <= LARGEST_FORCE]
+    compared = [k for k, forces in enumerate(reference) if np.abs(forces).max() <= LARGEST_FORCE]
     worst = np.inf
     for order, intervals in CANDIDATES:
         candidate = with_knots(potential, order, intervals)
         forces = _forces(candidate)
-        worst = float(np.max([np.abs(forces[k] - reference[k]).max() for k in sane]))
+        worst = float(np.max([np.abs(forces[k] - reference[k]).max() for k in compared]))
         if worst <= 0.5 * tolerance:
             return candidate, Resolution(order, candidate.spec.n_knots, worst)
     raise ModelFileError(
-        f"splines of {CANDIDATES[-1][1]} intervals still move forces by {worst:.1e} eV/Å; give a larger tolerance"
+        f"splines of {CANDIDATES[-1][1]} intervals still change forces by {worst:.1e} eV/Å; give a larger tolerance"
     )
 
 
 def _forces(potential: Potential) -> list[np.ndarray]:
-    tabulated = DeployedPotential(potential, FORMAT_VERSION)  # computes its tables once
+    tabulated = DeployedPotential(potential, FORMAT_VERSION)  # it computes its tables once
     return [predict(tabulated, inputs).forces.numpy() for inputs in _structures(potential)]
 
 
 def _structures(potential: Potential) -> Iterator[Inputs]:
-    """Crystals that mix elements, and a cluster of each alone, where the shortest bonds are."""
+    """Yield crystals that mix elements, and a cluster of each element, which has the shortest bonds."""
     for structure in [*make_structures(potential.type_names), *_clusters(potential.type_names)]:
         for stretch in STRETCHES:
             positions = (stretch * np.array(structure["positions"])).tolist()

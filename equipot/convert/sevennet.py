@@ -1,12 +1,12 @@
-"""SevenNet's checkpoints: an equipot potential with their numbers (Park et al., J. Chem. Theory Comput. 2024).
+"""An equipot potential from a checkpoint of SevenNet (Park et al., J. Chem. Theory Comput. 2024).
 
-A checkpoint holds a config and a state; the network they mean is written down here once more:
+A checkpoint holds a config and a state. They define this network:
 
-- The species' one-hot vector passes a linear map, which gives the first features.
-- Every layer is linear, convolution / denominator, linear, plus a linear map of what entered, then the gate. The
-  first layer has that self-connection too, so an isolated atom's energy is not the shift.
-- Models of several modalities append a one-hot vector of the modality to the scalars that enter some linear maps:
-  for one modality that is a constant added behind them.
+- A linear map of the one-hot vector of the species gives the first features.
+- Each layer is a linear map, convolution / denominator, a linear map, plus a self-connection, then the gate. The first
+  layer has a self-connection too, so the energy of an isolated atom is not the shift.
+- Models with several modalities append a one-hot vector of the modality to the scalars before some linear maps. For
+  one modality this is a constant that is added after the map.
 """
 
 import math
@@ -27,7 +27,7 @@ from equipot.network.spec import PotentialSpec
 from equipot.ops.coupling import wigner_3j
 
 SCALAR = Irrep("0e")
-# Knots until `resolution` chooses them.
+# Provisional splines, until `resolution` chooses others.
 PROVISIONAL = {"spline_order": 2, "n_knots": 1001}
 OLD_NAMES = {"EdgeEmbedding": "edge_embedding", "rescale atomic energy": "rescale_atomic_energy",
              "reducing nn input to hidden": "reduce_input_to_hidden",
@@ -42,22 +42,22 @@ def is_sevennet(checkpoint: Mapping[str, Any]) -> bool:
 def read_sevennet(
     checkpoint: Mapping[str, Any], modality: str | None = None
 ) -> tuple[Potential, dict[str, Any]]:
-    """A float64 potential with a checkpoint's weights, and what should be kept about its origin.
+    """Return a float64 potential with the weights of a checkpoint, and a record of its origin.
 
     Args:
-        checkpoint: as `pickles.read_checkpoint` gives it.
-        modality: which of the levels of theory of a model that knows several; None where it knows one.
+        checkpoint: the result of `pickles.read_checkpoint`.
+        modality: the level of theory, for a model with several; None for a model with one.
 
     Raises:
-        ModelFileError: an architecture that is not NequIP's, a modality it does not know, weights of other shapes.
+        ModelFileError: the architecture is not NequIP's, the modality is unknown, or weights have other shapes.
     """
     try:
         return _Reader(checkpoint, modality).read()
     except ModelFileError as error:
-        # Words of the config may be anything, of many lines too.
+        # Values of the config may be any text, with several lines.
         raise ModelFileError(" ".join(str(error).split())[:400]) from None
     except KeyError as error:
-        raise ModelFileError(f"the checkpoint has no {error}; expected one that SevenNet wrote") from None
+        raise ModelFileError(f"the checkpoint has no {error}; expected a checkpoint of SevenNet") from None
     except (ArithmeticError, AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
         raise ModelFileError(
             f"the checkpoint is not as SevenNet writes it ({type(error).__name__}: {str(error)[:100]})"
@@ -66,7 +66,7 @@ def read_sevennet(
 
 @dataclass(frozen=True)
 class _Product:
-    """One path of SevenNet's tensor product, and the columns of its radial weights."""
+    """A path of SevenNet's tensor product, and the columns of its radial weights."""
 
     block: int
     l_edge: int
@@ -77,12 +77,12 @@ class _Product:
 class _Reader:
     def __init__(self, checkpoint: Mapping[str, Any], modality: str | None) -> None:
         self.config: dict[str, Any] = checkpoint["config"]
-        given = self.config.get("version")
-        version = given if isinstance(given, str) else type(given).__name__
+        value = self.config.get("version")
+        version = value if isinstance(value, str) else type(value).__name__
         self.version = tuple(int(part) for part in version.split(".")[:3] if part.isdigit())
         if len(self.version) < 3:
             raise ModelFileError(
-                f"the checkpoint is of SevenNet version '{version}'; expected a number such as 0.11.0"
+                f"the checkpoint has the SevenNet version '{version}'; expected a number such as 0.11.0"
             )
         self.state = {_present_name(k): v for k, v in checkpoint["model_state_dict"].items()}
         self._refuse_other_networks()
@@ -115,24 +115,24 @@ class _Reader:
         if wrong:
             raise ModelFileError(f"this SevenNet checkpoint has {wrong}")
 
-    def _modality(self, asked: str | None) -> tuple[int, int]:
-        """Index of the modality, and how many inputs stand for it (0: none)."""
+    def _modality(self, name: str | None) -> tuple[int, int]:
+        """Return the index of the modality, and the number of modalities (0: the model has none)."""
         known = dict(self.config.get("_modal_map") or {}) if self.config.get("use_modality") else {}
         if not known:
-            if asked is not None:
+            if name is not None:
                 raise ModelFileError(
-                    f"modality '{asked}' was asked for, but the model has none; leave --modality out"
+                    f"modality '{name}' was requested, but the model has none; leave --modality out"
                 )
             return 0, 0
-        if asked not in known:
-            found = "none was given" if asked is None else f"'{asked}' was given"
+        if name not in known:
+            choice = "none was given" if name is None else f"'{name}' was given"
             raise ModelFileError(
-                f"the model knows the modalities {', '.join(known)}, and {found}; choose one with --modality"
+                f"the model has the modalities {', '.join(known)}, but {choice}; choose one with --modality"
             )
-        return int(known[asked]), len(known)
+        return int(known[name]), len(known)
 
     def _irreps(self) -> tuple[Irreps, list[Irreps], list[Irreps]]:
-        """Of the edges, of the features (first and behind every layer), and the products that a layer may form."""
+        """Return irreps of the edges, of the features (first, and after each layer), and of each layer's products."""
         c, n = self.config, int(self.config["num_convolution_layer"])
         l_edge = c["lmax_edge"] if c.get("lmax_edge", -1) > 0 else c["lmax"]
         l_node = c["lmax_node"] if c.get("lmax_node", -1) > 0 else c["lmax"]
@@ -146,13 +146,13 @@ class _Reader:
                 {out for _, a in x for _, b in edge for out in a * b if not (last and out.p == -1)}
             )
             if manual:
-                wanted = _checked(Irreps(manual[t + 1]), reached)
+                hidden = _checked(Irreps(manual[t + 1]), reached)
             else:
                 l_most = 0 if last else l_node
-                wanted = Irreps([(c["channel"], ir) for ir in reached if ir.l <= l_most])
-            products.append(Irreps([(1, ir) for ir in reached if ir.l <= wanted.lmax]))
-            features.append(wanted)
-            x = wanted
+                hidden = Irreps([(c["channel"], ir) for ir in reached if ir.l <= l_most])
+            products.append(Irreps([(1, ir) for ir in reached if ir.l <= hidden.lmax]))
+            features.append(hidden)
+            x = hidden
         return edge, features, products
 
     def spec(self) -> PotentialSpec:
@@ -162,7 +162,7 @@ class _Reader:
         kinds = [kinds] * n if isinstance(kinds, str) else list(kinds)
         names = {"none": "none", "nequip": "species", "linear": "linear"}
         if any(kind not in names for kind in kinds):
-            raise ModelFileError(f"self-connections {kinds} are not known; expected none, nequip or linear")
+            raise ModelFileError(f"its self-connections are {kinds}; expected none, nequip or linear")
         envelope = c["cutoff_function"]
         cutoff = float(c["cutoff"])
         xplor = envelope["cutoff_function_name"] == "XPLOR"
@@ -192,13 +192,13 @@ class _Reader:
             dtype="float64",
             e0=self._shift_and_scale("shift"),
             scales=self._shift_and_scale("scale"),
-            # Sums are divided by the square root of this.
+            # equipot divides sums by the square root of this number.
             neighbours=[max(1.0, denominator**2)] * len(self.type_names),
             layer_irreps=[str(irreps) for irreps in self.layer_irreps[1:]],
             self_connections=[names[kind] for kind in kinds],  # type: ignore[misc]
             biases=bool(c.get("use_bias_in_linear")) or self.n_modalities > 0,
             frequencies=frequencies.tolist(),
-            # Checkpoints from before the option existed did not normalise; 7net-0 of May 2024 is one.
+            # Checkpoints that lack the option are not normalised, for example 7net-0 of May 2024.
             solid_harmonics=not c.get("_normalize_sph", self.version >= (0, 10, 0)),
             radial_hidden=hidden,
             radial_activation=c.get("act_radial", "silu"),
@@ -207,7 +207,7 @@ class _Reader:
         )
 
     def _frequencies(self) -> Tensor:
-        """Of the Bessel functions, 1/Å; untrained ones are not in the state, and SevenNet rounds them to float32."""
+        """Return the frequencies of the Bessel functions (1/Å), which SevenNet rounds to float32 if untrained."""
         trained = self.state.get("edge_embedding.basis_function.coeffs")
         if trained is not None:
             return trained.to(torch.float64)
@@ -222,7 +222,7 @@ class _Reader:
         return name
 
     def _shift_and_scale(self, name: str) -> list[float]:
-        """Per species: stored as one number, per species, or per modality and species."""
+        """Return shift or scale of each species; stored as one number, per species, or per modality and species."""
         values = self.weights(f"rescale_atomic_energy.{name}")
         if values.dim() == 2:
             values = values[self.modality]
@@ -245,15 +245,15 @@ class _Reader:
     def _map(
         self, name: str, irreps_in: Irreps, irreps_out: Irreps, modal: bool
     ) -> tuple[dict[Irrep, Tensor], Tensor]:
-        """Matrices of a linear map, and the constants (of all even scalars that come out)."""
+        """Return the matrices of a linear map, and the constants of all even scalars of its output."""
         extra = self.n_modalities if modal else 0
         wide = irreps_in + Irreps([(extra, SCALAR)]) if extra else irreps_in
         matrices = e3nn_weights.linear(wide, irreps_out, self.weights(f"{name}.linear.weight"))
         constant = torch.zeros(sum(mul for mul, ir in irreps_out if ir == SCALAR), dtype=torch.float64)
         if extra:
-            kept = matrices[SCALAR].shape[0] - extra
-            constant = constant + matrices[SCALAR][kept + self.modality]
-            matrices[SCALAR] = matrices[SCALAR][:kept]
+            n_features = matrices[SCALAR].shape[0] - extra
+            constant = constant + matrices[SCALAR][n_features + self.modality]
+            matrices[SCALAR] = matrices[SCALAR][:n_features]
         bias = self.state.get(f"{name}.linear.bias")
         if bias is not None and bias.numel():
             constant = constant + bias.to(torch.float64)
@@ -281,7 +281,7 @@ class _Reader:
         self._radial(t, layer, products)
         modal = self._modal("use_modal_self_inter_outro")
         matrices, constant = self._map(f"{t}_self_interaction_2", mid, gate, modal)
-        # The layers share `neighbours`; what differs goes into the matrices.
+        # equipot's layers share `neighbours`, so the ratio to each layer's denominator goes into its matrices.
         ratio = math.sqrt(potential.spec.neighbours[0]) / float(self.state[f"{t}_convolution.denominator"])
         _fill(layer.linear_out, {ir: m * ratio for ir, m in matrices.items()})
         if layer.bias_out is not None:
@@ -299,22 +299,22 @@ class _Reader:
             _fill(layer.self_connection, {ir: m[self.rows] for ir, m in stacks.items()})
 
     def _products(self, t: int) -> tuple[list[_Product], Irreps]:
-        """Paths of a layer's tensor product, and what comes out of it, sorted by irrep."""
+        """Return the paths of a layer's tensor product, and its output, sorted by irrep."""
         allowed = {ir for _, ir in self.product_irreps[t]}
-        found = [
+        candidates = [
             (mul, block, edge.l, out)
             for block, (mul, ir) in enumerate(self.layer_irreps[t])
             for _, edge in self.irreps_edge
             for out in ir * edge
             if out in allowed
         ]
-        by_output = sorted(range(len(found)), key=lambda k: (found[k][3], k))
-        mid = Irreps([(found[k][0], found[k][3]) for k in by_output])
+        by_output = sorted(range(len(candidates)), key=lambda k: (candidates[k][3], k))
+        mid = Irreps([(candidates[k][0], candidates[k][3]) for k in by_output])
         # Before 0.11 the columns of the weights were not sorted with the output.
-        order = by_output if self.version >= (0, 11, 0) else range(len(found))
+        order = by_output if self.version >= (0, 11, 0) else range(len(candidates))
         products, start = [], 0
         for k in order:
-            mul, block, l_edge, out = found[k]
+            mul, block, l_edge, out = candidates[k]
             products.append(_Product(block, l_edge, out, slice(start, start + mul)))
             start += mul
         return products, mid
@@ -335,17 +335,17 @@ class _Reader:
             _copy(layer.radial.layers[-1].weight[:, path.weights], part)
 
     def _sign(self, t: int, l_in: int, l_edge: int, l_out: int) -> float:
-        """Of the checkpoint's Clebsch-Gordan coefficients beside those of today's e3nn; old ones differ by it."""
+        """Return the sign of the checkpoint's Clebsch-Gordan coefficients relative to e3nn's: 1, or -1 in old ones."""
         name = f"{t}_convolution.convolution._compiled_main_left_right._w3j_{l_in}_{l_edge}_{l_out}"
         theirs = self.state.get(name)
         if theirs is None:
             return 1.0
-        ours = wigner_3j(l_in, l_edge, l_out)
+        own = wigner_3j(l_in, l_edge, l_out)
         for sign in (1.0, -1.0):
-            if torch.allclose(theirs.to(torch.float64), sign * ours, atol=1e-5):
+            if torch.allclose(theirs.to(torch.float64), sign * own, atol=1e-5):
                 return sign
         raise ModelFileError(
-            f"the checkpoint's Clebsch-Gordan coefficients for l = {l_in}, {l_edge}, {l_out} are not those of e3nn"
+            f"the checkpoint's Clebsch-Gordan coefficients for l = {l_in}, {l_edge}, {l_out} are not e3nn's"
         )
 
     def _readout(self, potential: Potential) -> None:
@@ -356,7 +356,7 @@ class _Reader:
             for own, theirs in zip(potential.read.layers, e3nn_weights.perceptron(weights)):
                 _copy(own.weight, theirs.T)
             return
-        # Two linear maps with nothing between them: one, and a constant of the energy.
+        # Two consecutive linear maps are one linear map, and a constant of the energy.
         hidden, one = Irreps([(x.dim // 2, SCALAR)]), Irreps([(1, SCALAR)])
         first, constant = self._map(
             "reduce_input_to_hidden", x, hidden, self._modal("use_modal_output_block")
@@ -367,34 +367,36 @@ class _Reader:
 
 
 def _present_name(name: str) -> str:
-    """Names of modules until version 0.9 had spaces."""
-    module, dot, rest = name.partition(".")
+    """Return the present name of a weight; until version 0.9 names of modules had spaces."""
+    module, dot, weight = name.partition(".")
     module = OLD_NAMES.get(module, module).replace(" ", "_")
-    return module + dot + rest.replace("denumerator", "denominator")
+    return module + dot + weight.replace("denumerator", "denominator")
 
 
 def _checked(irreps: Irreps, reached: Collection[Irrep]) -> Irreps:
-    """The same; raises ModelFileError where equipot has no such features.
+    """Return the irreps; raise ModelFileError if equipot has no such features.
 
-    SevenNet's gate gives scalars first. Where they are not declared so, its next layer takes vectors for scalars, and
-    what it computes changes when a structure is turned.
+    The output of SevenNet's gate has scalars first. If irreps_manual has another order, the next layer takes vectors
+    for scalars, and its results change under rotation.
     """
     kinds = [ir for _, ir in irreps]
     is_scalar = [ir.l == 0 for ir in kinds]
-    wanted = None
+    expected = None
     if is_scalar != sorted(is_scalar, reverse=True):
-        wanted = "scalars first, because SevenNet mixes them up with the rest otherwise"
+        expected = "scalars first, because SevenNet takes vectors for scalars otherwise"
     elif len(set(kinds)) < len(kinds) or SCALAR not in kinds:
-        wanted = "every irrep once, and 0e among them"
+        expected = "each irrep once, and 0e among them"
     elif not set(kinds) <= set(reached):
-        wanted = f"only what the layer before can give ({', '.join(map(str, sorted(reached)))})"
-    if wanted:
-        raise ModelFileError(f"this SevenNet checkpoint has {irreps} in its irreps_manual; expected {wanted}")
+        expected = f"only irreps that the layer before can reach ({', '.join(map(str, sorted(reached)))})"
+    if expected:
+        raise ModelFileError(
+            f"this SevenNet checkpoint has {irreps} in its irreps_manual; expected {expected}"
+        )
     return irreps
 
 
 def _gate_irreps(irreps: Irreps) -> Irreps:
-    """What e3nn's gate takes to give these: scalars, gates, gated."""
+    """Return the input irreps of e3nn's gate for these output irreps: scalars, gates, gated irreps."""
     scalars = [(mul, ir) for mul, ir in irreps if ir.l == 0]
     gated = [(mul, ir) for mul, ir in irreps if ir.l > 0]
     parity = 1 if any(ir == SCALAR for _, ir in scalars) else -1
@@ -413,7 +415,5 @@ def _copy(own: Any, theirs: Tensor) -> None:
     if theirs.dim() == 2 and own.dim() == 3:
         theirs = theirs.unsqueeze(0)
     if own.shape != theirs.shape:
-        raise ModelFileError(
-            f"weights of shape {tuple(theirs.shape)} were found; expected {tuple(own.shape)}"
-        )
+        raise ModelFileError(f"it has weights of shape {tuple(theirs.shape)}; expected {tuple(own.shape)}")
     own.copy_(theirs)

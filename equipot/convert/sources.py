@@ -1,11 +1,11 @@
-"""From what a user types to the file that is meant: a path, or the name of a model that an installed package ships."""
+"""The source of a conversion: a path, or the name of a model in an installed package."""
 
 import importlib.util
 from pathlib import Path
 
 from equipot.errors import ModelFileError
 
-# Name: folder and file within sevenn's `pretrained_potentials`.
+# Names of models, with folder and file in sevenn's `pretrained_potentials`.
 SEVENNET = {
     "7net-0": "SevenNet_0__11Jul2024/checkpoint_sevennet_0.pth",
     "7net-0_11jul2024": "SevenNet_0__11Jul2024/checkpoint_sevennet_0.pth",
@@ -16,12 +16,12 @@ SEVENNET = {
 
 
 def locate(source: str) -> Path:
-    """The file behind `sevenn:NAME` or a path.
+    """Return the file that `sevenn:NAME` or a path means.
 
-    sevenn is looked for where Python finds packages, and not imported.
+    The package sevenn is located, but not imported.
 
     Raises:
-        ModelFileError: no such name, package or file.
+        ModelFileError: the name, the package or the file does not exist.
     """
     package, colon, name = source.partition(":")
     if not colon or package.lower() not in ("sevenn", "sevennet"):
@@ -34,17 +34,17 @@ def locate(source: str) -> Path:
         return path
     file = SEVENNET.get(name.lower())
     if file is None:
-        raise ModelFileError(f"sevenn ships no model '{name}'; expected one of {', '.join(SEVENNET)}")
+        raise ModelFileError(f"sevenn has no model '{name}'; expected one of {', '.join(SEVENNET)}")
     spec = importlib.util.find_spec("sevenn")
-    places = list(spec.submodule_search_locations or []) if spec is not None else []
-    if not places:
+    folders = list(spec.submodule_search_locations or []) if spec is not None else []
+    if not folders:
         raise ModelFileError(
-            f"{source}: the package sevenn is not installed here; `pip install sevenn`, or give the path of "
+            f"{source}: the package sevenn is not installed; run `pip install sevenn`, or give the path of "
             f"{Path(file).name}"
         )
-    path = Path(places[0]) / "pretrained_potentials" / file
+    path = Path(folders[0]) / "pretrained_potentials" / file
     if not path.is_file():
         raise ModelFileError(
-            f"the installed sevenn has no {path}; expected sevenn 0.13, or give the checkpoint's path"
+            f"the installed sevenn has no {path}; install sevenn 0.13, or give the path of the checkpoint"
         )
     return path

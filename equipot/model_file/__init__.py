@@ -1,4 +1,4 @@
-"""The model file: one TorchScript archive with metadata and a self-test, for Python, ASE and LAMMPS."""
+"""Model files: a TorchScript archive with metadata and a self-test, for Python, ASE and LAMMPS."""
 
 from equipot.model_file.metadata import FORMAT_VERSION, ModelMetadata
 from equipot.model_file.read import LoadedModel, load_model, load_potential

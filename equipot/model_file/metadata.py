@@ -1,4 +1,4 @@
-"""What a model file says about itself, as JSON beside the network."""
+"""The metadata of a model file: JSON beside the network."""
 
 import json
 from dataclasses import asdict, dataclass, field, fields
@@ -8,12 +8,12 @@ from equipot.errors import ModelFileError
 from equipot.neighbours.pair_cutoffs import PairCutoffs
 
 FORMAT = "equipot model"
-# When the layout changes, raise this, add a function to UPGRADES, keep an old file in tests/model_file.
+# When the layout changes: raise this number, add a function to UPGRADES, keep an old file in tests/model_file.
 # 2: `forward` takes species, edge_index and edge_vectors and gives atomic energies.
 # 3: `forward` takes `Inputs` and gives `Outputs`; so does `readout` with its tensors.
 FORMAT_VERSION = 3
 OLDEST_VERSION = 2
-# version -> function from its metadata to that of the next version
+# version -> function from the metadata of this version to the metadata of the next
 UPGRADES: dict[int, Any] = {2: lambda values: values}
 
 UNITS = {
@@ -27,7 +27,7 @@ UNITS = {
 
 @dataclass(frozen=True)
 class ModelMetadata:
-    """Plain values only; see `PotentialSpec` for `spec` and `data.statistics.Statistics` for `statistics`."""
+    """The metadata in plain values: `spec` is a `PotentialSpec`, `statistics` a `data.statistics.Statistics`."""
 
     spec: dict[str, Any]
     self_test: list[dict[str, Any]]
@@ -51,7 +51,7 @@ class ModelMetadata:
 
     @property
     def cutoffs(self) -> PairCutoffs:
-        """Cutoffs by pair of elements."""
+        """The cutoff of each pair of elements."""
         return PairCutoffs.from_matrix(self.type_names, self.cutoff, self.spec["pair_cutoffs"])
 
     @property
@@ -63,7 +63,7 @@ class ModelMetadata:
 
     @classmethod
     def from_json(cls, text: str | bytes, where: str) -> "ModelMetadata":
-        """Raises ModelFileError when this is not equipot's metadata or comes from a newer format."""
+        """Return metadata from JSON; raise ModelFileError if it is not equipot's or has a newer format."""
         try:
             values = json.loads(text)
         except (ValueError, UnicodeDecodeError):
@@ -87,5 +87,5 @@ class ModelMetadata:
         known = {f.name for f in fields(cls)}
         wrong = sorted(known ^ set(values))
         if wrong:
-            raise ModelFileError(f"{where}: its metadata lacks or does not know: {', '.join(wrong)}")
+            raise ModelFileError(f"{where}: its metadata has missing or unknown keys: {', '.join(wrong)}")
         return cls(**values)

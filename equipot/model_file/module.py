@@ -1,4 +1,4 @@
-"""The network as it is written to a file: tables in place of radial networks, and the attributes C++ reads."""
+"""The network of a model file: it has tables in place of radial networks, and the attributes that C++ reads."""
 
 import copy
 
@@ -10,7 +10,7 @@ from equipot.network.potential import Potential
 from equipot.network.radial import RadialNetwork, RadialTable
 from equipot.ops import Topology, topology
 
-# Relative to the largest value (at least 1): rounding of another machine or device passes, a wrong network does not.
+# Tolerances relative to the largest value (at least 1). They allow for the rounding of another machine or device.
 TOLERANCE = {"float32": 1e-4, "float64": 1e-9}
 
 
@@ -18,9 +18,10 @@ class DeployedPotential(nn.Module):
     """A potential ready for inference, with the same `forward` and segments as `Potential`.
 
     Attributes:
-        self_test: per structure species, edge_index, edge_vectors, atomic energies (n_atoms,) and dE/dr_ij
-            (n_edges, 3), for C++ to check itself against.
-        radial_weights: the radial networks behind the tables, so that a training can start from the file.
+        self_test: species, edge_index, edge_vectors, atomic energies (n_atoms,) and dE/dr_ij (n_edges, 3) of each
+            structure; C++ compares its results with these.
+        radial_weights: weights of the radial networks that the tables replace, for a training that starts from the
+            file.
     """
 
     self_test: list[tuple[Tensor, Tensor, Tensor, Tensor, Tensor]]

@@ -1,8 +1,7 @@
-"""Which TorchScript operators a model file may call.
+"""The TorchScript operators that a model file may call.
 
-TorchScript is a language with operators that read and write files, and its modules can name a method to be run
-while they are loaded. A model needs arithmetic on tensors only: a file that calls anything else is refused before
-torch sees it.
+TorchScript has operators that read and write files, and its modules can have a method that runs while they are loaded.
+A model needs arithmetic on tensors only. A file that calls anything else is refused before torch opens it.
 """
 
 import ast
@@ -105,13 +104,13 @@ ALLOWED = frozenset(
 
 @lru_cache
 def _operators() -> frozenset[str]:
-    """Base names of all operators torch has registered."""
+    """Return the base names of all operators that torch has registered."""
     names = (schema.name for schema in torch._C._jit_get_all_schemas())
     return frozenset(name.split("::")[-1] for name in names)
 
 
 def refuse_foreign_operations(archive: zipfile.ZipFile, where: str) -> None:
-    """Raise ModelFileError when the code in a TorchScript archive calls what a model has no need of."""
+    """Raise ModelFileError when the code in a TorchScript archive calls an operator that no model needs."""
     for name in archive.namelist():
         if not name.endswith(".py"):
             continue
@@ -119,7 +118,7 @@ def refuse_foreign_operations(archive: zipfile.ZipFile, where: str) -> None:
             tree = ast.parse(archive.read(name))
         except (SyntaxError, ValueError):
             raise ModelFileError(
-                f"{where}: damaged: '{name}' in it is not TorchScript; export it again"
+                f"{where}: damaged, as '{name}' in it is not TorchScript; export it again"
             ) from None
         for node in ast.walk(tree):
             used = ""

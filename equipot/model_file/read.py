@@ -1,4 +1,4 @@
-"""Reading a model file. Nothing in it is trusted before it was checked: format, operations, self-test."""
+"""The reading of a model file, with checks of its format, its operations and its self-test."""
 
 import zipfile
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ METADATA = "metadata.json"
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model file in memory: `module` is a potential, from `Inputs` to `Outputs`."""
+    """A model file in memory; `module` is the potential, which maps `Inputs` to `Outputs`."""
 
     module: nn.Module
     metadata: ModelMetadata
@@ -34,7 +34,7 @@ class LoadedModel:
 
 
 class _OfFormat2(nn.Module):
-    """A network that takes species and edges and gives atomic energies, under the present contract."""
+    """An adapter for networks of format 2, which map species and edges to atomic energies, to the present contract."""
 
     def __init__(self, script: Any) -> None:
         super().__init__()
@@ -57,9 +57,9 @@ class _OfFormat2(nn.Module):
 
 
 def read_metadata(path: str | Path) -> ModelMetadata:
-    """The metadata alone, without touching the network.
+    """Return the metadata of a model file, without loading its network.
 
-    Raises ModelFileError when this is not a model file, is damaged, or is of a newer format.
+    Raise ModelFileError if the file is not a model file, is damaged, or has a newer format.
     """
     path = Path(path)
     if not path.exists():
@@ -83,24 +83,24 @@ def read_metadata(path: str | Path) -> ModelMetadata:
     return metadata
 
 
-@torch.inference_mode(False)  # weights of inference mode could never have gradients
+@torch.inference_mode(False)  # weights loaded in inference mode could not have gradients
 def load_model(path: str | Path, device: str | torch.device = "cpu") -> LoadedModel:
     """Load a model file and run its self-test.
 
-    On the CPU the process from then on keeps the memory it frees, see `ops.engine.keep_memory`.
+    On the CPU, this makes the process keep the memory that it frees, see `ops.engine.keep_memory`.
 
     Raises:
-        ModelFileError: not a model file, damaged, of a newer format, or one whose self-test fails.
+        ModelFileError: the file is not a model file, is damaged, has a newer format, or fails its self-test.
     """
     path = Path(path).expanduser()
     metadata = read_metadata(path)
     try:
         where = torch.device(device)
     except RuntimeError:
-        raise ModelFileError(f"{path}: '{device}' is no device; expected cpu, cuda or cuda:N") from None
+        raise ModelFileError(f"{path}: '{device}' is not a device; expected cpu, cuda or cuda:N") from None
     if where.type == "cuda" and not torch.cuda.is_available():
         raise ModelFileError(
-            f"{path}: device '{device}' was asked for, but torch sees no CUDA device; use 'cpu'"
+            f"{path}: device '{device}' was requested, but torch sees no CUDA device; use 'cpu'"
         )
     if where.type == "cpu":
         engine.keep_memory()
@@ -117,14 +117,14 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> LoadedMo
 
 
 def load_potential(path: str | Path) -> Potential:
-    """The trainable potential in a model file: the same weights, radial networks included.
+    """Return the trainable potential of a model file, with its radial networks in place of their tables.
 
-    Raises ModelFileError as `load_model` does.
+    Raise ModelFileError as `load_model` does.
     """
     loaded = load_model(path)
     potential = Potential(PotentialSpec.from_dict(loaded.metadata.spec))
     module: Any = loaded.module
-    # A script's state also lists the constants; only what the eager network calls its state is taken.
+    # The state of a TorchScript module also lists constants; only the tensors of the eager network's state are used.
     stored = current_names({**module.potential.state_dict(), **module.radial_weights})
     state = {name: stored[name] for name in potential.state_dict()}
     potential.load_state_dict(state)

@@ -1,4 +1,4 @@
-"""Small structures with the numbers the model gave when it was written; every load computes them again."""
+"""The self-test: small structures with the results that the model gave when its file was written."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ MOST_STRUCTURES = 12
 
 
 def make_structures(type_names: list[str], seed: int = 7) -> list[dict[str, Any]]:
-    """Jittered cubic lattices at bonding distances that show every species, periodic in 3, 2 and 0 directions."""
+    """Return jittered cubic lattices at bonding distances, periodic in 3, 2 and 0 directions, with all species."""
     rng = np.random.default_rng(seed)
     n = max(3, min(MOST_STRUCTURES, -(-len(type_names) // ATOMS_PER_STRUCTURE)))
     structures = []
@@ -36,7 +36,7 @@ def make_structures(type_names: list[str], seed: int = 7) -> list[dict[str, Any]
 
 
 def inputs_of(structure: dict[str, Any], cutoff: float) -> Inputs:
-    """Return one of `make_structures` as the input of a potential."""
+    """Return a structure of `make_structures` as the input of a potential."""
     positions, cell = np.array(structure["positions"]), np.array(structure["cell"])
     pbc = np.array(structure["pbc"])
     edge_index, _, vectors = neighbour_list(positions, cell, pbc, cutoff)
@@ -58,7 +58,7 @@ def _run(module: nn.Module, structure: dict[str, Any], cutoff: float, device: to
 
 
 def record(module: nn.Module, type_names: list[str], cutoff: float) -> list[dict[str, Any]]:
-    """Self-test structures with atomic energies (eV), forces (eV/Å) and virial (eV) as the module gives them."""
+    """Return self-test structures with the module's atomic energies (eV), forces (eV/Å) and virials (eV)."""
     recorded = []
     for structure in make_structures(type_names):
         results = _run(module, structure, cutoff, torch.device("cpu"))
@@ -74,9 +74,9 @@ def verify(
     device: torch.device,
     where: str,
 ) -> float:
-    """Largest difference to the recorded numbers, in units of max(1, |number|).
+    """Return the largest difference from the recorded results, in units of max(1, largest |result|).
 
-    Raises ModelFileError when it exceeds the tolerance, or when there is nothing to compare with.
+    Raise ModelFileError when it exceeds the tolerance, or when the file holds no self-test.
     """
     if not recorded:
         raise ModelFileError(f"{where}: holds no self-test, so it cannot be trusted; export the model again")
@@ -88,7 +88,7 @@ def verify(
             worst = max(worst, float(difference))
             if not difference <= tolerance:
                 raise ModelFileError(
-                    f"{where}: its self-test gives {name.replace('_', ' ')} that differ by {difference:.1e} from those "
-                    f"recorded when it was written (at most {tolerance:.0e} is rounding); export the model again"
+                    f"{where}: the {name.replace('_', ' ')} of its self-test differ by {difference:.1e} from the "
+                    f"recorded values (rounding explains at most {tolerance:.0e}); export the model again"
                 )
     return worst

@@ -1,7 +1,7 @@
-"""The calls to TorchScript that model files rest on.
+"""The calls to TorchScript, without its deprecation warnings.
 
-torch has deprecated TorchScript, with a warning at each call. It is the only form in which torch runs a network in C++
-without Python and without a compiler, so model files keep it; a user can do nothing about the warnings.
+torch has deprecated TorchScript, and each call warns. Model files use it because it is the only form in which torch
+runs a network in C++ without Python and without a compiler. A user can do nothing about the warnings.
 """
 
 import warnings
@@ -20,18 +20,18 @@ def _without_warnings() -> Iterator[None]:
 
 
 def script(module: torch.nn.Module) -> torch.jit.ScriptModule:
-    """The module as TorchScript."""
+    """Return the module as TorchScript."""
     with _without_warnings():
         return torch.jit.script(module)
 
 
 def save(module: torch.jit.ScriptModule, path: str | Path, extra_files: dict[str, str]) -> None:
-    """Write it, with texts under names of their own in the same archive."""
+    """Write a TorchScript module, and texts as extra files in the same archive."""
     with _without_warnings():
         torch.jit.save(module, str(path), _extra_files=extra_files)
 
 
 def load(path: str | Path, device: torch.device | None = None) -> torch.jit.ScriptModule:
-    """Read it; by default to the devices that it was saved from."""
+    """Return a TorchScript module from a file; by default on the devices that it was saved from."""
     with _without_warnings():
         return torch.jit.load(str(path), map_location=device)

@@ -1,4 +1,4 @@
-"""Writing a model file: to a temporary name, checked in a fresh process, and only then under its own name."""
+"""The writing of a model file: under a temporary name first, until a new process has loaded it."""
 
 import copy
 import datetime
@@ -31,13 +31,13 @@ def write_model(
     training: dict[str, Any] | None = None,
     verify: bool = True,
 ) -> Path:
-    """Write a potential as a model file and check that a fresh process reads back the same numbers.
+    """Write a potential as a model file, and check that a new process gets the same results from it.
 
     Args:
-        path: of the file; an existing one is replaced only by a good one.
-        potential: on any device; written for the CPU, loadable on any.
-        statistics, config, training: plain values about its origin, kept in the metadata.
-        verify: load it in a fresh process, which runs the self-test recorded from the eager potential.
+        path: path of the file; an existing file is replaced only if the new one passes its check.
+        potential: the potential, on any device; the file is written for the CPU and can be loaded on any device.
+        statistics, config, training: plain values about the origin of the potential, stored in the metadata.
+        verify: load the file in a new process, which runs the self-test recorded from the eager potential.
 
     Raises:
         ModelFileError: the written file does not reproduce the potential.
@@ -46,7 +46,7 @@ def write_model(
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     eager = copy.deepcopy(potential).cpu().eval()
-    # Recorded from the eager network, so that the self-test also compares script and tables with what was trained.
+    # Recorded from the eager network, so that the self-test also checks its conversion to TorchScript and tables.
     recorded = record(eager, eager.type_names, eager.cutoff)
     module = DeployedPotential(eager, FORMAT_VERSION)
     for structure in recorded:
@@ -93,7 +93,7 @@ def _load_in_fresh_process(file: str, path: Path) -> None:
     run = subprocess.run([sys.executable, "-c", code, file], capture_output=True, text=True)
     if run.returncode != 0:
         last = (run.stderr.strip().splitlines() or ["no message"])[-1]
-        raise ModelFileError(f"{path}: was not written, because a fresh process could not use it: {last}")
+        raise ModelFileError(f"{path}: was not written, because a new process could not use it: {last}")
 
 
 def _umask() -> int:

@@ -1,1 +1,1 @@
-"""Layers from irreps to irreps; each states the irreps it takes and gives. Layout (atom, m, channel)."""
+"""The network: layers that map features of one irreps to another. Feature layout: (atom, m, channel)."""

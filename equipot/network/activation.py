@@ -11,7 +11,7 @@ RadialActivation = Literal["silu", "ssp", "tanh"]
 
 
 def apply(name: str, x: Tensor) -> Tensor:
-    """The bare activation; ssp is the softplus shifted to pass through zero."""
+    """Return the activation without its gain; ssp is the softplus shifted to pass through zero."""
     if name == "silu":
         return torch.nn.functional.silu(x)
     if name == "ssp":
@@ -29,14 +29,16 @@ def apply(name: str, x: Tensor) -> Tensor:
 
 @lru_cache
 def activation_gain(name: str) -> float:
-    """The factor that makes the activation's second moment one."""
-    from e3nn.math import normalize2mom  # takes more than a second, and a model file holds its factors
+    """Return the factor that makes the second moment of the activation one."""
+    from e3nn.math import (
+        normalize2mom,
+    )  # slow to import (more than a second), and models from files do not need it
 
     return float(normalize2mom(lambda x: apply(name, x)).cst)
 
 
 def jet(name: RadialActivation, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The bare activation, its slope and its curvature."""
+    """Return the activation without its gain, its slope and its curvature."""
     if name == "tanh":
         t = torch.tanh(v)
         return t, 1 - t * t, -2 * t * (1 - t * t)

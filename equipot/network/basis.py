@@ -6,8 +6,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-# Of the input of the radial networks. Trainings on silicon: with 1 the loss jumps now and then by factors of 1000,
-# with 0.1 energies converge several times slower; 0.3 has neither.
+# Factor of the input of the radial networks. In trainings on silicon the loss jumped now and then by factors of 1000
+# with a factor of 1, and energies converged several times slower with 0.1. 0.3 showed neither.
 SCALE = 0.3
 
 # Value, first and second derivative with respect to u.
@@ -15,11 +15,11 @@ Jet = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
 
 def bessel(u: NDArray[np.float64], frequencies: ArrayLike) -> Jet:
-    """sin(f u)/u (Gasteiger et al., DimeNet, eq. 7, without its constant); shapes (n_knots, n)."""
+    """Return sin(f u)/u (Gasteiger et al., DimeNet, eq. 7, without its constant); shapes (n_knots, n)."""
     a = np.asarray(frequencies, dtype=np.float64)
     u = u[:, None]
     x = a * u
-    # Below, the quotients lose all digits as u -> 0; the series' first neglected term is of order x^6.
+    # The quotients lose all digits as u -> 0. A series replaces them for small x; its first neglected term is x^6.
     near = x < 1e-2
     safe = np.where(u > 0, u, 1.0)
     s, c = np.sin(x), np.cos(x)
@@ -34,7 +34,7 @@ def bessel(u: NDArray[np.float64], frequencies: ArrayLike) -> Jet:
 
 
 def polynomial_envelope(u: NDArray[np.float64], p: int) -> Jet:
-    """1 at u = 0; value, first and second derivative 0 at u = 1 (DimeNet, eq. 8)."""
+    """Return the envelope of DimeNet, eq. 8: 1 at u = 0; value, first and second derivative are 0 at u = 1."""
     powers = np.array([p, p + 1, p + 2])
     factors = np.array([-(p + 1) * (p + 2) / 2, p * (p + 2), -p * (p + 1) / 2])
     u = u[:, None]
@@ -45,11 +45,11 @@ def polynomial_envelope(u: NDArray[np.float64], p: int) -> Jet:
 
 
 def xplor_envelope(u: NDArray[np.float64], onset: float) -> Jet:
-    """1 up to `onset`, then a smooth fall to 0 at u = 1 (the X-PLOR switching function); C1."""
+    """Return the X-PLOR switching function: 1 up to `onset`, then a smooth fall to 0 at u = 1; C1."""
     a, b = onset**2, (1 - onset**2) ** 3
     s = u**2
     value = (1 - s) ** 2 * (1 + 2 * s - 3 * a) / b
-    by_s = 6 * (1 - s) * (a - s) / b  # d/ds; second derivative below by the chain rule, ds/du = 2u
+    by_s = 6 * (1 - s) * (a - s) / b  # derivative by s; the chain rule with ds/du = 2u gives those by u below
     by_ss = 6 * (2 * s - 1 - a) / b
     inside = u < onset
     return (
@@ -60,18 +60,18 @@ def xplor_envelope(u: NDArray[np.float64], onset: float) -> Jet:
 
 
 def harmonic_frequencies(n: int) -> list[float]:
-    """kπ for k = 1 … n: Bessel functions that are zero at the cutoff."""
+    """Return kπ for k = 1 … n: the frequencies of Bessel functions that are zero at the cutoff."""
     return [np.pi * k for k in range(1, n + 1)]
 
 
 def knots(n: int, doubled: int = 0) -> NDArray[np.float64]:
-    """N uniform knots on [0, 1]; unless 0, the one of this index comes twice."""
+    """Return n uniform knots on [0, 1]; the knot with index `doubled` comes twice, unless that is 0."""
     u = np.linspace(0.0, 1.0, n)
     return np.insert(u, doubled, u[doubled]) if doubled else u
 
 
 def stretched(u: NDArray[np.float64], k: float) -> Jet:
-    """(1 - exp(-k u))/(1 - exp(-k)): [0, 1] onto itself, finer where u is small; u itself where k is 0."""
+    """Map [0, 1] onto itself by (1 - exp(-k u))/(1 - exp(-k)), which is steeper for small u; k = 0 keeps u."""
     if k == 0:
         return u, np.ones_like(u), np.zeros_like(u)
     value = np.expm1(-k * u) / np.expm1(-k)
@@ -87,9 +87,10 @@ def radial_basis(
     onset: float,
     stretch: float = 0.0,
 ) -> NDArray[np.float64]:
-    """Bessel functions of `stretched` distances times the envelope at knots u: (3, n_knots, n_frequencies).
+    """Return Bessel functions of `stretched` distances times the envelope: (3, n_knots, n_frequencies).
 
-    A knot that comes twice is the onset of xplor: derivatives are those to its left, and then to its right.
+    A knot that comes twice is the onset of xplor. Its first row holds the derivatives on its left side, its second
+    row the derivatives on its right side.
     """
     t0, t1, t2 = stretched(u, stretch)
     b0, b1, b2 = bessel(t0, frequencies)
@@ -98,16 +99,16 @@ def radial_basis(
     (doubled,) = np.nonzero(np.diff(u) == 0)
     for k in doubled:
         sides = xplor_envelope(np.array([np.nextafter(onset, 0), onset]), onset)
-        for derivative, of_sides in zip(e, sides):
-            derivative[k : k + 2] = of_sides
+        for derivative, left_and_right in zip(e, sides):
+            derivative[k : k + 2] = left_and_right
     e0, e1, e2 = (x[:, None] for x in e)
     jet = SCALE * np.stack([b0 * e0, b1 * e0 + b0 * e1, b2 * e0 + 2 * b1 * e1 + b0 * e2])
-    jet[:2, -1] = 0.0  # exactly zero at the cutoff, where sin(kπ) leaves rounding
+    jet[:2, -1] = 0.0  # exactly zero at the cutoff, where sin(kπ) is off by rounding
     return jet
 
 
 def distance_powers(u: NDArray[np.float64], cutoff: float, orders: Sequence[int]) -> NDArray[np.float64]:
-    """r^l at knots u for every l of `orders`, with derivatives with respect to u: (3, n_knots, len(orders))."""
+    """Return r^l at knots u for every l of `orders`, and its derivatives by u: (3, n_knots, len(orders))."""
     u = u[:, None]
     l = np.array(orders)[None, :]
     scale = float(cutoff) ** l

@@ -1,4 +1,4 @@
-"""Where each irrep of a feature lies: the only place that turns irreps into column numbers."""
+"""The columns that each irrep of a feature occupies. No other module computes column numbers from irreps."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ from equipot.irreps import Irrep, Irreps
 
 
 class Block(NamedTuple):
-    """Columns start : start + dim · mul hold mul channels of one irrep, m the slower index."""
+    """The columns of one irrep: start : start + dim · mul hold its mul channels, with m as the slower index."""
 
     start: int
     dim: int  # 2l + 1
@@ -19,12 +19,12 @@ class Block(NamedTuple):
 
 
 def blocks(irreps: Irreps) -> list[Block]:
-    """Blocks of a feature in order; raises ValueError when an irrep occurs twice (simplify the irreps first)."""
-    found: list[Block] = []
+    """Return the blocks of a feature in order; raise ValueError when an irrep occurs twice (simplify irreps first)."""
+    result: list[Block] = []
     start = 0
     for mul, ir in irreps:
-        if any(b.ir == ir for b in found):
+        if any(b.ir == ir for b in result):
             raise ValueError(f"irreps '{irreps}' hold {ir} twice; expected one block per irrep")
-        found.append(Block(start, ir.dim, mul, ir))
+        result.append(Block(start, ir.dim, mul, ir))
         start += mul * ir.dim
-    return found
+    return result

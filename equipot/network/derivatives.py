@@ -1,4 +1,4 @@
-"""From the gradient of the energy to forces, virial and stress: the one place where signs are decided."""
+"""Forces, virial and stress from the gradient of the energy. Their signs are decided in this module alone."""
 
 from typing import NamedTuple
 
@@ -29,12 +29,12 @@ def virials_from(edge_gradient: Tensor, edge_vectors: Tensor, owner: Tensor, n_o
 
 
 def symmetric(tensors: Tensor) -> Tensor:
-    """Return the symmetric part of (n, 3, 3); a virial of an invariant energy differs from it by rounding alone."""
+    """Return the symmetric part of (n, 3, 3). The virial of an invariant energy is symmetric up to rounding."""
     return 0.5 * (tensors + tensors.transpose(1, 2))
 
 
 class Prediction(NamedTuple):
-    """What a potential predicts for a batch of graphs; float64."""
+    """The prediction of a potential for a batch of graphs; float64."""
 
     outputs: Outputs  # all named outputs of the network
     energy: Tensor  # (n_graphs,) eV
@@ -44,7 +44,7 @@ class Prediction(NamedTuple):
 
     @property
     def atomic_energies(self) -> Tensor:
-        """(n_atoms,) eV."""
+        """The energy of each atom (n_atoms,) eV."""
         return self.outputs[ENERGIES]
 
     def label(self, name: str, volume: Tensor) -> Tensor:
@@ -59,7 +59,7 @@ class Prediction(NamedTuple):
 
 
 def energies_of(potential: nn.Module, inputs: Inputs) -> Outputs:
-    """Run a potential without derivatives."""
+    """Return the outputs of a potential, without derivatives."""
     with torch.no_grad():
         return potential(inputs)
 
@@ -67,13 +67,13 @@ def energies_of(potential: nn.Module, inputs: Inputs) -> Outputs:
 def predict(potential: nn.Module, inputs: Inputs, create_graph: bool = False) -> Prediction:
     """Run a potential on a graph or a batch of graphs and differentiate its energy.
 
-    The energy depends on positions through the edge vectors and, where the potential has terms that read positions
-    and cell (`reads_positions`), through these as well. Both parts of the gradient are added.
+    The energy depends on positions through the edge vectors. A potential with `reads_positions` also has terms that
+    read positions and cell directly. Both parts of the gradient are added.
 
     Args:
         potential: Inputs -> Outputs, e.g. a `Potential` or the module of a `LoadedModel`.
         inputs: one graph or several.
-        create_graph: keep what a loss on forces and stress needs.
+        create_graph: keep the graph of the derivatives, which a loss on forces and stress needs.
     """
     n_atoms, n_graphs = inputs.species.shape[0], inputs.cell.shape[0]
     direct = bool(getattr(potential, "reads_positions", False))
@@ -90,8 +90,10 @@ def predict(potential: nn.Module, inputs: Inputs, create_graph: bool = False) ->
         energy = atomic.new_zeros(n_graphs).index_add(0, inputs.graph_of_atom, atomic)
         gradients = [torch.zeros_like(v) for v in variables]
         if energy.requires_grad and (direct or edges.shape[0] > 0):
-            found = torch.autograd.grad(energy.sum(), variables, create_graph=create_graph, allow_unused=True)
-            gradients = [z if g is None else g for g, z in zip(found, gradients, strict=True)]
+            computed = torch.autograd.grad(
+                energy.sum(), variables, create_graph=create_graph, allow_unused=True
+            )
+            gradients = [z if g is None else g for g, z in zip(computed, gradients, strict=True)]
     if not create_graph:
         outputs = {name: value.detach() for name, value in outputs.items()}
         energy = energy.detach()
@@ -110,7 +112,10 @@ def predict(potential: nn.Module, inputs: Inputs, create_graph: bool = False) ->
 
 
 def strained(inputs: Inputs, strain: Tensor) -> Inputs:
-    """Strain positions and cell, but not the edge vectors: x -> x (1 + ε); strain: (n_graphs, 3, 3)."""
+    """Return inputs with strained positions and cell, x -> x (1 + ε), and unchanged edge vectors.
+
+    strain: (n_graphs, 3, 3).
+    """
     deformation = torch.eye(3, dtype=strain.dtype, device=strain.device) + symmetric(strain)
     positions = torch.einsum("na,nab->nb", inputs.positions, deformation[inputs.graph_of_atom])
     return inputs._replace(positions=positions, cell=inputs.cell @ deformation)

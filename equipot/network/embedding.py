@@ -8,7 +8,7 @@ from equipot.network.layer import Layer, MatrixView
 
 
 class TypeEmbedding(Layer):
-    """Species (n_atoms,) to features (n_atoms, mul) of irreps `mul x 0e`; no position enters."""
+    """The map from species (n_atoms,) to scalar features (n_atoms, mul) of irreps `mul x 0e`."""
 
     part = "embedding"
 
@@ -22,4 +22,4 @@ class TypeEmbedding(Layer):
 
     @torch.jit.unused
     def matrices(self) -> dict[str, list[MatrixView]]:
-        return {}  # species to features: no map between features
+        return {}  # its input is species, not features

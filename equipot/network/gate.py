@@ -10,9 +10,10 @@ from equipot.network.blocks import blocks
 
 
 class Gate(nn.Module):
-    """Takes `irreps_in` (the scalars, among them one gate per gated channel) and gives `irreps_out`.
+    """The gate from `irreps_in` to `irreps_out`; `irreps_in` holds one more scalar per channel with l > 0, its gate.
 
-    Even scalars pass silu, odd ones tanh. Gates are even scalars where the layer can make any (`gate_parity`).
+    Even scalars pass silu, odd scalars tanh. `gate_parity` is the parity of the gates: 1 if the layer can make even
+    scalars, else -1.
     """
 
     blocks: Tensor
@@ -26,7 +27,7 @@ class Gate(nn.Module):
         muls = {ir: mul for mul, ir in irreps_out}
         scalars = sorted({ir for ir in muls if ir.l == 0} | ({gate} if n_gates else set()), reverse=True)
         gated = [(mul, ir) for mul, ir in irreps_out if ir.l > 0]
-        # Gates stand behind the scalars of their parity, so that the layer before stays one product per irrep.
+        # Gates follow the scalars of their parity, so that the linear map before is one matrix product per irrep.
         n_in = {ir: muls.get(ir, 0) + (n_gates if ir == gate else 0) for ir in scalars}
         self.irreps_in = Irreps([(n_in[ir], ir) for ir in scalars] + gated)
         columns = {b.ir: b.start for b in blocks(self.irreps_in)}

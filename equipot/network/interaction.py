@@ -18,21 +18,21 @@ SelfConnectionKind = Literal["none", "species", "linear"]
 
 
 class Interaction(nn.Module):
-    """Linear, convolution over neighbours, linear, plus the species' self-connection, then the gate.
+    """A layer: linear map, convolution over neighbours, linear map, plus self-connection, then the gate.
 
     Args:
-        irreps_in: of the features that enter.
-        hidden: irreps of the features that leave; those the convolution cannot reach are left out of `irreps_out`.
+        irreps_in: irreps of the input features.
+        hidden: irreps of the output features. `irreps_out` lacks those that the convolution cannot reach.
         l_max: highest order of the spherical harmonics.
-        even: edge harmonics without parity.
-        self_connection: a matrix per species, one for all, or none.
+        edge_parity: parity of the spherical harmonics of order 1; 1 makes all of them even.
+        self_connection: one matrix per species, one for all species, or none.
         neighbours: (n_species,) average number of neighbours; sums are divided by its square root.
-        radial: builds the radial network for these paths.
-        biases: constants of even scalars after either linear map.
+        radial: the function that builds the radial network for the paths of the convolution.
+        biases: add learnt constants to even scalars after both linear maps.
         out_scale: (n_species,) scale of the outgoing features of an atom of each species; None: 1.
-        residual: add the features that enter to those that leave, of irreps that both have equally often (He et
-            al., CVPR 2016). They are added after `out_scale`, which they were multiplied by where they left.
-        norms: let the lengths of vectors and tensors that the gate is given enter its scalars, see `InvariantNorms`.
+        residual: add the input features to the output features, for irreps with equal multiplicity in both (He et
+            al., CVPR 2016). They are added after `out_scale`: the layer before has scaled them already.
+        norms: add the lengths of vectors and tensors to the scalars before the gate, see `InvariantNorms`.
     """
 
     neighbour_scale: Tensor
@@ -43,7 +43,7 @@ class Interaction(nn.Module):
         irreps_in: Irreps,
         hidden: Irreps,
         l_max: int,
-        even: bool,
+        edge_parity: Literal[-1, 1],
         self_connection: SelfConnectionKind,
         neighbours: Sequence[float],
         radial: Callable[[ConvolutionPaths], RadialNetwork],
@@ -53,14 +53,16 @@ class Interaction(nn.Module):
         norms: bool = False,
     ) -> None:
         super().__init__()
-        # First all that can be reached, then only what the gate asks for.
+        # First all irreps that can be reached, then only the irreps that the gate needs.
         gates = Irreps("1x0e + 1x0o")
-        reachable = {ir for _, ir in ConvolutionPaths(irreps_in, hidden + gates, l_max, even).irreps_out}
+        reachable = {
+            ir for _, ir in ConvolutionPaths(irreps_in, hidden + gates, l_max, edge_parity).irreps_out
+        }
         self.irreps_in = irreps_in
         self.irreps_out = Irreps([(mul, ir) for mul, ir in hidden if ir in reachable])
         self.residual_columns = shared_columns(irreps_in, self.irreps_out) if residual else []
         self.gate = Gate(self.irreps_out, 1 if Irrep("0e") in reachable else -1)
-        self.paths = ConvolutionPaths(irreps_in, self.gate.irreps_in, l_max, even)
+        self.paths = ConvolutionPaths(irreps_in, self.gate.irreps_in, l_max, edge_parity)
         self.linear_in = IrrepsLinear(irreps_in, irreps_in)
         self.radial = radial(self.paths)
         self.convolution = Convolution(self.paths, self.radial.doubled_knot)
@@ -78,7 +80,7 @@ class Interaction(nn.Module):
         self.out_scale = None if out_scale is None else SpeciesFactor(out_scale)
 
     def outgoing(self, x: Tensor) -> Tensor:
-        """What neighbours read of an atom's features, of the same shape: all that has to travel between processes."""
+        """Return the features that atoms send to their neighbours, in the shape of x; ranks exchange nothing else."""
         out = self.linear_in(x)
         if self.bias_in is not None:
             out = self.bias_in(out)
@@ -93,7 +95,10 @@ class Interaction(nn.Module):
         inverse_cutoff: Tensor,
         graph: Topology,
     ) -> Tensor:
-        """X (n_centres, irreps_in.dim) and what all atoms sent, to (n_centres, irreps_out.dim)."""
+        """Return new features of the centres (n_centres, irreps_out.dim).
+
+        x: (n_centres, irreps_in.dim); sent: the result of `outgoing` for all atoms, ghosts included.
+        """
         centres = species[: x.shape[0]]
         messages = self.convolution(sent, edge_vectors, self.radial(), inverse_cutoff, graph)
         scale = self.neighbour_scale.index_select(0, centres).unsqueeze(1)
@@ -115,7 +120,7 @@ class Interaction(nn.Module):
 
     @torch.jit.unused
     def cost(self, moves: bool) -> Cost:
-        """Fused multiply-adds for each atom, without the convolution; moves: the features depend on positions."""
+        """Return fused multiply-adds per atom, without the convolution; moves: x depends on positions."""
         maps = self.linear_in.cost(moves) + self.linear_out.cost()
         if self.self_connection is not None:
             maps += self.self_connection.cost(moves)
@@ -123,24 +128,27 @@ class Interaction(nn.Module):
 
 
 def shared_columns(a: Irreps, b: Irreps) -> list[tuple[int, int, int]]:
-    """Where features of irreps `a` and of `b` hold the same irrep as often: starts in a and in b, and the size."""
+    """Return the columns that irreps `a` and `b` share: start in a, start in b, size.
+
+    An irrep is shared if both hold it with the same multiplicity. Adjacent columns are joined.
+    """
     starts = {(mul, ir): piece.start for (mul, ir), piece in zip(a, a.slices())}
-    found: list[tuple[int, int, int]] = []
+    shared: list[tuple[int, int, int]] = []
     for (mul, ir), piece in zip(b, b.slices()):
         start = starts.get((mul, ir))
         size = piece.stop - piece.start
         if start is None or size == 0:
             continue
-        last = found[-1] if found else (0, 0, -1)
+        last = shared[-1] if shared else (0, 0, -1)
         if (last[0] + last[2], last[1] + last[2]) == (start, piece.start):
-            found[-1] = (last[0], last[1], last[2] + size)
+            shared[-1] = (last[0], last[1], last[2] + size)
         else:
-            found.append((start, piece.start, size))
-    return found
+            shared.append((start, piece.start, size))
+    return shared
 
 
 class SpeciesFactor(nn.Module):
-    """Multiplies every atom's features by a constant of its species."""
+    """A factor for each species, by which the features of its atoms are multiplied."""
 
     factors: Tensor
 

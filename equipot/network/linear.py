@@ -1,4 +1,4 @@
-"""Linear maps between irreps: one matrix per irrep. Constants, for even scalars alone, are a layer of their own."""
+"""Linear maps between irreps with one matrix per irrep, and biases, which only even scalars can have."""
 
 import math
 
@@ -12,7 +12,7 @@ from equipot.network.layer import Cost, Layer, MatrixView
 
 
 class _BlockMap(Layer):
-    """Matrices from the blocks of `irreps_in` to those of the same irreps in `irreps_out`, side by side."""
+    """A matrix from each block of `irreps_in` to the block of the same irrep in `irreps_out`, for each species."""
 
     blocks: Tensor
 
@@ -27,7 +27,7 @@ class _BlockMap(Layer):
             if source is None or source.mul == 0 or target.mul == 0:
                 continue
             rows.append([source.start, source.dim, source.mul, target.start, target.mul, used])
-            # Keeps the variance of unit inputs.
+            # Inputs of unit variance give outputs of unit variance.
             normal = torch.randn(n_species, source.mul, target.mul, dtype=torch.float64) / math.sqrt(
                 source.mul
             )
@@ -43,13 +43,13 @@ class _BlockMap(Layer):
 
     @torch.jit.unused
     def cost(self, input_gradient: bool = True) -> Cost:
-        """Fused multiply-adds for each atom: a product for every component of every block, and its transpose back."""
+        """Return fused multiply-adds per atom: a product per component and block; backward, its transpose."""
         products = sum(dim * mul_in * mul_out for _, dim, mul_in, _, mul_out, _ in self.blocks.tolist())
         return Cost(products, products if input_gradient else 0)
 
     @torch.jit.unused
     def matrix(self, ir: Irrep) -> Tensor:
-        """View of the matrices of one irrep: (n_species, mul_in, mul_out); raises KeyError where there is none."""
+        """Return a view of the matrices of one irrep: (n_species, mul_in, mul_out); raise KeyError if it has none."""
         target = {b.ir: b for b in blocks(self.irreps_out)}[ir]
         for _, _, mul_in, out_start, mul_out, first in self.blocks.tolist():
             if out_start == target.start:
@@ -63,7 +63,7 @@ def _block(first: int, mul_in: int, mul_out: int) -> MatrixView:
 
 
 class IrrepsLinear(_BlockMap):
-    """The general equivariant linear map from `irreps_in` to `irreps_out`, all of which the input must hold."""
+    """The general equivariant linear map from `irreps_in` to `irreps_out`, whose irreps must all occur in the input."""
 
     part = "linear"
 
@@ -74,24 +74,24 @@ class IrrepsLinear(_BlockMap):
         super().__init__(irreps_in, irreps_out, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        # One matrix for all atoms: the species are not read, the blocks stand in for them.
+        # One matrix serves all atoms, so the operator does not read its argument `species`; it gets the blocks.
         return torch.ops.equipot.linear(x, self.weight, self.blocks, self.blocks, self.dim_out)
 
 
 class ScalarBias(Layer):
-    """Adds a learnt constant to each even scalar of a feature."""
+    """A learnt constant for each even scalar, which is added to it."""
 
     part = "linear"
 
     def __init__(self, irreps: Irreps) -> None:
         super().__init__()
-        found = [b for b in blocks(irreps) if b.ir == Irrep("0e")]
-        self.before, mul = (found[0].start, found[0].mul) if found else (0, 0)
+        scalars = [b for b in blocks(irreps) if b.ir == Irrep("0e")]
+        self.before, mul = (scalars[0].start, scalars[0].mul) if scalars else (0, 0)
         self.after = int(irreps.dim) - self.before - mul
         self.bias = nn.Parameter(torch.zeros(mul, dtype=torch.float64))
 
     def forward(self, x: Tensor) -> Tensor:
-        """X (n_atoms, irreps.dim) to the same."""
+        """Return x (n_atoms, irreps.dim) with the constants added."""
         return x + torch.cat([x.new_zeros(self.before), self.bias, x.new_zeros(self.after)])
 
     @torch.jit.unused
@@ -102,12 +102,12 @@ class ScalarBias(Layer):
 class SelfConnection(_BlockMap):
     """A linear map of every atom's own features that depends on its species (Batzner et al. 2022, Methods).
 
-    NequIP writes it as a tensor product with the species embedding; contracted, that is one matrix per species.
-    With n_species = 1 all share one. Irreps that the input lacks come out as zero.
+    NequIP writes it as a tensor product with the species embedding, which is equal to one matrix per species. With
+    n_species = 1 all species share one matrix. Irreps that the input lacks are zero in the output.
     """
 
     part = "self_connection"
 
     def forward(self, x: Tensor, species: Tensor) -> Tensor:
-        """X (n_atoms, irreps_in.dim), species (n_atoms,) to (n_atoms, irreps_out.dim)."""
+        """Map x (n_atoms, irreps_in.dim) of atoms of these species (n_atoms,) to (n_atoms, irreps_out.dim)."""
         return torch.ops.equipot.linear(x, self.weight, species, self.blocks, self.dim_out)

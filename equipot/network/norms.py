@@ -1,7 +1,7 @@
-"""Products of features: the lengths of vectors and tensors enter the scalars.
+"""Invariant norms: the lengths of vectors and tensors enter the scalars of a layer.
 
-A convolution is linear in the features and the gate multiplies them by scalars only, so a layer without this learns
-about the angles between two of its sums over neighbours in the layers after it, if at all.
+A convolution is linear in the features, and the gate multiplies them by scalars only. Without norms a layer does not
+see the angles between two of its own sums over neighbours; only later layers can.
 """
 
 import math
@@ -15,15 +15,17 @@ from equipot.network.layer import Cost, Layer, MatrixView
 
 
 class InvariantNorms(Layer):
-    """Adds W (sqrt(1 + |x_l|²/(2l + 1)) - 1) to the even scalars; |x_l| are the lengths of all channels with l > 0.
+    """A layer that adds W (sqrt(1 + |x_l|²/(2l + 1)) - 1) to the even scalars.
 
-    As PaiNN's update block does with its vectors (Schütt et al., ICML 2021, eq. 9), here for all l. The root is smooth
-    where a length is zero, and grows no faster than the length: squares made energies of atoms too close to each other
-    a hundred times too high (docs/training.md). W is a learnt matrix; the linear map that comes before makes scalar
-    products of two channels out of lengths.
+    |x_l| are the lengths of all channels with l > 0, and W is a learnt matrix.
+
+    PaiNN's update block does this with its vectors (Schütt et al., ICML 2021, eq. 9); here it is done for all l. The
+    root is smooth where a length is zero, and grows no faster than the length. Squares made energies of atoms too close
+    to each other a hundred times too high (docs/training.md). The linear map before can mix two channels, so lengths
+    also contain their scalar products.
 
     Args:
-        irreps: with even scalars, and with some l > 0.
+        irreps: irreps with even scalars and at least one irrep with l > 0.
     """
 
     part = "norms"
@@ -34,7 +36,7 @@ class InvariantNorms(Layer):
         (scalars,) = [b for b in blocks(irreps) if b.ir == Irrep("0e")]
         higher = [b for b in blocks(irreps) if b.ir.l > 0 and b.mul > 0]
         self.before, self.after = scalars.start, int(irreps.dim) - scalars.end
-        # One product instead of a sum for each irrep: for the few atoms of a batch, calls cost more than work.
+        # One matrix product instead of a sum per irrep: a batch has few atoms, so calls cost more than arithmetic.
         squares = torch.zeros(int(irreps.dim), sum(b.mul for b in higher), dtype=torch.float64)
         channel = 0
         for b in higher:
@@ -45,7 +47,7 @@ class InvariantNorms(Layer):
         self.weight = nn.Parameter(weight / math.sqrt(channel))
 
     def forward(self, x: Tensor) -> Tensor:
-        """X (n_atoms, irreps.dim) to the same."""
+        """Return x (n_atoms, irreps.dim) with the norms added to its scalars."""
         lengths = torch.sqrt(1.0 + x.square() @ self.squares) - 1.0
         return x + nn.functional.pad(lengths @ self.weight, [self.before, self.after])
 
@@ -55,6 +57,6 @@ class InvariantNorms(Layer):
 
     @torch.jit.unused
     def cost(self) -> Cost:
-        """Fused multiply-adds for each atom: a product that sums squares, and one of the lengths; the same back."""
+        """Return fused multiply-adds per atom: the sums of squares and W times the lengths; as many backward."""
         products = self.squares.numel() + self.weight.numel()
         return Cost(products, products)

@@ -1,9 +1,9 @@
-"""The potential: a graph of atoms in, named quantities out, per-atom energies among them. No training, no files.
+"""The potential: it maps a graph of atoms to named quantities, per-atom energies among them.
 
     outputs = potential(inputs)
 
-Its segments `embed`, `outgoing(k)`, `interact(k)` and `readout` are what LAMMPS calls; after `outgoing` it fills in
-what ghosts send.
+LAMMPS calls its segments `embed`, `outgoing(k)`, `interact(k)` and `readout` one by one. After `outgoing` it copies the
+features that atoms of other ranks send to the ghosts.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
 def radial_networks(spec: PotentialSpec) -> Callable[[ConvolutionPaths], RadialNetwork]:
-    """Return the function that builds a layer's radial network."""
+    """Return the function that builds the radial network of a layer from its paths."""
     frequencies = spec.frequencies or harmonic_frequencies(spec.n_bessel)
     u = knots(spec.n_knots, spec.doubled_knot)
     basis = radial_basis(u, frequencies, spec.envelope, spec.envelope_p, spec.xplor_onset, spec.stretch)
@@ -53,13 +53,13 @@ def radial_networks(spec: PotentialSpec) -> Callable[[ConvolutionPaths], RadialN
 class Potential(nn.Module):
     """A NequIP network with reference energies: E_i = E0[s_i] + scale[s_i] · network_i (+ ZBL).
 
-    Network weights have the spec's dtype; edge vectors come in float64 and are cast; reference energies, pair
-    cutoffs, ZBL and the atomic energies are float64. An atom without neighbours has exactly E0, where no
-    layer has a bias and the first has no self-connection: what a config describes has neither.
+    Network weights have the spec's dtype, to which the float64 edge vectors are cast. Reference energies, pair cutoffs,
+    ZBL and the atomic energies are float64. An atom without neighbours has exactly E0 if no layer has a bias and the
+    first layer has no self-connection. This holds for every network that a config describes.
 
     Args:
-        spec: what to build.
-        seed: of the initial weights; the same in either dtype up to rounding.
+        spec: the description of the network.
+        seed: seed of the initial weights. Both dtypes have the same initial weights up to rounding.
     """
 
     # Whether a term of the energy depends on positions and cell other than through edge vectors; see `predict`.
@@ -92,7 +92,7 @@ class Potential(nn.Module):
                     irreps_in=irreps,
                     hidden=Irreps(hidden),
                     l_max=spec.l_max,
-                    even=spec.even,
+                    edge_parity=1 if spec.even else -1,
                     self_connection=kind,
                     neighbours=[1.0] * self.n_species if by_sender else spec.neighbours,
                     radial=radial_networks(spec),
@@ -107,7 +107,7 @@ class Potential(nn.Module):
             self.read = Readout(irreps.dim, spec.readout_hidden, spec.readout_activation)
         self.feature_dims = [int(layer.irreps_in.dim) for layer in layers]
         self.to(self.dtype)
-        # Registered after the cast: these stay float64.
+        # Registered after the cast, so that these tensors stay float64.
         self.zbl = ZBL(self.type_names, pair_cutoffs, spec.zbl_range) if spec.zbl else None
         self.register_buffer("e0", torch.tensor(spec.e0, dtype=torch.float64))
         self.register_buffer("scales", torch.tensor(spec.scales, dtype=torch.float64))
@@ -122,7 +122,7 @@ class Potential(nn.Module):
 
     @torch.jit.export
     def on_graph(self, inputs: Inputs, graph: Topology) -> Outputs:
-        """`forward` with the sorted views of the edges given."""
+        """Return the result of `forward` from edges that are sorted already."""
         x = self.embed(inputs.species)
         for k in range(self.n_layers):
             x = self.interact(k, x, self.outgoing(k, x), inputs.species, inputs.edge_vectors, graph)
@@ -130,12 +130,12 @@ class Potential(nn.Module):
 
     @torch.jit.export
     def embed(self, species: Tensor) -> Tensor:
-        """(n_atoms,) to (n_atoms, feature_dims[0])."""
+        """Return the first features (n_atoms, feature_dims[0]) of the species (n_atoms,)."""
         return self.embedding(species)
 
     @torch.jit.export
     def outgoing(self, k: int, x: Tensor) -> Tensor:
-        """First half of layer k: what neighbours read of features x, atom by atom and of the same shape."""
+        """Run the first half of layer k: return the features that atoms send, in the shape of their features x."""
         out = x
         for i, interaction in enumerate(self.layers):
             if i == k:
@@ -146,7 +146,10 @@ class Potential(nn.Module):
     def interact(
         self, k: int, x: Tensor, sent: Tensor, species: Tensor, edge_vectors: Tensor, graph: Topology
     ) -> Tensor:
-        """Second half: features of the centres and what all atoms sent, ghosts included, to new features."""
+        """Run the second half of layer k: return new features of the centres.
+
+        x: features of the centres; sent: the result of `outgoing` for all atoms, ghosts included.
+        """
         vectors = edge_vectors.to(x.dtype)
         if self.one_cutoff:
             inverse_cutoff = self.inverse_cutoffs
@@ -163,7 +166,7 @@ class Potential(nn.Module):
 
     @torch.jit.export
     def readout(self, x: Tensor, species: Tensor, edge_vectors: Tensor, graph: Topology) -> Outputs:
-        """Features of the last layer (n_centres, …) to the named outputs of the centres."""
+        """Return the named outputs of the centres from the features of the last layer (n_centres, …)."""
         centres = species[: x.shape[0]]
         energy = self.read(x).to(torch.float64) * self.scales.index_select(0, centres)
         if self.zbl is not None:

@@ -1,4 +1,4 @@
-"""The radial network, evaluated at the spline knots: its cost does not depend on the number of edges."""
+"""The radial network. It is evaluated at the spline knots, so its cost does not depend on the number of edges."""
 
 import math
 from collections.abc import Sequence
@@ -15,19 +15,20 @@ from equipot.network.layer import Layer, MatrixView
 
 
 class RadialNetwork(Layer):
-    """A bias-free perceptron of the radial basis; gives the table a convolution reads (see ops.table.read_table).
+    """A perceptron of the radial basis without biases; its output is the table of a convolution, see `read_table`.
 
-    Values and derivatives with respect to u pass through the layers together, by the chain rule, so the
-    splines have the network's exact slopes. They are kept as the table has them, (n_knots, order, width).
-    Without biases the table is zero at the cutoff, slope included.
+    Values and derivatives with respect to u pass through the layers together, by the chain rule, so the splines have
+    the network's exact slopes. Their layout is that of the table, (n_knots, order, width). As the network has no
+    biases, value and slope of the table are zero at the cutoff.
 
     Args:
         basis: (3, n_knots, n_basis) basis functions and derivatives at the knots.
         hidden: widths of the hidden layers.
-        columns: of the weights of each path of the convolution.
-        order: numbers kept per knot and weight: 2 (cubic) or 3 (quintic).
+        columns: columns of the table that belong to each path of the convolution.
+        order: numbers per knot and weight: 2 (cubic) or 3 (quintic).
         doubled_knot: a knot whose row comes twice, see `ops.table.read_table`; 0: none.
-        factor: (3, n_knots, n_weights) what multiplies the network, with derivatives; None: 1.
+        activation: the activation between the layers.
+        factor: (3, n_knots, n_weights) a factor of the network's output, with its derivatives; None: 1.
     """
 
     part = "radial"
@@ -55,7 +56,7 @@ class RadialNetwork(Layer):
         self.layers = nn.ModuleList(_Layer(a, b) for a, b in pairwise(sizes))
 
     def forward(self) -> Tensor:
-        """(n_knots, order, n_weights)."""
+        """Return the table (n_knots, order, n_weights)."""
         jet = self.basis
         for i, layer in enumerate(self.layers):
             if i > 0:
@@ -67,13 +68,13 @@ class RadialNetwork(Layer):
 
     @torch.jit.unused
     def matrices(self) -> dict[str, list[MatrixView]]:
-        """The last layer holds one matrix for each path of the convolution."""
+        """Return a view of each matrix; the last layer holds one for each path of the convolution."""
         last = len(self.layers) - 1
         views: dict[str, list[MatrixView]] = {f"layers.{i}.weight": [_whole] for i in range(last)}
         return {**views, f"layers.{last}.weight": [_columns(which) for which in self.columns]}
 
     def _activate(self, jet: Tensor) -> Tensor:
-        """f(v), f' v' and f'' v'^2 + f' v'' for the activation f."""
+        """Return f(v), f' v' and f'' v'^2 + f' v'' for the activation f."""
         value, slope, curvature = activation_jet(self.activation, jet[:, 0])
         out = [value, slope * jet[:, 1]]
         if self.order == 3:
@@ -90,12 +91,12 @@ def _columns(which: slice) -> MatrixView:
 
 
 def _knot_by_knot(functions: NDArray[np.float64], order: int) -> Tensor:
-    """(3, n_knots, n), values and derivatives, to (n_knots, order, n)."""
+    """Return functions (3, n_knots, n) with their derivatives in the layout (n_knots, order, n)."""
     return torch.from_numpy(functions[:order].swapaxes(0, 1).copy())
 
 
 def _product(a: Tensor, b: Tensor) -> Tensor:
-    """Value and derivatives of a product."""
+    """Return value and derivatives of a product."""
     out = [a[:, 0] * b[:, 0], a[:, 0] * b[:, 1] + a[:, 1] * b[:, 0]]
     if a.shape[1] == 3:
         out.append(a[:, 0] * b[:, 2] + 2 * a[:, 1] * b[:, 1] + a[:, 2] * b[:, 0])
@@ -112,7 +113,7 @@ class _Layer(nn.Module):
 
 
 class RadialTable(nn.Module):
-    """A radial network's table as a constant: what an exported model holds in its place."""
+    """The table of a radial network as a constant, which replaces the network in an exported model."""
 
     table: Tensor
 

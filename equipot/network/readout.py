@@ -1,4 +1,4 @@
-"""From scalar features to one number per atom."""
+"""The map from scalar features to one number per atom."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,10 @@ from equipot.network.layer import Cost, Layer, MatrixView
 
 
 class Readout(Layer):
-    """(n_atoms, mul) scalars to (n_atoms,): linear, or with hidden layers; without bias, zero stays zero."""
+    """The map from scalars (n_atoms, mul) to (n_atoms,): linear, or with hidden layers.
+
+    It has no bias, so features of zero give zero.
+    """
 
     part = "readout"
 
@@ -36,10 +39,10 @@ class Readout(Layer):
 
     @torch.jit.unused
     def matrices(self) -> dict[str, list[MatrixView]]:
-        return {}  # to one number: no map between features
+        return {}  # its output is one number, not features
 
     @torch.jit.unused
     def cost(self) -> Cost:
-        """Fused multiply-adds for each atom."""
+        """Return fused multiply-adds per atom."""
         products = sum(parameter.numel() for parameter in self.parameters())
         return Cost(products, products)

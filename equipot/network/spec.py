@@ -1,4 +1,4 @@
-"""What a network is, written out: everything that must be known to build it, apart from its weights."""
+"""The description of a network: everything that is needed to build it, apart from its weights."""
 
 from collections.abc import Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
@@ -34,7 +34,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class PotentialSpec:
-    """All that builds a `Potential`; plain values, written into checkpoints and model files."""
+    """The description of a `Potential` in plain values; checkpoints and model files contain it."""
 
     type_names: Sequence[str]
     cutoff: float  # Å, the longest
@@ -42,7 +42,7 @@ class PotentialSpec:
     hidden_irreps: str
     n_layers: int
     l_max: int
-    even: bool
+    even: bool  # all edge harmonics are even
     type_embedding: int
     n_bessel: int
     envelope: Literal["polynomial", "xplor"]
@@ -50,7 +50,7 @@ class PotentialSpec:
     xplor_onset: float
     radial_depth: int
     radial_width: int
-    spline_order: int  # numbers per knot: 2 cubic, 3 quintic
+    spline_order: int  # numbers stored per knot: 2 (cubic) or 3 (quintic)
     n_knots: int
     readout_hidden: int | Sequence[int] | None
     zbl: bool
@@ -58,47 +58,48 @@ class PotentialSpec:
     e0: Sequence[float]  # eV per species
     scales: Sequence[float]  # eV per species
     neighbours: Sequence[float]  # average number per species
-    # What networks of other packages need beyond that; files from before they existed mean the defaults.
+    # Options that only converted networks use. Files from before an option existed have its default.
     layer_irreps: Sequence[str] | None = (
-        None  # of every layer; None: hidden_irreps, of the last one its scalars
+        None  # of each layer; None: hidden_irreps, but only its scalars in the last layer
     )
     self_connections: Sequence[SelfConnectionKind] | None = (
-        None  # of every layer; None: by species in all but the first
+        None  # of each layer; None: by species in all layers but the first
     )
-    biases: bool = False  # of even scalars, in both linear maps of every layer
-    # Whose average number of neighbours a message is divided by the square root of: "neighbour" is who sends it.
+    biases: bool = False  # learnt constants of even scalars after both linear maps of each layer
+    # Messages are divided by the square root of the average number of neighbours of this atom's species:
+    # "centre" receives the message, "neighbour" sends it.
     neighbours_of: Literal["centre", "neighbour"] = "centre"
     frequencies: Sequence[float] | None = None  # of the Bessel functions sin(f u)/u; None: multiples of pi
-    stretch: float = 0.0  # of the distances that the Bessel functions take, see `network.basis.stretched`
+    stretch: float = (
+        0.0  # k of `network.basis.stretched`, which transforms the distances of the Bessel functions
+    )
     solid_harmonics: bool = False  # edge harmonics of order l grow as r^l
     radial_hidden: Sequence[int] | None = None  # widths; None: radial_depth times radial_width
     radial_activation: RadialActivation = "silu"
     readout_activation: Activation = "silu"
-    residuals: Sequence[bool] | None = (
-        None  # of every layer: adds what enters to what leaves; None: none does
-    )
+    residuals: Sequence[bool] | None = None  # of each layer: add its input to its output; None: no layer does
     norms: bool = (
-        False  # lengths of vectors and tensors enter the scalars of every layer, see `network.norms`
+        False  # add lengths of vectors and tensors to the scalars of each layer, see `network.norms`
     )
-    zbl_range: Literal["covalent", "cutoff"] = "covalent"  # where the repulsion has faded out
+    zbl_range: Literal["covalent", "cutoff"] = "covalent"  # distance at which the repulsion is zero
 
     def __post_init__(self) -> None:
-        for f in fields(self):  # lists come from JSON and from callers; what is frozen holds none
+        for f in fields(self):  # a frozen dataclass holds tuples, but JSON and callers give lists
             object.__setattr__(self, f.name, _frozen(getattr(self, f.name)))
 
     @property
     def irreps_of_layers(self) -> Sequence[str]:
-        """Hidden irreps of each layer."""
+        """The hidden irreps of each layer."""
         if self.layer_irreps is not None:
             return self.layer_irreps
         hidden = Irreps(self.hidden_irreps)
         scalars = Irreps([(mul, ir) for mul, ir in hidden if ir.l == 0 and ir.p == 1])
-        # Only scalars are read out, so the last layer makes nothing else.
+        # The readout takes scalars only, so the last layer has nothing else.
         return [self.hidden_irreps] * (self.n_layers - 1) + [str(scalars)]
 
     @property
     def self_connections_of_layers(self) -> Sequence[SelfConnectionKind]:
-        # Without one in the first layer, and without biases, an isolated atom's features are exactly zero.
+        # Without biases, and without a self-connection in the first layer, features of isolated atoms are exactly zero.
         if self.self_connections is not None:
             return self.self_connections
         return ["none" if k == 0 else "species" for k in range(self.n_layers)]
@@ -109,32 +110,32 @@ class PotentialSpec:
 
     @property
     def cutoffs(self) -> PairCutoffs:
-        """Cutoffs by pair of elements."""
+        """The cutoff of each pair of elements."""
         return PairCutoffs.from_matrix(self.type_names, self.cutoff, self.pair_cutoffs)
 
     @property
     def doubled_knot(self) -> int:
-        """The knot at the onset of xplor, where its curvature jumps, if there is one and curvatures are stored."""
-        place = self.xplor_onset * (self.n_knots - 1)
-        at_knot = self.envelope == "xplor" and abs(place - round(place)) < 1e-9
-        return round(place) if at_knot and self.spline_order == 3 else 0
+        """The knot at the onset of xplor, where its curvature jumps; 0 for cubic splines or an onset between knots."""
+        position = self.xplor_onset * (self.n_knots - 1)
+        at_knot = self.envelope == "xplor" and abs(position - round(position)) < 1e-9
+        return round(position) if at_knot and self.spline_order == 3 else 0
 
     @property
     def radial_widths(self) -> Sequence[int]:
         return [self.radial_width] * self.radial_depth if self.radial_hidden is None else self.radial_hidden
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values."""
+        """Return the description as plain JSON values."""
         return _thawed(asdict(self))
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "PotentialSpec":
-        """Inverse of `to_dict`; raises ModelFileError when keys are missing or unknown."""
+        """Return the description from the result of `to_dict`; raise ModelFileError for missing or unknown keys."""
         known = {f.name for f in fields(cls)}
-        needed = {f.name for f in fields(cls) if f.default is MISSING}
-        wrong = sorted((needed - set(values)) | (set(values) - known))
+        required = {f.name for f in fields(cls) if f.default is MISSING}
+        wrong = sorted((required - set(values)) | (set(values) - known))
         if wrong:
-            raise ModelFileError(f"the model's description lacks or does not know: {', '.join(wrong)}")
+            raise ModelFileError(f"the model's description has missing or unknown keys: {', '.join(wrong)}")
         return cls(**values)
 
     @classmethod
@@ -146,7 +147,7 @@ class PotentialSpec:
         scales: list[float],
         neighbours: list[float],
     ) -> "PotentialSpec":
-        """Fill the preset with what the config says; raises ConfigError where values contradict each other."""
+        """Return the description for a config and its preset; raise ConfigError for values that contradict."""
         preset = PRESETS[config.preset]
         l_max = preset["l_max"] if config.l_max is None else config.l_max
         if config.irreps is not None:
@@ -183,7 +184,7 @@ class PotentialSpec:
             neighbours=[float(x) for x in neighbours],
             stretch=config.stretch,
             norms=config.norms,
-            # Not in the first, where an isolated atom's features have to stay zero.
+            # Not in the first layer, so that the features of an isolated atom stay zero.
             residuals=[k > 0 for k in range(n_layers)] if config.residual else None,
         )
 
@@ -203,9 +204,9 @@ def _parse_irreps(text: str) -> Irreps:
         hidden = Irreps(text)
     except ValueError:
         raise ConfigError(f'model.irreps is "{text}"; expected irreps such as "128x0e+64x1o+32x2e"') from None
-    named = [ir for _, ir in hidden]
-    if len(set(named)) != len(named) or not any(ir.l == 0 and ir.p == 1 for ir in named):
-        raise ConfigError(f'model.irreps is "{text}"; expected every irrep once, and 0e among them')
+    kinds = [ir for _, ir in hidden]
+    if len(set(kinds)) != len(kinds) or not any(ir.l == 0 and ir.p == 1 for ir in kinds):
+        raise ConfigError(f'model.irreps is "{text}"; expected each irrep once, and 0e among them')
     if hidden.lmax > 4:
         raise ConfigError(f'model.irreps is "{text}"; the highest l supported is 4')
     return hidden
@@ -213,10 +214,10 @@ def _parse_irreps(text: str) -> Irreps:
 
 def _natural_irreps(config: ModelConfig, features: list[int], l_max: int) -> Irreps:
     if config.features is not None:
-        given = [config.features] * (l_max + 1) if isinstance(config.features, int) else config.features
-        if len(given) != l_max + 1:
-            raise ConfigError(f"model.features has {len(given)} numbers; expected l_max + 1 = {l_max + 1}")
-        features = given
+        chosen = config.features
+        features = [chosen] * (l_max + 1) if isinstance(chosen, int) else chosen
+        if len(features) != l_max + 1:
+            raise ConfigError(f"model.features has {len(features)} numbers; expected l_max + 1 = {l_max + 1}")
     features = [features[min(l, len(features) - 1)] for l in range(l_max + 1)]
     parities = {
         "natural": lambda l: ((-1) ** l,),

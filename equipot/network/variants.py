@@ -1,4 +1,4 @@
-"""The same potential for other elements, in another precision, or with other splines."""
+"""Variants of a potential: for other elements, in another precision, with other splines or reference energies."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -15,15 +15,15 @@ from equipot.network.spec import PotentialSpec
 
 
 def with_precision(potential: Potential, dtype: Literal["float32", "float64"]) -> Potential:
-    """Return the potential with a network of another precision; what is always float64 stays so."""
+    """Return the potential with network weights of another precision; tensors that are always float64 stay so."""
     return _same_weights(potential, dataclasses.replace(potential.spec, dtype=dtype))
 
 
 def with_knots(potential: Potential, order: int, intervals: int) -> Potential:
-    """Return the same weights read at other knots, `intervals` + 1 of them.
+    """Return the potential with splines of other knots, `intervals` + 1 in number.
 
-    Where the envelope's second derivative jumps, at the onset of xplor, there must be a knot; see
-    `PotentialSpec.doubled_knot`.
+    The second derivative of xplor jumps at its onset, where a knot must be (see `PotentialSpec.doubled_knot`). So the
+    number of intervals is rounded up until the onset is at a knot.
     """
     spec = potential.spec
     if spec.envelope == "xplor":
@@ -46,34 +46,36 @@ def _same_weights(potential: Potential, spec: PotentialSpec) -> Potential:
 
 
 def with_elements(potential: Potential, type_names: Sequence[str]) -> Potential:
-    """Return a potential that knows only these elements, in this order, and gives the same numbers for them.
+    """Return the potential for these elements alone, in this order; it gives the same numbers for them.
 
-    Raises ConfigError for an element that it does not know or that is given twice, or when none is given.
+    Raise ConfigError for an element that it does not know, for one that is given twice, and for an empty list.
     """
     known = potential.type_names
     unknown = [name for name in type_names if name not in known]
     if unknown:
         raise ConfigError(f"the model does not know {', '.join(unknown)}; it knows {', '.join(known)}")
     if not type_names or len(set(type_names)) < len(type_names):
-        raise ConfigError(f"elements {', '.join(type_names) or 'none'} were given; expected each once")
+        raise ConfigError(
+            f"the elements are {', '.join(type_names) or 'none'}; expected at least one, each once"
+        )
     rows = [known.index(name) for name in type_names]
-    chosen = Potential(_chosen(potential.spec, rows))
-    state = chosen.state_dict()
+    subset = Potential(_subset(potential.spec, rows))
+    state = subset.state_dict()
     wider = _one_element_more(potential.spec).state_dict()
     for name, value in potential.state_dict().items():
         selected = _select(value, wider[name].shape, rows, len(known))
-        # Tables by pair shrink to one number where the pairs that are left have one cutoff: the new network has it.
+        # A table of pair cutoffs becomes one number if the remaining pairs share one; the new network has it already.
         if selected.shape == state[name].shape:
             state[name] = selected
-        elif not (name == "inverse_cutoffs" and chosen.one_cutoff):
+        elif not (name == "inverse_cutoffs" and subset.one_cutoff):
             raise AssertionError(
                 f"{name} has shape {tuple(selected.shape)}, expected {tuple(state[name].shape)}"
             )
-    chosen.load_state_dict(state)
-    return chosen
+    subset.load_state_dict(state)
+    return subset
 
 
-def _chosen(spec: PotentialSpec, rows: Sequence[int]) -> PotentialSpec:
+def _subset(spec: PotentialSpec, rows: Sequence[int]) -> PotentialSpec:
     return dataclasses.replace(
         spec,
         type_names=[spec.type_names[i] for i in rows],
@@ -85,15 +87,15 @@ def _chosen(spec: PotentialSpec, rows: Sequence[int]) -> PotentialSpec:
 
 
 def _one_element_more(spec: PotentialSpec) -> Potential:
-    """The network for one element more. Tensors that are larger in it have rows, or pairs of rows, by species."""
+    """Return a network with one more element. Its larger tensors are those with rows by species or pair of species."""
     n = len(spec.type_names)
     another = next(name for name in chemical_symbols[1:] if name not in spec.type_names)
-    wider = _chosen(spec, [*range(n), n - 1])
+    wider = _subset(spec, [*range(n), n - 1])
     return Potential(dataclasses.replace(wider, type_names=[*spec.type_names, another]))
 
 
 def _select(value: Tensor, wider: torch.Size, rows: Sequence[int], n: int) -> Tensor:
-    """The rows of some species along every dimension that grows with the number n of species, or with n²."""
+    """Return the rows of the chosen species along each dimension that grows with the number n of species or with n²."""
     for dimension, (size, larger) in enumerate(zip(value.shape, wider, strict=True)):
         if size == larger:
             continue

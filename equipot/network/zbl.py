@@ -1,6 +1,6 @@
-"""Screened repulsion of nuclei (Ziegler, Biersack, Littmark 1985).
+"""The ZBL repulsion between nuclei (Ziegler, Biersack, Littmark 1985).
 
-It is faded out at the sum of the covalent radii, or at the cutoff.
+An envelope takes it to zero at the sum of the covalent radii, or at the cutoff.
 """
 
 from typing import Literal
@@ -18,7 +18,7 @@ UNIVERSAL = [(0.18175, 3.19980), (0.50986, 0.94229), (0.28022, 0.40290), (0.0281
 
 
 class ZBL(nn.Module):
-    """Repulsive energy per atom (eV, float64), half of each pair to either atom."""
+    """The repulsive energy of each atom (eV, float64): half the energy of each pair that it belongs to."""
 
     pair_charge: Tensor
     inverse_length: Tensor
@@ -44,7 +44,7 @@ class ZBL(nn.Module):
         self.register_buffer("inverse_range", (1 / fade).flatten())
 
     def forward(self, species: Tensor, edge_vectors: Tensor, graph: Topology) -> Tensor:
-        """Species (n_atoms,), edge_vectors (n_edges, 3) Å float64 to (n_centres,) eV."""
+        """Return energies (n_centres,) eV; species: (n_atoms,); edge_vectors: (n_edges, 3) Å float64."""
         pair = species.index_select(0, graph.centre) * self.n_species + species.index_select(
             0, graph.neighbour
         )

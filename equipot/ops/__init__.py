@@ -1,4 +1,4 @@
-"""The convolution operator: gather, spherical harmonics, tensor product, radial weights, sum over neighbours."""
+"""The operators of the network: convolution, linear maps, gate, and the sorted edges that they need."""
 
 from equipot.ops.convolution import Convolution
 from equipot.ops.paths import ConvolutionPaths

@@ -1,4 +1,4 @@
-"""The convolution of one layer as a module: the paths, and a call of the operator."""
+"""The convolution of one layer as a module: its paths, and the call of the operator."""
 
 import torch
 from torch import Tensor, nn
@@ -9,14 +9,14 @@ from equipot.ops.topology import Topology
 
 
 class Convolution(nn.Module):
-    """out[i] = sum over neighbours j and paths of  w_path(r_ij) · CG(x_j, Y(r_ij)).
+    """The convolution  out[i] = sum over neighbours j and paths of  w_path(r_ij) · CG(x_j, Y(r_ij)).
 
     forward(x, edge_vectors, table, inverse_cutoff, graph) -> (n_centres, paths.irreps_out.dim):
         x: (n_atoms, paths.irreps_in.dim) features in layout (atom, m, channel)
-        edge_vectors: (n_edges, 3) Å in x's dtype, none of zero length
+        edge_vectors: (n_edges, 3) Å in the dtype of x, none of zero length
         table: (n_knots, order, paths.n_weights), see `read_table`
         inverse_cutoff: (n_edges,) or (1,), 1/Å: the table is read at u = r · inverse_cutoff
-        graph: the edges
+        graph: the sorted edges
     """
 
     paths: Tensor

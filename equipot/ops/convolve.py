@@ -1,14 +1,14 @@
-"""The torch operator equipot::convolve, which eager models, model files and (registered in C++) LAMMPS call.
+"""The torch operator equipot::convolve. Eager models, model files and LAMMPS (which registers it in C++) call it.
 
     equipot::convolve(x, edge_vectors, table, inverse_cutoff, centre, neighbour, rowptr, transpose_rowptr,
                       transpose_edges, paths, coupling, doubled_knot=0) -> out
 
     x (n_in, dim_in), edge_vectors (n_edges, 3), table (n_knots, order, n_weights), inverse_cutoff (1,) or
-    (n_edges,): of one dtype, float32 or float64. The graph (see `Topology`) and paths: int64. paths, coupling (of
-    either precision): see `ConvolutionPaths.plan`. doubled_knot: see `read_table`. out (n_centres, dim_out).
+    (n_edges,): one dtype, float32 or float64. The graph (see `Topology`) and paths: int64. coupling: either
+    precision. paths, coupling: see `ConvolutionPaths.plan`. doubled_knot: see `read_table`. out (n_centres, dim_out).
 
-On the CPU and on NVIDIA GPUs compiled kernels serve it, differentiable twice with respect to x, edge_vectors and
-table; on other devices, and without the kernels, the reference does.
+Compiled kernels compute it on the CPU and on NVIDIA GPUs, differentiable twice with respect to x, edge_vectors and
+table. On other devices, and without the kernels, the reference operator computes it.
 """
 
 from collections.abc import Sequence
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from equipot.ops import engine
+from equipot.ops.gradients import inner_node, requested
 from equipot.ops.reference import reference_of
 from equipot.ops.registration import register
 from equipot.ops.topology import Topology
@@ -31,16 +32,19 @@ _SCHEMA = (
 
 class _Convolve(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, vectors: Tensor, table: Tensor, doubled: int, *rest: Tensor) -> Tensor:
-        ctx.save_for_backward(x, vectors, table, *rest)
+    def forward(
+        ctx: Any, x: Tensor, vectors: Tensor, table: Tensor, doubled: int, *constants: Tensor
+    ) -> Tensor:
+        ctx.save_for_backward(x, vectors, table, *constants)
         ctx.doubled = doubled
-        return engine.convolution_of(x)(x, vectors, table, rest[0], rest[1:], doubled).forward()
+        return engine.convolution_of(x)(x, vectors, table, constants[0], constants[1:], doubled).forward()
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, vectors, table, *rest = ctx.saved_tensors
-        found = _Backward.apply(_inner(grad), x, vectors, table, _wanted(ctx, 3), ctx.doubled, *rest)
-        return (*found, None, *[None] * len(rest))
+        x, vectors, table, *constants = ctx.saved_tensors
+        requests = [requested(ctx, k) for k in range(3)]
+        gradients = _Backward.apply(inner_node(grad), x, vectors, table, requests, ctx.doubled, *constants)
+        return (*gradients, None, *[None] * len(constants))
 
 
 class _Backward(torch.autograd.Function):
@@ -51,28 +55,30 @@ class _Backward(torch.autograd.Function):
         x: Tensor,
         vectors: Tensor,
         table: Tensor,
-        wanted: Sequence[bool],
+        requests: Sequence[bool],
         doubled: int,
-        *rest: Tensor,
+        *constants: Tensor,
     ) -> tuple[Tensor | None, ...]:
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(grad, x, vectors, table, *rest)
+        ctx.save_for_backward(grad, x, vectors, table, *constants)
         ctx.doubled = doubled
-        call = engine.convolution_of(x)(x, vectors, table, rest[0], rest[1:], doubled)
-        return tuple(call.backward(grad, wanted))
+        call = engine.convolution_of(x)(x, vectors, table, constants[0], constants[1:], doubled)
+        return tuple(call.backward(grad, requests))
 
     @staticmethod
     def backward(
         ctx: Any, ax: Tensor | None, av: Tensor | None, at: Tensor | None
     ) -> tuple[Tensor | None, ...]:
-        grad, x, vectors, table, *rest = ctx.saved_tensors
-        wanted = _wanted(ctx, 4)
-        found = _Second.apply(ax, av, at, grad, x, vectors, table, wanted, ctx.doubled, *rest)
-        return (*found, None, None, *[None] * len(rest))
+        grad, x, vectors, table, *constants = ctx.saved_tensors
+        requests = [requested(ctx, k) for k in range(4)]
+        gradients = _DoubleBackward.apply(
+            ax, av, at, grad, x, vectors, table, requests, ctx.doubled, *constants
+        )
+        return (*gradients, None, None, *[None] * len(constants))
 
 
-class _Second(torch.autograd.Function):
-    """Derivatives of <ax, dS/dx> + <av, dS/dvectors> + <at, dS/dtable> by grad, x, vectors, table."""
+class _DoubleBackward(torch.autograd.Function):
+    """The derivatives of <ax, dS/dx> + <av, dS/dvectors> + <at, dS/dtable> by grad, x, vectors, table."""
 
     @staticmethod
     def forward(
@@ -84,25 +90,25 @@ class _Second(torch.autograd.Function):
         x: Tensor,
         vectors: Tensor,
         table: Tensor,
-        wanted: Sequence[bool],
+        requests: Sequence[bool],
         doubled: int,
-        *rest: Tensor,
+        *constants: Tensor,
     ) -> tuple[Tensor | None, ...]:
         kernels = engine.convolution_of(x)
-        call = kernels(x, vectors, table, rest[0], rest[1:], doubled)
-        found: list[Tensor | None] = [None] * 4
+        call = kernels(x, vectors, table, constants[0], constants[1:], doubled)
+        gradients: list[Tensor | None] = [None] * 4
         if ax is not None or av is not None:
-            found = call.second(grad, ax, av, wanted)
+            gradients = call.double_backward(grad, ax, av, requests)
         if at is not None:
-            # The convolution is linear in its table: a change of it acts like a table of its own.
-            changed = kernels(x, vectors, at, rest[0], rest[1:], doubled)
-            more = [
-                changed.forward() if wanted[0] else None,
-                *changed.backward(grad, [*wanted[1:3], False])[:2],
+            # The convolution is linear in its table, so it can take a change of the table as a table.
+            changed = kernels(x, vectors, at, constants[0], constants[1:], doubled)
+            terms = [
+                changed.forward() if requests[0] else None,
+                *changed.backward(grad, [*requests[1:3], False])[:2],
             ]
-            for k, (old, term) in enumerate(zip(found, more)):
-                found[k] = term if old is None else old if term is None else old + term
-        return tuple(found)
+            for k, (old, term) in enumerate(zip(gradients, terms)):
+                gradients[k] = term if old is None else old if term is None else old + term
+        return tuple(gradients)
 
     @staticmethod
     def backward(ctx: Any, *_: Tensor) -> tuple[Tensor | None, ...]:
@@ -112,40 +118,24 @@ class _Second(torch.autograd.Function):
         )
 
 
-def _inner(tensor: Tensor) -> Tensor:
-    """The tensor as a view where it is a leaf: `_wanted` can ask torch only about nodes that are not leaves."""
-    return tensor.view_as(tensor) if tensor.is_leaf and tensor.requires_grad else tensor
-
-
-def _wanted(ctx: Any, n: int) -> list[bool]:
-    """Which of the first n inputs' gradients the present backward pass asks for.
-
-    `needs_input_grad` alone says which could be asked for at all; when only forces are wanted, it would make
-    the kernels compute the gradient of the radial table as well.
-    """
-    wanted = []
-    for needed, (node, _) in zip(ctx.needs_input_grad[:n], ctx.next_functions[:n]):
-        wanted.append(bool(needed and node is not None and torch._C._will_engine_execute_node(node)))
-    return wanted
-
-
-# The arguments behind the first four: seven tensors and, where it is not 0, the doubled knot.
-def _forward(x: Tensor, vectors: Tensor, table: Tensor, cutoff: Tensor, *rest: Any) -> Tensor:
+# `others` holds the graph, paths and coupling (seven tensors), and the doubled knot unless it is 0.
+def _forward(x: Tensor, vectors: Tensor, table: Tensor, cutoff: Tensor, *others: Any) -> Tensor:
     if engine.serves(x):
-        return engine.convolution_of(x)(x, vectors, table, cutoff, rest[:7], *rest[7:]).forward()
-    return _by_reference(x, vectors, table, cutoff, *rest)
+        return engine.convolution_of(x)(x, vectors, table, cutoff, others[:7], *others[7:]).forward()
+    return _by_reference(x, vectors, table, cutoff, *others)
 
 
-def _differentiable(x: Tensor, vectors: Tensor, table: Tensor, cutoff: Tensor, *rest: Any) -> Tensor:
+def _differentiable(x: Tensor, vectors: Tensor, table: Tensor, cutoff: Tensor, *others: Any) -> Tensor:
     if engine.serves(x):
-        doubled = rest[7] if len(rest) > 7 else 0
-        return _Convolve.apply(_inner(x), _inner(vectors), _inner(table), doubled, cutoff, *rest[:7])
-    return _by_reference(x, vectors, table, cutoff, *rest)
+        doubled = others[7] if len(others) > 7 else 0
+        differentiable = inner_node(x), inner_node(vectors), inner_node(table)
+        return _Convolve.apply(*differentiable, doubled, cutoff, *others[:7])
+    return _by_reference(x, vectors, table, cutoff, *others)
 
 
-def _by_reference(x: Tensor, vectors: Tensor, table: Tensor, cutoff: Tensor, *rest: Any) -> Tensor:
-    graph = Topology(*rest[:5])
-    return reference_of(rest[5], x.dtype, x.device)(x, vectors, table, cutoff, graph, *rest[7:])
+def _by_reference(x: Tensor, vectors: Tensor, table: Tensor, cutoff: Tensor, *others: Any) -> Tensor:
+    graph = Topology(*others[:5])
+    return reference_of(others[5], x.dtype, x.device)(x, vectors, table, cutoff, graph, *others[7:])
 
 
 register(_SCHEMA, _by_reference, _forward, _differentiable)

@@ -1,12 +1,12 @@
-"""The torch operator equipot::gate: scalars are activated, higher irreps multiplied by activated scalars.
+"""The torch operator equipot::gate: it activates scalars and multiplies higher irreps by activated scalars.
 
     equipot::gate(x, blocks, dim_out, silu, tanh) -> out
     out[i, out_start + m · mul + c] = x[i, x_start + m · mul + c] · f(x[i, gate_start + c]), or f(x) for scalars
 
     x (n, dim_in), out (n, dim_out), blocks (n_blocks, 6) int64: x_start, number of m, mul, out_start, gate_start
-    (-1: scalars), even. f is `silu` · silu(x) where even is 1, else `tanh` · tanh(x).
+    (-1: scalars), even. f(x) is `silu` · silu(x) where even is 1, else `tanh` · tanh(x).
 
-Differentiable twice with the compiled kernels, any number of times without.
+It is differentiable twice with the compiled kernels, any number of times without.
 """
 
 from typing import Any
@@ -43,11 +43,11 @@ class _Backward(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, change: Tensor) -> tuple[Tensor | None, ...]:
         grad, x, blocks = ctx.saved_tensors
-        return *_Second.apply(change, grad, x, blocks, *ctx.constants), None, None, None, None
+        return *_DoubleBackward.apply(change, grad, x, blocks, *ctx.constants), None, None, None, None
 
 
-class _Second(torch.autograd.Function):
-    """Gradients of <change, dS/dx> by grad and x."""
+class _DoubleBackward(torch.autograd.Function):
+    """The gradients of <change, dS/dx> by grad and x."""
 
     @staticmethod
     def forward(
@@ -60,7 +60,7 @@ class _Second(torch.autograd.Function):
         silu: float,
         tanh: float,
     ) -> tuple[Tensor, Tensor]:
-        return engine.gating_of(x)(x, blocks, dim_out, silu, tanh).second(grad, change)
+        return engine.gating_of(x)(x, blocks, dim_out, silu, tanh).double_backward(grad, change)
 
     @staticmethod
     def backward(ctx: Any, *_: Tensor) -> tuple[Tensor | None, ...]:
@@ -83,7 +83,7 @@ def _differentiable(x: Tensor, blocks: Tensor, dim_out: int, silu: float, tanh: 
 
 
 def by_reference(x: Tensor, blocks: Tensor, dim_out: int, silu: float, tanh: float) -> Tensor:
-    """The operator in plain torch, for other devices and as an oracle."""
+    """Compute the operator in plain torch, for other devices and as an oracle."""
 
     def activated(scalars: Tensor, even: int) -> Tensor:
         return torch.nn.functional.silu(scalars) * silu if even else torch.tanh(scalars) * tanh

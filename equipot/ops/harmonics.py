@@ -1,7 +1,7 @@
 """Real spherical harmonics as polynomials of the unit vector, in e3nn's axes, order and `component` norm.
 
-Y_l has 2l + 1 components, sum of squares 2l + 1. Each is a homogeneous polynomial of degree l, so Y_l is the
-vector of monomials times a constant matrix; that matrix is built once, in float64, by coupling Y_{l-1} with Y_1
+Y_l has 2l + 1 components, whose squares sum to 2l + 1. Each is a homogeneous polynomial of degree l, so Y_l is the
+vector of monomials times a constant matrix. The matrix is built once, in float64, by coupling Y_{l-1} with Y_1
 (Clebsch-Gordan coefficients from e3nn; Varshalovich et al., Quantum Theory of Angular Momentum, 5.6).
 """
 
@@ -17,11 +17,11 @@ from equipot.ops.coupling import wigner_3j
 
 @lru_cache
 def _exponents(degree: int) -> list[tuple[int, int, int]]:
-    """Exponents (a, b, c) of x^a y^b z^c, a + b + c = degree, in the order the module produces them."""
+    """Return the exponents (a, b, c) of x^a y^b z^c, a + b + c = degree, in the order of `SphericalHarmonics`."""
     if degree == 0:
         return [(0, 0, 0)]
     lower = _exponents(degree - 1)
-    # x times every lower monomial, y times those without x, z times z^(degree-1): each exactly once.
+    # x times every lower monomial, y times the lower monomials without x, and z^degree: each monomial once.
     return (
         [(a + 1, b, c) for a, b, c in lower]
         + [(0, b + 1, c) for a, b, c in lower if a == 0]
@@ -31,7 +31,7 @@ def _exponents(degree: int) -> list[tuple[int, int, int]]:
 
 @lru_cache
 def coefficients(l: int) -> np.ndarray:
-    """((l + 1)(l + 2) / 2, 2l + 1): monomials of degree l to Y_l."""
+    """Return the matrix from monomials of degree l to Y_l, ((l + 1)(l + 2) / 2, 2l + 1)."""
     if l == 0:
         return np.ones((1, 1))
     if l == 1:
@@ -48,7 +48,7 @@ def coefficients(l: int) -> np.ndarray:
 
 
 class SphericalHarmonics(nn.Module):
-    """Unit vectors (n_edges, 3) to Y_0 … Y_l_max side by side, (n_edges, (l_max + 1)²)."""
+    """The map from unit vectors (n_edges, 3) to Y_0 … Y_l_max side by side, (n_edges, (l_max + 1)²)."""
 
     matrix: Tensor
 
@@ -69,7 +69,7 @@ class SphericalHarmonics(nn.Module):
         z_power = torch.ones_like(z)
         monomials = [degree]
         for l in range(self.l_max):
-            # Monomials without x stand at the end of each degree, the last l + 1 of them.
+            # The last l + 1 monomials of degree l are those without x.
             z_power = z_power * z
             degree = torch.cat([x * degree, y * degree[:, degree.shape[1] - l - 1 :], z_power], dim=1)
             monomials.append(degree)

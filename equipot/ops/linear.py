@@ -1,4 +1,4 @@
-"""The torch operator equipot::linear: a matrix for each block of a feature's columns and, if wanted, each species.
+"""The torch operator equipot::linear: a matrix for each block of a feature's columns, optionally for each species.
 
     equipot::linear(x, weight, species, blocks, dim_out) -> out
     out[i, out_start + m · mul_out + d] = sum over c: x[i, x_start + m · mul_in + c] · W_s(i)[c, d]
@@ -7,8 +7,8 @@
     mul_in, out_start, mul_out, weight_start. species (n,) int64 is read only where n_species > 1. Columns of out
     that no block writes are zero.
 
-One operator instead of a product, copies and a concatenation per block: in the layout (atom, m, channel) the rows of
-a block are not one matrix in memory, and the kernels need not make them one. Differentiable any number of times.
+It replaces a product, copies and a concatenation per block. In the layout (atom, m, channel) the rows of a block are
+not one matrix in memory; the kernels need no copy. It is differentiable any number of times.
 """
 
 from typing import Any
@@ -17,11 +17,12 @@ import torch
 from torch import Tensor
 
 from equipot.ops import engine
+from equipot.ops.gradients import inner_node, requested
 from equipot.ops.registration import register
 
 
 class _Linear(torch.autograd.Function):
-    """x to out; transposed: from (n, dim_out) to (n, dim_in) with the transposed matrices."""
+    """The map from x to out; if transposed, from (n, dim_out) to (n, dim_in) with the transposed matrices."""
 
     @staticmethod
     def forward(
@@ -33,25 +34,25 @@ class _Linear(torch.autograd.Function):
         dims: tuple[int, int],
         transposed: bool,
     ) -> Tensor:
-        # x is needed for the gradient of the weights alone: in inference it need not be kept.
+        # Only the gradient of the weights needs x, so inference does not store it.
         ctx.save_for_backward(x if weight.requires_grad else None, weight, species, blocks)
         ctx.dims, ctx.transposed = dims, transposed
         return _map(x, weight.shape, species, blocks, dims).apply(x, weight, transposed)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight, *rest = ctx.saved_tensors
+        x, weight, *constants = ctx.saved_tensors
         dx = dweight = None
         if ctx.needs_input_grad[0]:
-            dx = _Linear.apply(grad, weight, *rest, ctx.dims, not ctx.transposed)
-        if ctx.needs_input_grad[1] and _asked(ctx, 1):
+            dx = _Linear.apply(grad, weight, *constants, ctx.dims, not ctx.transposed)
+        if requested(ctx, 1):
             pair = (grad, x) if ctx.transposed else (x, grad)
-            dweight = _Weights.apply(*pair, *rest, weight.shape)
+            dweight = _Weights.apply(*pair, *constants, weight.shape)
         return dx, dweight, None, None, None, None
 
 
 class _Weights(torch.autograd.Function):
-    """Gradient of the weights from x and the gradient of out."""
+    """The gradient of the weights from x and the gradient of out."""
 
     @staticmethod
     def forward(
@@ -62,10 +63,10 @@ class _Weights(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, change: Tensor) -> tuple[Tensor | None, ...]:
-        x, grad, *rest = ctx.saved_tensors
+        x, grad, *constants = ctx.saved_tensors
         dims = (x.shape[1], grad.shape[1])
-        dx = _Linear.apply(grad, change, *rest, dims, True) if ctx.needs_input_grad[0] else None
-        dgrad = _Linear.apply(x, change, *rest, dims, False) if ctx.needs_input_grad[1] else None
+        dx = _Linear.apply(grad, change, *constants, dims, True) if ctx.needs_input_grad[0] else None
+        dgrad = _Linear.apply(x, change, *constants, dims, False) if ctx.needs_input_grad[1] else None
         return dx, dgrad, None, None, None
 
 
@@ -73,12 +74,6 @@ def _map(
     x: Tensor, shape: torch.Size, species: Tensor, blocks: Tensor, dims: tuple[int, int]
 ) -> engine.LinearMap:
     return engine.LinearMap(x.dtype, x.shape[0], dims, shape, species, blocks)
-
-
-def _asked(ctx: Any, k: int) -> bool:
-    """Whether this backward pass wants the k-th input's gradient: weights get none when forces are computed."""
-    node = ctx.next_functions[k][0]
-    return node is not None and torch._C._will_engine_execute_node(node)
 
 
 def _forward(x: Tensor, weight: Tensor, species: Tensor, blocks: Tensor, dim_out: int) -> Tensor:
@@ -89,23 +84,21 @@ def _forward(x: Tensor, weight: Tensor, species: Tensor, blocks: Tensor, dim_out
 
 def _differentiable(x: Tensor, weight: Tensor, species: Tensor, blocks: Tensor, dim_out: int) -> Tensor:
     if not x.is_cuda and engine.available():
-        if weight.requires_grad and weight.is_leaf:
-            weight = weight.view_as(weight)  # torch can be asked about inner nodes only, see `_asked`
-        return _Linear.apply(x, weight, species, blocks, (x.shape[1], dim_out), False)
+        return _Linear.apply(x, inner_node(weight), species, blocks, (x.shape[1], dim_out), False)
     return by_reference(x, weight, species, blocks, dim_out)
 
 
 def by_reference(x: Tensor, weight: Tensor, species: Tensor, blocks: Tensor, dim_out: int) -> Tensor:
-    """The operator in plain torch, for GPUs, whose matrix products it uses, and as an oracle."""
+    """Compute the operator in plain torch: on GPUs, with their matrix products, and as an oracle."""
     rows = sorted(engine.cuda.host_copy(blocks).tolist(), key=lambda block: block[3])
     if weight.shape[0] == 1:
         return _of_one_species(x, weight[0], rows, dim_out)
-    # Atoms in the order of their species, so that a GPU is waited for once, for the numbers of atoms.
+    # Atoms are sorted by species, so that only the numbers of atoms have to be copied from a GPU.
     order = species.argsort(stable=True)
     counts = species.bincount(minlength=weight.shape[0]).tolist()
     pieces = zip(x.index_select(0, order).split(counts), weight.unbind())
-    there = [_of_one_species(mine, own, rows, dim_out) for mine, own in pieces if len(mine) or not len(x)]
-    return x.new_zeros(x.shape[0], dim_out).index_copy(0, order, torch.cat(there))
+    results = [_of_one_species(part, w, rows, dim_out) for part, w in pieces if len(part) or not len(x)]
+    return x.new_zeros(x.shape[0], dim_out).index_copy(0, order, torch.cat(results))
 
 
 def _of_one_species(x: Tensor, weight: Tensor, rows: list[list[int]], dim_out: int) -> Tensor:

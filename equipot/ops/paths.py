@@ -1,11 +1,12 @@
-"""Which products of features and spherical harmonics a convolution forms, and where each lies in memory.
+"""The paths of a convolution: products of features and spherical harmonics, and their places in memory.
 
-Layout everywhere: (atom, m, channel), channels contiguous. A block `mul x (l, p)` of an irreps string takes
-(2l + 1) * mul numbers, m the slower index.
+All features have the layout (atom, m, channel) with contiguous channels. A block `mul x (l, p)` of an irreps string
+takes (2l + 1) * mul numbers, with m as the slower index.
 """
 
 import math
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from equipot.ops.harmonics import coefficients
 
 @dataclass(frozen=True)
 class Path:
-    """One product: block `block` of the input with harmonics of order `l_edge` gives irrep `out`, mul channels."""
+    """A product: block `block` of the input times harmonics of order `l_edge` gives `mul` channels of irrep `out`."""
 
     block: int
     l_edge: int
@@ -28,31 +29,31 @@ class Path:
 
 @dataclass(frozen=True)
 class ConvolutionPaths:
-    """All paths from `irreps_in` to the irreps of `irreps_wanted`, through harmonics up to `l_max`.
+    """The paths from `irreps_in` to the irreps of `irreps_hidden`, through harmonics up to order `l_max`.
 
     Attributes:
-        irreps_out: the sum over neighbours, one block per irrep: the channels of its paths side by side.
-        n_weights: columns of the radial table.
-
-    Edge parity is (-1)^l; with `even=True` it is +1 for every l (SO(3) networks, whose features are all even).
+        edge_parity: parity of the harmonics of order 1. With -1, the parity of order l is (-1)^l. With 1, all harmonics
+            are even (SO(3) networks, whose features are all even).
+        irreps_out: irreps of the sum over neighbours, with one block per irrep: the channels of its paths side by side.
+        n_weights: number of columns of the radial table.
     """
 
     irreps_in: Irreps
-    irreps_wanted: Irreps
+    irreps_hidden: Irreps
     l_max: int
-    even: bool = False
+    edge_parity: Literal[-1, 1] = -1
     paths: tuple[Path, ...] = field(init=False)
     irreps_out: Irreps = field(init=False)
     n_weights: int = field(init=False)
 
     def __post_init__(self) -> None:
-        wanted = {ir for _, ir in self.irreps_wanted}
+        hidden = {ir for _, ir in self.irreps_hidden}
         paths, start = [], 0
         for block, (mul, ir_in) in enumerate(self.irreps_in):
             for l_edge in range(self.l_max + 1):
-                edge = Irrep(l_edge, 1 if self.even else (-1) ** l_edge)
+                edge = Irrep(l_edge, self.edge_parity**l_edge)
                 for out in ir_in * edge:
-                    if out in wanted:
+                    if out in hidden:
                         paths.append(Path(block, l_edge, out, mul, slice(start, start + mul)))
                         start += mul
         reached = sorted({p.out for p in paths})
@@ -62,15 +63,16 @@ class ConvolutionPaths:
         object.__setattr__(self, "n_weights", start)
 
     def plan(self) -> tuple[Tensor, Tensor]:
-        """The paths as the operator takes them.
+        """Return the paths as arguments of the operator.
 
         Returns:
-            (n_paths, 8) int64: l_in, l_edge, l_out, mul, the column of x where the input block starts, the
-            column of the output of the path's first channel, columns from one m to the next there, the first
+            paths, (n_paths, 8) int64: l_in, l_edge, l_out, mul, the column of x where the input block starts, the
+            output column of the path's first channel, the number of output columns from one m to the next, the first
             column of the radial table.
-            float64, path after path: the matrices P (monomial, 2 l_out + 1, 2 l_in + 1), such that
-            sum over monomials of P · monomial(unit vector) maps x to the output: Clebsch-Gordan coefficients
-            (with the output's `component` normalisation) times the harmonics' coefficients.
+            coupling, float64: the matrices P (monomial, 2 l_out + 1, 2 l_in + 1) of all paths, one after the other. The
+            sum over monomials of P · monomial(unit vector) maps x to the output. P is the product of the
+            Clebsch-Gordan coefficients (with the output's `component` normalisation) and the coefficients of the
+            harmonics.
         """
         block_start, start = [], 0
         for mul, ir in self.irreps_in:
@@ -92,6 +94,6 @@ class ConvolutionPaths:
             clebsch_gordan = wigner_3j(l_in, p.l_edge, p.out.l) * math.sqrt(p.out.dim)
             harmonics = torch.from_numpy(coefficients(p.l_edge))
             product = torch.einsum("ke,iem->kmi", harmonics, clebsch_gordan)
-            # What is zero by symmetry comes out as rounding; the kernels skip exact zeros.
+            # Entries that are zero by symmetry have rounding errors; the kernels skip exact zeros.
             coupling.append(torch.where(product.abs() < 1e-14, 0.0, product).flatten())
         return torch.tensor(rows, dtype=torch.int64).reshape(-1, 8), torch.cat(coupling)

@@ -2,7 +2,7 @@
 
     out[i] = sum over neighbours j and paths of  w_path(r_ij) · CG(x_j, Y(r_ij))
 
-It keeps products per edge in memory, which is what the fused kernels avoid; its results define theirs.
+It stores products per edge in memory, which the fused kernels avoid. Its results define the results of the kernels.
 """
 
 import math
@@ -19,7 +19,7 @@ from equipot.ops.topology import Topology
 
 
 class PathRow(NamedTuple):
-    """One row of `ConvolutionPaths.plan`."""
+    """A row of `ConvolutionPaths.plan`."""
 
     l_in: int
     l_edge: int
@@ -36,7 +36,7 @@ class PathRow(NamedTuple):
 
 
 class _BlockConvolution(nn.Module):
-    """All paths that start from one block of the input: (n_in, 2l + 1, mul) to (n_out, rows, mul)."""
+    """The paths that start from one block of the input: they map (n_in, 2l + 1, mul) to (n_out, rows, mul)."""
 
     coupling: Tensor
     path_of_row: Tensor
@@ -52,7 +52,7 @@ class _BlockConvolution(nn.Module):
         columns: list[Tensor] = []
         for i, path in enumerate(paths):
             row = len(path_of_row)
-            # Each output component then has the variance of its inputs (e3nn's `component` normalisation).
+            # Gives each output component the variance of the inputs (e3nn's `component` normalisation).
             norm = math.sqrt(path.dim)
             w3j = wigner_3j(l_in, path.l_edge, path.l_out) * norm
             edge = slice(path.l_edge**2, (path.l_edge + 1) ** 2)
@@ -76,9 +76,9 @@ class _BlockConvolution(nn.Module):
 
 
 class ReferenceConvolution(nn.Module):
-    """The operator for one layer, from the paths as `ConvolutionPaths.plan` writes them: (n_paths, 8).
+    """The operator for one layer, from the paths (n_paths, 8) of `ConvolutionPaths.plan`.
 
-    forward(x, edge_vectors, table, inverse_cutoff, graph) as `Convolution.forward`.
+    forward(x, edge_vectors, table, inverse_cutoff, graph) is that of `Convolution`.
     """
 
     def __init__(self, rows: list[list[int]]) -> None:
@@ -89,12 +89,12 @@ class ReferenceConvolution(nn.Module):
         blocks: list[_BlockConvolution] = []
         place: dict[PathRow, tuple[int, int, int]] = {}
         for start in sorted({p.x_start for p in paths}):
-            mine = [p for p in paths if p.x_start == start]
+            of_block = [p for p in paths if p.x_start == start]
             row = 0
-            for path in mine:
+            for path in of_block:
                 place[path] = (len(blocks), row, row + path.dim)
                 row += path.dim
-            blocks.append(_BlockConvolution(mine, l_max))
+            blocks.append(_BlockConvolution(of_block, l_max))
         self.blocks = nn.ModuleList(blocks)
         # For each block of the output, the (input block, first row, end row) of its paths, side by side.
         self.gather: list[list[tuple[int, int, int]]] = []
@@ -126,7 +126,7 @@ class ReferenceConvolution(nn.Module):
 
 
 def reference_of(paths: Tensor, dtype: torch.dtype, device: torch.device) -> ReferenceConvolution:
-    """The reference for a plan's paths (n_paths, 8), built once for each plan, dtype and device."""
+    """Return the reference for the paths (n_paths, 8) of a plan, built once for each plan, dtype and device."""
     return _build(tuple(map(tuple, paths.tolist())), dtype, device)
 
 

@@ -1,4 +1,4 @@
-"""How an operator of equipot becomes known to torch."""
+"""The registration of equipot's operators with torch."""
 
 import warnings
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-# Kept as long as the process: a registration ends with its object.
+# It lives as long as the process, because registrations end with this object.
 _library = torch.library.Library("equipot", "FRAGMENT")
 
 
@@ -20,12 +20,12 @@ def register(
 
     Args:
         schema: name, arguments and result in torch's notation.
-        reference: the operator in torch's own operators, for every device; torch differentiates it.
-        compiled: on the CPU and on NVIDIA GPUs, without derivatives.
-        differentiable: there, where derivatives may be asked for; None where the result has none.
+        reference: the operator in plain torch, for every device; torch differentiates it.
+        compiled: the kernel for CPU and CUDA, without derivatives.
+        differentiable: the autograd kernel for CPU and CUDA; None for integer results.
     """
     name = schema.split("(")[0]
-    # The LAMMPS plugin may have been here first, in a process that runs LAMMPS as a library.
+    # In a process that runs LAMMPS as a library, the plugin may have registered the operator before.
     if not torch._C._jit_get_schemas_for_operator(f"equipot::{name}"):
         _library.define(schema)
         _library.impl(name, reference, "CompositeImplicitAutograd")

@@ -1,18 +1,18 @@
-"""Reading the radial table: Hermite interpolation between uniform knots."""
+"""The radial table, read by Hermite interpolation between uniform knots."""
 
 import torch
 from torch import Tensor
 
 
 def read_table(table: Tensor, u: Tensor, doubled_knot: int = 0) -> Tensor:
-    """Radial weights of every edge.
+    """Return the radial weights of each edge.
 
     Args:
         table: (n_knots, order, n_weights): value, first and (order 3) second derivative with respect to u at
             the uniform knots on [0, 1].
-        u: (n_edges,) distance over cutoff; beyond 1 the value at 1 (zero) is read.
-        doubled_knot: unless 0, this knot's row comes twice: what holds to its left, and then to its right. So
-            functions whose curvature jumps there are interpolated as well as others.
+        u: (n_edges,) distance over cutoff; beyond 1 the result is the value at 1 (zero).
+        doubled_knot: unless 0, this knot has two rows, with the derivatives on its left and on its right side. So
+            functions whose curvature jumps at the knot are interpolated as accurately as others.
 
     Returns:
         (n_edges, n_weights): cubic (order 2) or quintic (order 3) Hermite interpolation, C1 or C2.

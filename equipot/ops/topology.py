@@ -1,4 +1,4 @@
-"""Who is whose neighbour, in the order the convolution wants: rows of a sparse matrix and of its transpose."""
+"""The edges of a graph in the order that the convolution needs: rows of a sparse matrix and of its transpose."""
 
 from typing import NamedTuple
 
@@ -10,32 +10,34 @@ from equipot.ops.registration import register
 
 
 class Topology(NamedTuple):
-    """Edges of a graph whose centres are the first `n_centres` of its `n_atoms` atoms (the others are ghosts)."""
+    """The sorted edges of a graph. The first `n_centres` of its `n_atoms` atoms are centres, the others ghosts."""
 
     centre: Tensor  # (n_edges,) int64, ascending
     neighbour: Tensor  # (n_edges,) int64
     rowptr: Tensor  # (n_centres + 1,) int64: edges rowptr[i]:rowptr[i + 1] belong to centre i
-    transpose_rowptr: Tensor  # (n_atoms + 1,) int64: the same for neighbours, into transpose_edges
+    transpose_rowptr: (
+        Tensor  # (n_atoms + 1,) int64: entries [j]:[j + 1] of transpose_edges have the neighbour j
+    )
     transpose_edges: Tensor  # (n_edges,) int64: edge numbers sorted by neighbour
 
 
 def topology(edge_index: Tensor, n_centres: int, n_atoms: int) -> Topology:
-    """Sorted views of an edge list.
+    """Return the sorted views of an edge list.
 
     Args:
         edge_index: (2, n_edges) int64, row 0 the centre, ascending; row 1 the neighbour.
-        n_centres: atoms that receive messages, the first ones.
-        n_atoms: atoms that send messages, `n_centres` at least.
+        n_centres: number of atoms that receive messages; they are the first atoms.
+        n_atoms: number of atoms that send messages, at least `n_centres`.
 
     Raises:
-        RuntimeError: indices out of range or centres not ascending (TorchScript knows no other class).
+        RuntimeError: indices out of range or centres not ascending (TorchScript has no other class).
     """
     rowptr, transpose_rowptr, transpose_edges = torch.ops.equipot.topology(edge_index, n_centres, n_atoms)
     return Topology(edge_index[0], edge_index[1], rowptr, transpose_rowptr, transpose_edges)
 
 
 def by_reference(edge_index: Tensor, n_centres: int, n_atoms: int) -> tuple[Tensor, Tensor, Tensor]:
-    """rowptr, transpose_rowptr and transpose_edges in plain torch, for other devices."""
+    """Compute rowptr, transpose_rowptr and transpose_edges in plain torch, for other devices."""
     centre, neighbour = edge_index[0], edge_index[1]
     if centre.numel() > 0:
         if bool((centre[1:] < centre[:-1]).any()):

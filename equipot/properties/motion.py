@@ -1,4 +1,4 @@
-"""A short molecular dynamics run as a measurement: how well energy is conserved, where atoms are, how long it takes."""
+"""A short molecular dynamics run that measures conservation of energy, structure and time per step."""
 
 import time
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ FRAMES = 50
 
 @dataclass(frozen=True)
 class Motion:
-    """A run at constant energy, after one with a thermostat."""
+    """The record of a run at constant energy, which followed a run with a thermostat."""
 
     timestep: float  # fs
     times: np.ndarray  # Shape: (n_steps + 1,), ps
@@ -29,12 +29,12 @@ class Motion:
 
     @property
     def drift(self) -> float:
-        """Slope of the total energy, by least squares: eV/atom/ps."""
+        """The slope of the total energy by least squares, eV/atom/ps."""
         return float(np.polyfit(self.times, self.energies, 1)[0])
 
     @property
     def deviation(self) -> float:
-        """Standard deviation of the total energy around that slope, eV/atom."""
+        """The standard deviation of the total energy from its linear fit, eV/atom."""
         return float(np.std(self.energies - np.polyval(np.polyfit(self.times, self.energies, 1), self.times)))
 
 
@@ -47,44 +47,45 @@ def measure_motion(
     equilibration: float = 0.5,
     seed: int = 1,
 ) -> Motion:
-    """Velocities at a temperature (K), some ps with a thermostat (Bussi), then constant energy for `duration` ps.
+    """Run molecular dynamics at constant energy for `duration` ps and return its record.
 
-    timestep: fs. The atoms are not changed. Raises DataError for a run of less than three steps, NumericsError for one
+    Before it, the atoms get velocities at a temperature (K) and run with a Bussi thermostat for `equilibration` ps.
+    timestep: fs. The atoms are not changed. Raise DataError for a run of less than three steps, NumericsError for a run
     that explodes, and the calculator's errors.
     """
     n_steps, before = round(duration * 1000 / timestep), round(equilibration * 1000 / timestep)
     if n_steps < 3:
         raise DataError(
-            f"{duration:g} ps with steps of {timestep:g} fs are {n_steps} steps; give a longer time"
+            f"{duration:g} ps with steps of {timestep:g} fs are {n_steps} steps, fewer than 3; give a longer time"
         )
     moving = atoms.copy()
     moving.calc = calculator
     rng = np.random.default_rng(seed)
-    # Half of the heat goes into the bonds at once, of which a crystal at rest has none.
+    # A crystal at rest has no potential energy of vibration: half of the heat goes there at once.
     set_velocities(moving, 2 * temperature, rng)
     thermostat = Ensemble("nvt", timestep, temperature, thermostat_time=max(50.0, 5 * timestep))
     simulate(integrator(moving, thermostat, rng), before)
     moving.set_constraint(atoms.constraints)
-    seen: list[Observation] = []
+    observations: list[Observation] = []
     frames: list[Atoms] = []
     dynamics = integrator(moving, Ensemble("nve", timestep), rng)
     start = time.perf_counter()
     simulate(
         dynamics,
         n_steps,
-        each=seen.append,
+        each=observations.append,
         keep=lambda _: frames.append(
             Atoms(moving.symbols, moving.positions, cell=moving.cell, pbc=moving.pbc)
         ),
         keep_interval=max(1, n_steps // FRAMES),
     )
     seconds = time.perf_counter() - start
-    pressures = [s.pressure_GPa for s in seen]
+    pressures = [s.pressure_GPa for s in observations]
     return Motion(
         timestep=timestep,
-        times=np.array([s.time_ps for s in seen]),
-        temperatures=np.array([s.temperature_K for s in seen]),
-        energies=np.array([s.total_eV for s in seen]) / len(moving),
+        times=np.array([s.time_ps for s in observations]),
+        temperatures=np.array([s.temperature_K for s in observations]),
+        energies=np.array([s.total_eV for s in observations]) / len(moving),
         pressures=None if None in pressures else np.array(pressures, dtype=np.float64),
         seconds_per_step=seconds / n_steps,
         frames=frames,

@@ -1,4 +1,4 @@
-"""Phonons as files: for phonopy and for other programs, and as a picture."""
+"""The output files of phonons: for phonopy, for other programs, and a plot."""
 
 from pathlib import Path
 from typing import IO
@@ -20,48 +20,50 @@ FILES = {
 }
 
 
-def write_phonons(folder: Path, found: Phonons) -> None:
-    """Write all `FILES` into a folder that exists. Raises OSError naming the folder, as on a full disk."""
+def write_phonons(folder: Path, result: Phonons) -> None:
+    """Write all `FILES` into an existing folder. Raise OSError with the name of the folder, e.g. for a full disk."""
     try:
-        _write_all(folder, found)
+        _write_all(folder, result)
     except OSError as error:
         error.filename = error.filename or str(folder)
         raise
 
 
-def _write_all(folder: Path, found: Phonons) -> None:
-    found.phonon.save(str(folder / "phonopy.yaml"), settings={"force_constants": True})
-    found.phonon.write_yaml_band_structure(filename=str(folder / "band.yaml"))
-    _write_bands(folder / "bands.csv", found)
-    np.savetxt(folder / "dos.csv", found.dos, "%.8g", ",", header="frequency_THz,states_per_THz", comments="")
-    np.savetxt(folder / "thermal.csv", found.thermal, "%.8g", ",", header=THERMAL_COLUMNS, comments="")
-    plot_phonons(folder / "phonons.png", found)
+def _write_all(folder: Path, result: Phonons) -> None:
+    result.phonon.save(str(folder / "phonopy.yaml"), settings={"force_constants": True})
+    result.phonon.write_yaml_band_structure(filename=str(folder / "band.yaml"))
+    _write_bands(folder / "bands.csv", result)
+    np.savetxt(
+        folder / "dos.csv", result.dos, "%.8g", ",", header="frequency_THz,states_per_THz", comments=""
+    )
+    np.savetxt(folder / "thermal.csv", result.thermal, "%.8g", ",", header=THERMAL_COLUMNS, comments="")
+    plot_phonons(folder / "phonons.png", result)
 
 
-def _write_bands(path: Path, found: Phonons) -> None:
-    n_modes = found.bands.frequencies[0].shape[1]
+def _write_bands(path: Path, result: Phonons) -> None:
+    n_modes = result.bands.frequencies[0].shape[1]
     header = ["line", "distance_per_A", "qa", "qb", "qc", *(f"mode{k + 1}_THz" for k in range(n_modes))]
-    lines = zip(found.bands.distances, found.phonon.band_structure.qpoints, found.bands.frequencies)
+    lines = zip(result.bands.distances, result.phonon.band_structure.qpoints, result.bands.frequencies)
     rows = [np.column_stack([np.full(len(x), k), x, q, f]) for k, (x, q, f) in enumerate(lines)]
     np.savetxt(path, np.concatenate(rows), "%.8g", ",", header=",".join(header), comments="")
 
 
-def plot_phonons(image: str | Path | IO[bytes], found: Phonons) -> None:
-    """Bands to the left, density of states to the right; imaginary frequencies below zero."""
+def plot_phonons(image: str | Path | IO[bytes], result: Phonons) -> None:
+    """Plot bands (left) and density of states (right); imaginary frequencies are below zero."""
     figure = Figure(figsize=(8, 4.2), layout="constrained")
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2, sharey=True, gridspec_kw={"width_ratios": [3, 1]})
-    for x, frequencies in zip(found.bands.distances, found.bands.frequencies):
+    for x, frequencies in zip(result.bands.distances, result.bands.frequencies):
         left.plot(x, frequencies, color="tab:blue", lw=1)
-    for at, _ in found.bands.ticks:
+    for at, _ in result.bands.ticks:
         left.axvline(at, color="0.8", lw=0.7, zorder=0)
-    left.set_xticks([at for at, _ in found.bands.ticks], [name for _, name in found.bands.ticks])
-    left.set_xlim(0, found.bands.ticks[-1][0])
+    left.set_xticks([at for at, _ in result.bands.ticks], [name for _, name in result.bands.ticks])
+    left.set_xlim(0, result.bands.ticks[-1][0])
     left.set_ylabel("frequency (THz)")
-    right.fill_betweenx(found.dos[:, 0], found.dos[:, 1], color="tab:blue", alpha=0.4, lw=0)
+    right.fill_betweenx(result.dos[:, 0], result.dos[:, 1], color="tab:blue", alpha=0.4, lw=0)
     right.set_xlabel("states per THz")
     right.set_xlim(left=0)
-    every = np.concatenate([f.ravel() for f in found.bands.frequencies])
+    every = np.concatenate([f.ravel() for f in result.bands.frequencies])
     left.set_ylim(min(1.05 * every.min(), -0.01 * every.max()), 1.05 * every.max())
     for axis in (left, right):
         axis.axhline(0, color="0.4", lw=0.7)

@@ -1,4 +1,4 @@
-"""Phonons of a crystal by finite displacements, with phonopy: frequencies, bands, density of states, heat capacity."""
+"""Phonons of a crystal by finite displacements with phonopy: frequencies, bands, density of states, heat capacity."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -16,32 +16,34 @@ from equipot.errors import ConfigError, DataError, NumericsError
 from equipot.simulation.structures import MOST_ATOMS
 from equipot.structures.symmetry import space_group
 
-SYMMETRY = 1e-3  # Å, of displacements; positions of files are rounded
+SYMMETRY = 1e-3  # Å, tolerance of symmetry; positions in files are rounded
 BAND_POINTS = 400
-MESH_LENGTH = 60.0  # Å, phonopy's measure of a mesh's density
-# THz. At wave vectors that fit into the supercell frequencies are those of the forces; between them the interpolation
-# makes small imaginary ones near Γ.
+MESH_LENGTH = 60.0  # Å, phonopy's measure of the density of a mesh
+# THz, smallest imaginary frequencies that are reported. At wave vectors that fit into the supercell, frequencies follow
+# from the forces alone. Between these, the interpolation causes small imaginary frequencies near Γ.
 IMAGINARY, IMAGINARY_BETWEEN = 0.05, 0.2
-AT_REST = 1e-3  # THz; slower modes are translations, and imaginary ones no vibrations: they carry no heat
+THERMAL_CUTOFF = 1e-3  # THz; thermal properties leave out modes below: translations and imaginary modes
 
 
 @dataclass(frozen=True)
 class Imaginary:
-    """The most unstable mode of a set of wave vectors."""
+    """The most unstable mode at a set of wave vectors."""
 
-    frequency: float  # THz, positive: i times this
+    frequency: float  # THz, the absolute value
     q: np.ndarray  # Shape: (3,), in reciprocal vectors of the primitive cell
-    fits: bool  # whether q fits into the supercell, so that nothing is interpolated
+    fits: bool  # whether q fits into the supercell, so that the frequency is not interpolated
 
     def sentence(self) -> str:
+        """Return a sentence about the mode."""
         where = " ".join(f"{x:.4g}" for x in self.q + 0.0)
         how = "" if self.fits else " (interpolated: a larger --supercell may remove it)"
-        return f"imaginary mode: {self.frequency:.3f}i THz at q = ({where}){how}; the structure is no minimum along it"
+        mode = f"imaginary mode: {self.frequency:.3f}i THz at q = ({where})"
+        return f"{mode}{how}; the structure is not a minimum along this mode"
 
 
 @dataclass(frozen=True)
 class Bands:
-    """Frequencies along straight lines between special points."""
+    """The frequencies along straight lines between special points."""
 
     distances: list[np.ndarray]  # of each line, Shape: (n_points,), 1/Å
     frequencies: list[np.ndarray]  # of each line, Shape: (n_points, n_modes), THz; negative: imaginary
@@ -50,20 +52,20 @@ class Bands:
 
 @dataclass(frozen=True)
 class Phonons:
-    """What phonopy found. Energies are those of one mole of primitive cells, as phonopy gives them."""
+    """The results of phonopy. Thermal properties are for one mole of primitive cells."""
 
     phonon: Any  # phonopy.Phonopy, with everything computed
     n_displaced: int
     gamma: np.ndarray  # Shape: (3 n_primitive,), THz
-    acoustic: float  # THz, largest of the three acoustic frequencies at Γ before they were made zero
+    acoustic: float  # THz, largest acoustic frequency at Γ before the force constants were symmetrised
     bands: Bands
     dos: np.ndarray  # Shape: (n, 2), THz and states per THz and primitive cell
     thermal: np.ndarray  # Shape: (n, 4): K, kJ/mol free energy, J/K/mol entropy, J/K/mol heat capacity
-    imaginary: list[Imaginary]  # at most two: the worst that fits, the worst between
+    imaginary: list[Imaginary]  # at most two: the worst at wave vectors that fit, the worst between them
 
 
 def need_phonopy() -> None:
-    """Raise ConfigError, saying how to install it, where phonopy is missing."""
+    """Raise ConfigError if phonopy is missing; the error says how to install it."""
     try:
         import phonopy  # noqa: F401
     except ImportError:
@@ -71,7 +73,7 @@ def need_phonopy() -> None:
 
 
 def supercell_of_length(atoms: Atoms, length: float) -> tuple[int, int, int]:
-    """Repeats that make every distance between opposite faces at least this long (Å)."""
+    """Return the repeats of a supercell whose opposite faces are at least this far apart (Å)."""
     _check_crystal(atoms)
     heights = 1 / np.linalg.norm(np.linalg.pinv(atoms.cell.array), axis=0)
     a, b, c = (max(1, int(np.ceil(length / h - 1e-6))) for h in heights)
@@ -87,19 +89,20 @@ def phonons(
     temperatures: Sequence[float] = tuple(range(0, 1001, 10)),
     progress: Callable[[int, int], object] | None = None,
 ) -> Phonons:
-    """Force constants from displaced supercells, made translation-invariant, and what follows from them.
+    """Compute phonons from the forces of displaced supercells.
 
     Args:
-        atoms: a crystal at rest, of any cell; bands are those of its primitive cell
-        calculator: any of ASE
+        atoms: a relaxed crystal with any cell; bands are those of its primitive cell
+        calculator: any ASE calculator
         supercell: repeats of the cell
         displacement: Å
         temperatures: K, of the thermal properties
-        progress: called with the number of displaced supercells done, and of all
+        progress: called with the number of displaced supercells that are done, and of all
 
-    Where symmetry does not do it, atoms are displaced both ways, so forces of a crystal not at rest cancel. Charges
-    are not known to a potential, so polar crystals have no splitting of longitudinal and transverse modes at Γ. Raises
-    ConfigError where phonopy is missing, DataError for what is not a crystal, NumericsError where no force answers.
+    Force constants are made translation-invariant. Atoms are displaced in both directions unless symmetry makes them
+    equivalent, so forces of a crystal that is not relaxed cancel. A potential has no charges, so polar crystals have no
+    splitting of longitudinal and transverse modes at Γ. Raise ConfigError if phonopy is missing, DataError for a
+    structure that is not a crystal, NumericsError if no displacement causes a force.
     """
     need_phonopy()
     from phonopy import Phonopy
@@ -113,7 +116,7 @@ def phonons(
         masses=atoms.get_masses(),
     )
     with warnings.catch_warnings():
-        # Version 4 tells everyone who says "auto" that "auto" is now what it does anyway.
+        # phonopy 4 warns that "auto" is the default now, even if it is passed explicitly.
         warnings.filterwarnings("ignore", message="primitive_matrix defaulted")
         phonon: Any = Phonopy(
             cell, np.diag(supercell).tolist(), primitive_matrix="auto", symprec=SYMMETRY, log_level=0
@@ -138,9 +141,9 @@ def phonons(
     phonon.run_mesh(MESH_LENGTH)
     phonon.run_total_dos()
     dos = np.stack([phonon.total_dos.frequency_points, phonon.total_dos.dos], axis=1)
-    phonon.run_thermal_properties(temperatures=list(temperatures), cutoff_frequency=AT_REST)
-    found = phonon.thermal_properties
-    thermal = np.stack([found.temperatures, found.free_energy, found.entropy, found.heat_capacity], axis=1)
+    phonon.run_thermal_properties(temperatures=list(temperatures), cutoff_frequency=THERMAL_CUTOFF)
+    t = phonon.thermal_properties
+    thermal = np.stack([t.temperatures, t.free_energy, t.entropy, t.heat_capacity], axis=1)
     return Phonons(phonon, len(displaced), gamma, acoustic, bands, dos, thermal, _imaginary(phonon))
 
 
@@ -149,13 +152,13 @@ def _check_crystal(atoms: Atoms) -> None:
         raise DataError("the structure holds no atoms")
     if not atoms.pbc.all():
         raise DataError(
-            "phonons are those of a crystal, and the structure is not periodic in all three directions; "
-            "make it so, with enough vacuum around a layer or molecule"
+            "phonons need a crystal, but the structure is not periodic in all three directions; "
+            "make it periodic, with enough vacuum around a layer or molecule"
         )
 
 
 def check_options(atoms: Atoms, supercell: Sequence[int], displacement: float) -> None:
-    """Raise DataError or ConfigError for what `phonons` cannot take, before anything is computed."""
+    """Raise DataError or ConfigError, before anything is computed, for arguments that `phonons` cannot take."""
     _check_crystal(atoms)
     if len(supercell) != 3 or min(supercell) < 1:
         raise ConfigError(f"the supercell is {tuple(supercell)}; expected three numbers of 1 or more")
@@ -177,7 +180,7 @@ def _forces(cell: Any, calculator: Any) -> np.ndarray:
 
 
 def _bands(phonon: Any) -> Bands:
-    """Along ASE's path for the primitive cell's lattice (Setyawan and Curtarolo, Comp. Mat. Sci. 49, 299)."""
+    """Return bands along ASE's path for the lattice (Setyawan and Curtarolo, Comp. Mat. Sci. 49, 299)."""
     reciprocal = np.linalg.inv(np.asarray(phonon.primitive.cell)).T
     lines, names, connections = [], [], []
     special, path = _path(np.asarray(phonon.primitive.cell))
@@ -204,7 +207,7 @@ def _bands(phonon: Any) -> Bands:
 
 
 def _path(cell: np.ndarray) -> tuple[dict[str, np.ndarray], list[list[str]]]:
-    """Special points, in reciprocal vectors, and the pieces of the path between them."""
+    """Return the special points, in reciprocal vectors, and the pieces of the path between them."""
     for tolerance in (2e-4, 2e-3, 2e-2):
         try:
             path = Cell(cell).bandpath(npoints=0, eps=tolerance)
@@ -215,7 +218,7 @@ def _path(cell: np.ndarray) -> tuple[dict[str, np.ndarray], list[list[str]]]:
 
 
 def frequencies_at(phonon: Any, q: ArrayLike) -> np.ndarray:
-    """(n, n_modes) THz at wave vectors q (n, 3) in fractions of the primitive cell's reciprocal vectors."""
+    """Return frequencies (n, n_modes) in THz at wave vectors q (n, 3), in reciprocal vectors of the primitive cell."""
     phonon.run_qpoints(np.asarray(q, dtype=np.float64))
     return np.asarray(phonon.qpoints.frequencies)
 
@@ -230,12 +233,12 @@ def _imaginary(phonon: Any) -> list[Imaginary]:
     matrix = np.rint(np.linalg.inv(phonon.primitive_matrix) @ phonon.supercell_matrix).astype(int)
     fitting = np.asarray(get_commensurate_points(matrix))
     lowest = frequencies_at(phonon, fitting).min(axis=1)
-    found = []
+    modes = []
     if lowest.min() < -IMAGINARY:
-        found.append(Imaginary(-float(lowest.min()), fitting[lowest.argmin()], True))
+        modes.append(Imaginary(-float(lowest.min()), fitting[lowest.argmin()], True))
     points = [*np.concatenate([np.asarray(q) for q in phonon.band_structure.qpoints]), *phonon.mesh.qpoints]
     between = [f.min(axis=1) for f in (*phonon.band_structure.frequencies, phonon.mesh.frequencies)]
     values = np.concatenate(between)
     if values.min() < -IMAGINARY_BETWEEN and values.min() < 1.05 * lowest.min() - IMAGINARY:
-        found.append(Imaginary(-float(values.min()), np.asarray(points[int(values.argmin())]), False))
-    return found
+        modes.append(Imaginary(-float(values.min()), np.asarray(points[int(values.argmin())]), False))
+    return modes

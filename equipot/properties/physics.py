@@ -1,6 +1,6 @@
-"""Physics of a crystal as a calculator sees it: equation of state, optical phonon at Γ.
+"""Properties of a crystal: its equation of state and its optical phonon at Γ.
 
-Plain functions from atoms and an ASE calculator to numbers. None changes the atoms it is given.
+The functions take atoms and an ASE calculator, and do not change the atoms.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,9 @@ from ase.eos import EquationOfState
 
 from equipot.errors import DataError, NumericsError
 
-TO_THZ = np.sqrt(units._e / units._amu) * 1e10 / (2 * np.pi) * 1e-12  # of sqrt(eV/Å²/amu)
+TO_THZ = (
+    np.sqrt(units._e / units._amu) * 1e10 / (2 * np.pi) * 1e-12
+)  # from sqrt(eV/Å²/amu), an angular frequency, to THz
 
 
 def equation_of_state(
@@ -21,20 +23,25 @@ def equation_of_state(
     strains: Iterable[float] = tuple(np.linspace(-0.03, 0.03, 7)),
     kind: str = "birchmurnaghan",
 ) -> dict[str, Any]:
-    """Energies of the uniformly strained crystal and the minimum of a curve fitted through them.
+    """Compute energies of the uniformly strained crystal, and fit the minimum of an equation of state.
 
     Args:
-        strains: relative changes of all lengths, five at least, with the minimum between them
-        kind: of `ase.eos.EquationOfState`
+        atoms: the crystal; its scaled positions do not change, as in a cubic crystal without free parameters
+        calculator: any ASE calculator
+        strains: relative changes of all lengths, at least five, with the minimum between them
+        kind: the kind of `ase.eos.EquationOfState`
 
     Returns:
-        dict of strains (n,), volumes (n,) Å³ and energies (n,) eV of the given cell; volume Å³ and energy eV at the
-        minimum; a0 Å, the length of the first cell vector there; bulk_modulus GPa. Scaled positions are kept, as in
-        a cubic crystal without free parameters. Raises NumericsError when the minimum lies outside the volumes.
+        dict of strains (n,), volumes (n,) Å³ and energies (n,) eV of the cell; volume Å³, energy eV and a0 Å (the
+        length of the first cell vector) at the minimum; bulk_modulus GPa.
+
+    Raises:
+        DataError: fewer than five strains.
+        NumericsError: no strain changes the energy, or the minimum lies outside the volumes.
     """
     strains = np.array(list(strains), dtype=np.float64)
     if len(strains) < 5:
-        raise DataError(f"{len(strains)} strains are given; an equation of state needs at least 5")
+        raise DataError(f"an equation of state needs at least 5 strains; {len(strains)} are given")
     volumes, energies = [], []
     for strain in strains:
         strained = deformed(atoms, calculator, (1 + strain) * np.eye(3))
@@ -67,13 +74,15 @@ def equation_of_state(
 def gamma_optical_phonon(
     atoms: Atoms, calculator: Any, sublattice: np.ndarray, displacement: float = 0.02, axis: int = 2
 ) -> float:
-    """Frequency (THz) of the mode in which two sublattices move against each other, from a frozen phonon.
+    """Return the frequency (THz) of the mode in which two sublattices move in opposite directions (frozen phonon).
 
     Args:
-        sublattice: indices of the atoms of one sublattice, e.g. `diamond_sublattice(atoms)`; the others are the
+        atoms: the crystal
+        calculator: any ASE calculator
+        sublattice: indices of the atoms of one sublattice, e.g. `diamond_sublattice(atoms)`; the other atoms are the
             second one. By the crystal's symmetry the mode must move each sublattice rigidly along the axis, as the
             threefold optical mode of diamond or zincblende does.
-        displacement: Å, of the first sublattice in both directions, the other one at rest
+        displacement: Å; the first sublattice is displaced in both directions, the second is at rest
         axis: 0, 1 or 2
 
     The force on an atom of the moved sublattice gives the force constant k of the relative coordinate, and
@@ -82,9 +91,7 @@ def gamma_optical_phonon(
     sublattice = np.asarray(sublattice)
     others = np.setdiff1d(np.arange(len(atoms)), sublattice)
     if len(sublattice) == 0 or len(sublattice) != len(others):
-        raise DataError(
-            f"a sublattice of {len(sublattice)} of {len(atoms)} atoms is given; expected half of them"
-        )
+        raise DataError(f"the sublattice has {len(sublattice)} of {len(atoms)} atoms; expected half of them")
     forces = []
     for step in (displacement, -displacement):
         moved = deformed(atoms, calculator, np.eye(3))
@@ -97,25 +104,25 @@ def gamma_optical_phonon(
 
 
 def diamond_sublattice(atoms: Atoms) -> np.ndarray:
-    """Indices of the atoms on the face-centred sublattice of atom 0 in a diamond crystal with cubic axes.
+    """Return the indices of the face-centred sublattice of atom 0 in a diamond crystal with cubic axes.
 
-    The quarter-diagonal of the cube leads to the other one; works for any supercell of perfect crystal.
+    The crystal may be any supercell, but must be perfect. Raise DataError for other structures.
     """
     vectors = atoms.get_distances(0, range(len(atoms)), mic=True, vector=True)
     nearest = np.sort(np.linalg.norm(vectors, axis=1))[1] if len(atoms) > 1 else 0.0
     if nearest == 0.0:
-        raise DataError("a diamond crystal has at least two atoms, none of them in the same place")
-    # Cube edge a; face-centred translations have coordinates that are multiples of a/2 and an even sum of them.
+        raise DataError("a diamond crystal has at least two atoms, all of them at different positions")
+    # With the cube edge a, face-centred translations are multiples of a/2 whose sum is even.
     halves = vectors / (2 * nearest / np.sqrt(3))
     even = np.isclose(halves, np.round(halves), atol=0.1).all(axis=1)
-    found = np.flatnonzero(even & (np.round(halves).sum(axis=1).astype(int) % 2 == 0))
-    if 2 * len(found) != len(atoms):
+    sublattice = np.flatnonzero(even & (np.round(halves).sum(axis=1).astype(int) % 2 == 0))
+    if 2 * len(sublattice) != len(atoms):
         raise DataError("the atoms are not a perfect diamond crystal with its cubic axes along x, y and z")
-    return found
+    return sublattice
 
 
 def deformed(atoms: Atoms, calculator: Any, deformation: np.ndarray) -> Atoms:
-    """A deformed copy with the calculator attached and without constraints."""
+    """Return a deformed copy of the atoms, with the calculator and without constraints."""
     copy = Atoms(atoms.symbols, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
     copy.set_masses(atoms.get_masses())
     copy.set_cell(atoms.cell.array @ deformation, scale_atoms=True)

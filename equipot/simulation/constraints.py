@@ -1,4 +1,4 @@
-"""Constraints in extended XYZ, which holds one thing: which Cartesian components of each atom may move."""
+"""Constraints in extended XYZ, which can store only the Cartesian components of each atom that may move."""
 
 from collections.abc import Iterable, Sequence
 
@@ -10,39 +10,39 @@ _ALONG_AN_AXIS = 1e-8  # components of a unit vector below this are rounding
 
 
 def writable(atoms: Atoms) -> tuple[list[FixAtoms | FixCartesian], list[str]]:
-    """Constraints as a file can hold them, and the names of those that it cannot.
+    """Return the constraints in a form that extended XYZ can store, and the names of those that it cannot.
 
-    Lines, planes and scaled coordinates (the selective dynamics of VASP) can be written where they leave an atom free
-    along Cartesian axes.
+    Lines, planes and scaled coordinates (the selective dynamics of VASP) can be stored if the directions in which they
+    leave atoms free are Cartesian axes.
     """
-    able: list[FixAtoms | FixCartesian] = []
-    unable: list[str] = []
+    storable: list[FixAtoms | FixCartesian] = []
+    others: list[str] = []
     for constraint in atoms.constraints:
         fixed = _fixed_components(constraint, atoms)
         if isinstance(constraint, FixAtoms | FixCartesian):
-            able.append(constraint)
+            storable.append(constraint)
         elif fixed is not None and fixed.all():
-            able.append(FixAtoms(indices=np.ravel(constraint.index)))
+            storable.append(FixAtoms(indices=np.ravel(constraint.index)))
         elif fixed is not None:
-            able.append(FixCartesian(np.ravel(constraint.index), mask=fixed))
+            storable.append(FixCartesian(np.ravel(constraint.index), mask=fixed))
         else:
-            unable.append(type(constraint).__name__)
-    return able, unable
+            others.append(type(constraint).__name__)
+    return storable, others
 
 
 def lost_constraints(structures: Sequence[Atoms], files: Iterable[object]) -> str:
-    """A sentence on the constraints that hold during a run and cannot be written to its files; empty without any."""
+    """Return a sentence about the constraints of a run that its files cannot store; empty if they can store all."""
     names = sorted({name for atoms in structures for name in writable(atoms)[1]})
     if not names:
         return ""
     return (
-        f"{', '.join(names)} cannot be written to extended XYZ: it holds in this run, and is not in "
-        f"{' or '.join(str(file) for file in files)}; set it again before you continue from there"
+        f"{', '.join(names)} cannot be written to extended XYZ: it holds in this run, but is not in "
+        f"{' or '.join(str(file) for file in files)}; set it again before you continue from that file"
     )
 
 
 def _fixed_components(constraint: object, atoms: Atoms) -> np.ndarray | None:
-    """(3,) bool, Cartesian components that are fixed; None where that is not what the constraint does."""
+    """Return the fixed Cartesian components, (3,) bool; None for a constraint of another kind."""
     if isinstance(constraint, FixedLine):
         free = [np.asarray(constraint.dir, dtype=float)]
     elif isinstance(constraint, FixedPlane):
@@ -57,6 +57,6 @@ def _fixed_components(constraint: object, atoms: Atoms) -> np.ndarray | None:
 
 
 def _axis(direction: np.ndarray) -> int | None:
-    """The Cartesian axis that a direction lies along, if it lies along one."""
+    """Return the Cartesian axis that a direction is parallel to; None if it is not parallel to any."""
     along = np.abs(direction) > _ALONG_AN_AXIS * np.linalg.norm(direction)
     return int(np.argmax(along)) if along.sum() == 1 else None

@@ -1,8 +1,8 @@
-"""Ensembles of molecular dynamics by ASE's integrators, with the temperature of the freedom that atoms really have.
+"""Ensembles of molecular dynamics with ASE's integrators, at the temperature of the real degrees of freedom.
 
-Where the total momentum is conserved three of the 3N degrees of freedom carry no heat. ASE's chains count all of them;
-here they are told a temperature that gives the remaining ones what was asked for, which matters in small cells: with
-8 atoms the difference is 14 %.
+If the total momentum is conserved, three of the 3N degrees of freedom carry no heat. ASE's Nosé-Hoover chains count all
+3N. So they get a corrected temperature here, with which the others have the temperature of the ensemble. This matters
+in small cells: with 8 atoms the difference is 14 %.
 """
 
 from dataclasses import asdict, dataclass
@@ -26,7 +26,7 @@ DEPENDS_ON = {
     "npt": ("name", "timestep", "temperature", "pressure", "thermostat_time", "barostat_time", "cell"),
 }
 THERMOSTATS = ("bussi", "langevin", "nose-hoover")
-# Attributes of ASE's chains that change from step to step; with these a run continues as if it had not stopped.
+# Attributes of ASE's integrators that change from step to step. A run that restores them continues exactly.
 CHAINS = {
     "": ("_p_eps", "_eps", "_volume0", "_cell0", "_p_g", "transferred_energy"),
     "_thermostat": ("_eta", "_p_eta"),
@@ -36,16 +36,16 @@ CHAINS = {
 
 @dataclass(frozen=True)
 class Ensemble:
-    """What is held constant, and how."""
+    """An ensemble: the quantities that a run holds constant, and the method."""
 
     name: str  # "nve", "nvt" or "npt"
     timestep: float = 1.0  # fs
-    temperature: float | None = None  # K; of nve, that of the start
+    temperature: float | None = None  # K; for nve the initial temperature
     pressure: float = 0.0  # GPa
-    thermostat: str = "bussi"  # of nvt; npt has Nosé-Hoover chains (Martyna, Tobias and Klein)
+    thermostat: str = "bussi"  # for nvt; npt has Nosé-Hoover chains (Martyna, Tobias and Klein)
     thermostat_time: float = 100.0  # fs
     barostat_time: float = 1000.0  # fs
-    cell: str = "isotropic"  # of npt: "isotropic" or "full"
+    cell: str = "isotropic"  # for npt: "isotropic" or "full"
 
     def __post_init__(self) -> None:
         if self.name not in ENSEMBLES:
@@ -69,14 +69,14 @@ class Ensemble:
             raise ConfigError(f"the pressure is {self.pressure} GPa; expected a number")
 
     def to_dict(self) -> dict[str, Any]:
-        """What this ensemble depends on: of nve, neither the temperature of its start nor a thermostat."""
+        """Return the parameters that the ensemble depends on; nve has neither a temperature nor a thermostat."""
         return {key: value for key, value in asdict(self).items() if key in DEPENDS_ON[self.name]}
 
 
 def set_velocities(atoms: Atoms, temperature: float, rng: np.random.Generator) -> None:
-    """Momenta of the Maxwell-Boltzmann distribution at exactly this temperature (K), without a drift of the whole.
+    """Set momenta of the Maxwell-Boltzmann distribution at exactly this temperature (K), without a total momentum.
 
-    Fixed atoms stay at rest; where some are, the others may drift.
+    Fixed atoms stay at rest. The total momentum is not removed if atoms are fixed.
     """
     width = np.sqrt(units.kB * temperature * atoms.get_masses())
     atoms.set_momenta(width[:, None] * rng.standard_normal((len(atoms), 3)))
@@ -88,44 +88,44 @@ def set_velocities(atoms: Atoms, temperature: float, rng: np.random.Generator) -
 
 
 def degrees_of_freedom(atoms: Atoms) -> int:
-    """Those that share the heat: 3N - 3, or what the fixed atoms leave; of one atom alone 3."""
+    """Return the number of degrees of freedom that carry heat: 3N - 3; 3 for one atom; less with fixed atoms."""
     if _drifts(atoms):
         return 3 * len(atoms) - 3
     return int(atoms.get_number_of_degrees_of_freedom())
 
 
 def _drifts(atoms: Atoms) -> bool:
-    """Whether the total momentum is conserved, so that a drift would last for ever."""
+    """Return whether the total momentum is conserved, so that a drift would never end."""
     return len(atoms) > 1 and all(isinstance(c, FixCom) for c in atoms.constraints)
 
 
 def temperature_of(atoms: Atoms) -> float:
-    """Present temperature in K; 0 where nothing can move."""
+    """Return the present temperature in K; 0 if no atom can move."""
     freedom = degrees_of_freedom(atoms)
     return 2 * float(atoms.get_kinetic_energy()) / (freedom * units.kB) if freedom else 0.0
 
 
 def integrator(atoms: Atoms, ensemble: Ensemble, rng: np.random.Generator) -> MolecularDynamics:
-    """ASE's integrator of an ensemble, for atoms with calculator and momenta.
+    """Return ASE's integrator of an ensemble, for atoms with calculator and momenta.
 
-    Random thermostats get a constraint that keeps the centre of mass; nothing else of the atoms is changed. Raises
-    DataError for what the ensemble cannot have: no heat at all, no volume, fixed atoms under pressure.
+    With a random thermostat, the atoms get a constraint that fixes the centre of mass. Raise DataError for atoms that
+    do not suit the ensemble: none can move, no volume, fixed atoms under pressure.
     """
     dt, freedom = ensemble.timestep * units.fs, degrees_of_freedom(atoms)
     if ensemble.name == "nve":
         return VelocityVerlet(atoms, dt)
     assert ensemble.temperature is not None
     if freedom <= 0:
-        raise DataError("no atom can move, so there is no temperature to hold; use nve")
+        raise DataError("no atom can move, so the system has no temperature; use nve")
     tau = ensemble.thermostat_time * units.fs
-    # A chain of ASE's aims at 3N kT of twice the kinetic energy.
-    told = ensemble.temperature * freedom / (3 * len(atoms))
+    # ASE's chains control twice the kinetic energy to 3N kT.
+    chain_temperature = ensemble.temperature * freedom / (3 * len(atoms))
     if ensemble.name == "npt":
-        return _constant_pressure(atoms, ensemble, told, tau)
+        return _constant_pressure(atoms, ensemble, chain_temperature, tau)
     if ensemble.thermostat == "nose-hoover":
-        return NoseHooverChainNVT(atoms, dt, temperature_K=told, tdamp=tau)
+        return NoseHooverChainNVT(atoms, dt, temperature_K=chain_temperature, tdamp=tau)
     if _drifts(atoms):
-        # Random forces push the whole; random rescaling makes a drift of rounding errors grow.
+        # Random forces give the system a total momentum, and random rescaling makes a drift of rounding errors grow.
         atoms.set_constraint(FixCom())
     if ensemble.thermostat == "langevin":
         return Langevin(atoms, dt, temperature_K=ensemble.temperature, friction=1 / tau, fixcm=False, rng=rng)
@@ -136,7 +136,9 @@ def integrator(atoms: Atoms, ensemble: Ensemble, rng: np.random.Generator) -> Mo
     return Bussi(atoms, dt, temperature_K=ensemble.temperature, taut=tau, rng=rng)
 
 
-def _constant_pressure(atoms: Atoms, ensemble: Ensemble, told: float, tau: float) -> MolecularDynamics:
+def _constant_pressure(
+    atoms: Atoms, ensemble: Ensemble, chain_temperature: float, tau: float
+) -> MolecularDynamics:
     if not atoms.pbc.all():
         raise DataError("npt needs a structure that is periodic in all three directions; use nvt")
     if atoms.constraints:
@@ -147,7 +149,7 @@ def _constant_pressure(atoms: Atoms, ensemble: Ensemble, told: float, tau: float
     return kind(
         atoms,
         ensemble.timestep * units.fs,
-        temperature_K=told,
+        temperature_K=chain_temperature,
         pressure_au=ensemble.pressure * units.GPa,
         tdamp=tau,
         pdamp=ensemble.barostat_time * units.fs,
@@ -155,7 +157,7 @@ def _constant_pressure(atoms: Atoms, ensemble: Ensemble, told: float, tau: float
 
 
 def conserved_energy(dynamics: MolecularDynamics) -> float | None:
-    """What the exact equations of motion would keep constant (eV); None where there is no such energy (Langevin)."""
+    """Return the energy that exact dynamics would conserve (eV); None for Langevin, which conserves none."""
     atoms = dynamics.atoms
     if isinstance(dynamics, Langevin):
         return None
@@ -166,18 +168,18 @@ def conserved_energy(dynamics: MolecularDynamics) -> float | None:
 
 
 def hidden_state(dynamics: MolecularDynamics) -> dict[str, np.ndarray]:
-    """Variables of thermostat and barostat, by name; positions, momenta and cell are the atoms' own."""
-    found = {}
+    """Return the variables of thermostat and barostat, by name."""
+    state = {}
     for part, names in CHAINS.items():
         owner = getattr(dynamics, part, None) if part else dynamics
         for name in names:
             if owner is not None and hasattr(owner, name):
-                found[f"{part}.{name}".strip(".")] = np.array(getattr(owner, name), dtype=np.float64)
-    return found
+                state[f"{part}.{name}".strip(".")] = np.array(getattr(owner, name), dtype=np.float64)
+    return state
 
 
 def set_hidden_state(dynamics: MolecularDynamics, state: dict[str, np.ndarray]) -> bool:
-    """Put back what `hidden_state` gave; False, and nothing is changed, where it belongs to another integrator."""
+    """Restore the result of `hidden_state`; return False, without a change, if it fits another integrator."""
     present = hidden_state(dynamics)
     if {k: v.shape for k, v in present.items()} != {k: np.shape(v) for k, v in state.items()}:
         return False

@@ -1,8 +1,8 @@
-"""The files of a molecular dynamics run: a trajectory and a log for people and programs, a state to continue from.
+"""The files of a molecular dynamics run: a trajectory and a log to read, and a state to continue from.
 
-Extended XYZ has eight decimals, so it alone cannot continue a run exactly. The state is written after every frame: all
-numbers of the atoms and the integrator to the last bit, the random numbers, and how long trajectory and log were.
-Continuing cuts both to that length, so whatever a killed program wrote halfway is gone.
+Extended XYZ has eight decimals, which is too few to continue a run exactly. So a state is written after every frame. It
+holds all numbers of the atoms and the integrator exactly, the random state, and the lengths of trajectory and log. A
+continued run cuts both files to these lengths, which removes incomplete output of a killed program.
 """
 
 import json
@@ -24,7 +24,7 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Observation:
-    """A row of the log; None where there is no such quantity."""
+    """A row of the log; a quantity that the run does not have is None."""
 
     step: int
     time_ps: float
@@ -33,7 +33,7 @@ class Observation:
     kinetic_eV: float
     total_eV: float
     conserved_eV: float | None
-    pressure_GPa: float | None  # with the share of the velocities
+    pressure_GPa: float | None  # including the kinetic part
     volume_A3: float | None
 
 
@@ -42,7 +42,7 @@ COLUMNS = tuple(f.name for f in fields(Observation))
 
 @dataclass(frozen=True)
 class MDState:
-    """Everything that the next step depends on."""
+    """The state of a run: everything that its next step depends on."""
 
     step: int
     time_ps: float
@@ -50,20 +50,20 @@ class MDState:
     positions: np.ndarray  # Shape: (n_atoms, 3), Å
     momenta: np.ndarray  # Shape: (n_atoms, 3), ASE's unit
     cell: np.ndarray  # Shape: (3, 3), Å
-    potential: float  # eV, to recognise the model
+    potential: float  # eV; a continued run compares it, to detect another model
     ensemble: dict[str, Any]
     random: dict[str, Any]  # state of numpy's generator
-    hidden: dict[str, np.ndarray]  # of thermostat and barostat
-    reference: float | None  # eV, the conserved energy when its account began
+    hidden: dict[str, np.ndarray]  # variables of thermostat and barostat
+    reference: float | None  # eV, the conserved energy at the start of its record
     trajectory_bytes: int = 0
     log_bytes: int = 0
 
     def put_into(self, atoms: Atoms) -> None:
-        """Set positions, cell and momenta of atoms. Raises DataError where these are other atoms."""
+        """Set positions, cell and momenta of atoms. Raise DataError if the elements or their order differ."""
         if not np.array_equal(atoms.numbers, self.numbers):
             raise DataError(
-                f"the run to continue has {len(self.numbers)} atoms, STRUCTURE (with --repeat) {len(atoms)} or others; "
-                "give the STRUCTURE and --repeat that it was begun with"
+                f"the run to continue has {len(self.numbers)} atoms, and STRUCTURE (with --repeat) has {len(atoms)} or "
+                "other elements; give the STRUCTURE and --repeat that the run was begun with"
             )
         atoms.set_cell(self.cell)
         atoms.positions = self.positions
@@ -71,7 +71,7 @@ class MDState:
 
 
 class MDFiles:
-    """Trajectory FILE.extxyz, log FILE.csv and state FILE.state.npz of one run; a context manager."""
+    """The trajectory FILE.extxyz, log FILE.csv and state FILE.state.npz of a run, as a context manager."""
 
     def __init__(self, trajectory: Path) -> None:
         self.trajectory = trajectory
@@ -88,7 +88,7 @@ class MDFiles:
         return self
 
     def open_again(self, state: MDState | None) -> "MDFiles":
-        """Append; behind what the state knows of, where there is a state. Raises DataError for files cut shorter."""
+        """Open the files to append; cut them to the lengths of a state first. Raise DataError for shorter files."""
         if state is not None:
             self._cut(self.trajectory, state.trajectory_bytes)
             self._cut(self.log, state.log_bytes)
@@ -102,7 +102,7 @@ class MDFiles:
     def _cut(self, path: Path, length: int) -> None:
         if (path.stat().st_size if path.exists() else 0) < length:
             raise DataError(
-                f"{path}: is shorter than when {self.state} was written; begin anew with --overwrite"
+                f"{path}: is shorter than it was when {self.state} was written; start a new run with --overwrite"
             )
         os.truncate(path, length)
 
@@ -112,11 +112,11 @@ class MDFiles:
     def __exit__(self, *_: object) -> None:
         for file in (self._frames, self._rows):
             if file is not None:
-                with suppress(OSError):  # a full disk was told of when it was written to
+                with suppress(OSError):  # the write to a full disk has raised already
                     file.close()
 
-    def write_row(self, seen: Observation) -> None:
-        values = (getattr(seen, name) for name in COLUMNS)
+    def write_row(self, observation: Observation) -> None:
+        values = (getattr(observation, name) for name in COLUMNS)
         self._row(
             ",".join("" if v is None else str(v) if isinstance(v, int) else f"{v:.10g}" for v in values)
         )
@@ -131,7 +131,7 @@ class MDFiles:
             raise
 
     def write_frame(self, atoms: Atoms, state: MDState) -> None:
-        """Append a frame, then replace the state. Raises OSError naming the file, for instance when a disk is full."""
+        """Append a frame, then replace the state. Raise OSError with the name of the file, e.g. for a full disk."""
         assert self._frames is not None
         assert self._rows is not None
         frame = snapshot(atoms, step=state.step, time_ps=round(state.time_ps, 9))
@@ -158,7 +158,7 @@ def _write_state(path: Path, state: MDState, trajectory_bytes: int, log_bytes: i
     try:
         with new.open("wb") as file:
             np.savez(file, plain=np.array(json.dumps(plain)), **arrays)
-        new.replace(path)  # a state is either the old one or the new one
+        new.replace(path)  # atomic: the file holds the old state or the new one
     except OSError as error:
         error.filename = error.filename or str(path)
         new.unlink(missing_ok=True)
@@ -166,7 +166,7 @@ def _write_state(path: Path, state: MDState, trajectory_bytes: int, log_bytes: i
 
 
 def read_state(path: Path) -> MDState:
-    """A state that `write_frame` wrote. Raises DataError for a damaged one, or one of a newer equipot."""
+    """Return a state that `write_frame` wrote. Raise DataError if it is damaged or from a newer equipot."""
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
@@ -174,7 +174,7 @@ def read_state(path: Path) -> MDState:
         version = plain.pop("version")
         if version > VERSION:
             raise DataError(
-                f"{path}: is of version {version}; this equipot reads up to {VERSION}, upgrade it"
+                f"{path}: has version {version}, but this equipot reads up to {VERSION}; install a newer equipot"
             )
         hidden = {name.removeprefix("hidden/"): arrays.pop(name) for name in list(arrays) if "/" in name}
         state = MDState(**plain, **arrays, hidden=hidden)
@@ -187,7 +187,7 @@ def read_state(path: Path) -> MDState:
 
 
 def _check(state: MDState) -> None:
-    """Raise ValueError or TypeError for values that no run has: the file may come from anywhere."""
+    """Raise ValueError or TypeError for values that no run can have, as the file may come from anywhere."""
     n = len(state.numbers)
     for name, shape in (("numbers", (n,)), ("positions", (n, 3)), ("momenta", (n, 3)), ("cell", (3, 3))):
         values = getattr(state, name)

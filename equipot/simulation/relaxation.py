@@ -1,4 +1,4 @@
-"""Relaxation of atoms and cell: ASE's optimizers with a criterion for the forces and one for the stress."""
+"""Relaxation of atoms and cell with ASE's optimizers, with separate criteria for forces and stress."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from equipot.simulation.structures import has_stress
 from equipot.structures.symmetry import TOLERANCE, space_group
 
 OPTIMIZERS = {"LBFGS": LBFGS, "BFGS": BFGS, "FIRE": FIRE}
-# What may change of the cell, as ASE's filter wants it.
+# The degrees of freedom of the cell, as arguments of ASE's filter.
 CELLS: dict[str, dict[str, Any]] = {
     "none": {},
     "full": {},
@@ -28,7 +28,7 @@ CELLS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class State:
-    """Where a relaxation is."""
+    """The state of a relaxation after a step."""
 
     step: int
     energy: float  # eV
@@ -40,9 +40,9 @@ class State:
 
 @dataclass(frozen=True)
 class Relaxed:
-    """The end of a relaxation."""
+    """The result of a relaxation."""
 
-    atoms: Atoms  # with the calculator that was given
+    atoms: Atoms  # with their calculator
     converged: bool
     start: State
     end: State
@@ -61,22 +61,22 @@ def relax(
     symmetry: bool = False,
     each_step: Callable[[State, Atoms], object] | None = None,
 ) -> Relaxed:
-    """Move atoms, and the cell where asked, to a minimum of the energy (of the enthalpy under pressure).
+    """Relax atoms, and optionally the cell, to a minimum of the energy (under pressure, of the enthalpy).
 
     Args:
-        atoms: not changed; its fixed atoms stay fixed
-        calculator: any of ASE
-        fmax: eV/Å; no force may be longer
-        smax: GPa; no component of the stress that the cell could relax may differ more from the pressure
+        atoms: the structure; it is not changed, and its fixed atoms stay fixed
+        calculator: any ASE calculator
+        fmax: eV/Å, the largest force at convergence
+        smax: GPa, the largest deviation from the pressure at convergence, of stress components that the cell can relax
         cell: "none"; "full"; "isotropic", which keeps the shape; "volume", which keeps the volume; "xy", in the plane
         pressure: GPa
-        steps: at most
+        steps: the largest number of steps
         optimizer: "LBFGS", "BFGS" or "FIRE"
-        symmetry: keep the space group (of a structure that has it within 0.01 Å)
-        each_step: called with every state, the first included
+        symmetry: preserve the space group, found with a tolerance of 0.01 Å
+        each_step: called with each state, including the first
 
-    Raises ConfigError for values that make no sense, DataError for a cell to relax in a structure that is not
-    periodic in all directions, NumericsError where the symmetry cannot be kept, and the calculator's errors.
+    Raise ConfigError for invalid options, DataError for a cell to relax that is not periodic in all directions,
+    NumericsError when the symmetry cannot be preserved, and the calculator's errors.
     """
     check_options(fmax, smax, cell, pressure, steps, optimizer)
     check_structure(atoms, calculator, cell, symmetry)
@@ -91,7 +91,7 @@ def relax(
     start = state = _state(moving, 0, cell, pressure)
     converged = False
     try:
-        # The criterion is ours: ASE's knows one number for forces and the cell.
+        # ASE's criterion is one number for forces and cell, so it is switched off (fmax=0).
         for _ in _quiet(search.irun(fmax=0.0, steps=steps)):
             state = _state(moving, search.nsteps, cell, pressure)
             if each_step is not None:
@@ -103,7 +103,8 @@ def relax(
         if "adjust_cell" not in str(error):
             raise
         raise NumericsError(
-            "the cell changes too much at once to keep its symmetry; relax it without, or start nearer to the minimum"
+            "the cell changes too much in one step to preserve its symmetry; relax it without symmetry, or start "
+            "closer to the minimum"
         ) from None
     if symmetry:
         moving.set_constraint(atoms.constraints)
@@ -113,8 +114,8 @@ def relax(
 def _quiet(search: Iterator[Any]) -> Iterator[Any]:
     """Run a search without two warnings at every step.
 
-    scipy warns that a matrix logarithm may be wrong by 1e-12, and ASE that a large step of the cell may not keep its
-    symmetry well, which the final structure would show.
+    scipy warns that a matrix logarithm may be wrong by 1e-12. ASE warns that a large step of the cell may not preserve
+    its symmetry well, which the final structure would show.
     """
     while True:
         with warnings.catch_warnings():
@@ -136,18 +137,18 @@ def _state(atoms: Atoms, step: int, cell: str, pressure: float) -> State:
     present = -float(np.trace(stress)) / 3
     excess = stress + pressure * np.eye(3)
     if cell == "none":
-        rest = 0.0
+        deviation = 0.0
     elif cell == "isotropic":
-        rest = abs(present - pressure)
+        deviation = abs(present - pressure)
     elif cell == "volume":
-        rest = float(np.abs(stress + present * np.eye(3)).max())
+        deviation = float(np.abs(stress + present * np.eye(3)).max())
     else:
-        rest = float(np.abs(excess[:2, :2] if cell == "xy" else excess).max())
-    return State(step, atoms.get_potential_energy(), largest, present, rest, float(atoms.get_volume()))
+        deviation = float(np.abs(excess[:2, :2] if cell == "xy" else excess).max())
+    return State(step, atoms.get_potential_energy(), largest, present, deviation, float(atoms.get_volume()))
 
 
 def check_options(fmax: float, smax: float, cell: str, pressure: float, steps: int, optimizer: str) -> None:
-    """Raise ConfigError for options of `relax` that make no sense, whatever the structure."""
+    """Raise ConfigError for options of `relax` that are invalid for every structure."""
     if optimizer not in OPTIMIZERS:
         raise ConfigError(f"the optimizer is '{optimizer}'; expected one of {', '.join(OPTIMIZERS)}")
     if cell not in CELLS:
@@ -167,7 +168,7 @@ def check_options(fmax: float, smax: float, cell: str, pressure: float, steps: i
 
 
 def check_structure(atoms: Atoms, calculator: Any, cell: str, symmetry: bool) -> None:
-    """Raise DataError for a structure that `relax` cannot take with these options, before anything is computed."""
+    """Raise DataError, before anything is computed, for a structure that `relax` cannot take with these options."""
     if len(atoms) == 0:
         raise DataError("the structure holds no atoms")
     if cell != "none" and not atoms.pbc.all():

@@ -1,4 +1,4 @@
-"""Running molecular dynamics: steps, observations, frames, and what stops it."""
+"""The run of molecular dynamics: steps, observations, frames, and conditions that stop it."""
 
 import signal
 import threading
@@ -15,11 +15,11 @@ from equipot.simulation.dynamics import Ensemble, conserved_energy, hidden_state
 from equipot.simulation.md_files import MDFiles, MDState, Observation
 from equipot.simulation.structures import has_stress
 
-HOTTEST = 1e5  # K; nothing solid, liquid or gaseous that a potential describes is hotter
+HOTTEST = 1e5  # K; no system that a potential describes is hotter
 
 
 def observe(dynamics: MolecularDynamics, step: int, time_ps: float) -> Observation:
-    """The present values of a run."""
+    """Return the present observables of a run."""
     atoms = dynamics.atoms
     potential, kinetic = float(atoms.get_potential_energy()), float(atoms.get_kinetic_energy())
     pressure = volume = None
@@ -50,27 +50,28 @@ def simulate(
     keep: Callable[[Observation], object] | None = None,
     keep_interval: int = 1,
 ) -> None:
-    """Run, and stop where it makes no sense to go on.
+    """Run molecular dynamics, and stop if it explodes.
 
     Args:
-        dynamics: from `integrator`; its atoms move
-        n_steps: of this run
-        each, each_interval: called with what is observed, also at the beginning of a new run (first_step 0) and at its
-            end
-        first_step, first_time: of the beginning; ps
-        keep, keep_interval: likewise, for writing frames; called after `each`, and also when Ctrl-C ends the run
+        dynamics: the result of `integrator`; its atoms move
+        n_steps: number of steps
+        each, each_interval: a function of the observation, called every `each_interval` steps, at the start of a new
+            run (first_step 0) and at the end
+        first_step, first_time: step and time (ps) at the start
+        keep, keep_interval: a second function, which writes frames; called after `each`, and also when Ctrl-C ends the
+            run
 
-    Ctrl-C takes effect between steps, as a KeyboardInterrupt after `keep` was called; a second one at once.
-    Raises NumericsError for a temperature that is not finite or above 1e5 K, and for what the calculator refuses.
+    Ctrl-C raises KeyboardInterrupt between two steps, after a call of `keep`; a second Ctrl-C raises it at once.
+    Raise NumericsError for a temperature that is not finite or above 1e5 K, and when the calculator raises it.
     """
     atoms, dt = dynamics.atoms, dynamics.dt / (1000 * units.fs)
     last = first_step + n_steps
-    each, keep = each or (lambda seen: None), keep or (lambda seen: None)
+    each, keep = each or (lambda observation: None), keep or (lambda observation: None)
     with _interrupts_between_steps() as interrupted:
         if first_step == 0:
-            seen = observe(dynamics, 0, first_time)
-            each(seen)
-            keep(seen)
+            observation = observe(dynamics, 0, first_time)
+            each(observation)
+            keep(observation)
         for step in range(first_step + 1, last + 1):
             time_ps = first_time + (step - first_step) * dt
             try:
@@ -78,16 +79,16 @@ def simulate(
             except NumericsError as error:
                 raise NumericsError(f"stopped at step {step} ({time_ps:.4g} ps): {error}") from None
             _check(atoms, step, time_ps)
-            stop = bool(interrupted)  # looked at once: a frame is always kept before the run is left
+            stop = bool(interrupted)  # read once, so that a frame is always written before the run ends
             ends = step == last or stop
-            due, kept = step % each_interval == 0, step % keep_interval == 0
-            if not (ends or due or kept):
+            observes, keeps = step % each_interval == 0, step % keep_interval == 0
+            if not (ends or observes or keeps):
                 continue
-            seen = observe(dynamics, step, time_ps)
-            if due or ends:
-                each(seen)
-            if kept or ends:
-                keep(seen)
+            observation = observe(dynamics, step, time_ps)
+            if observes or ends:
+                each(observation)
+            if keeps or ends:
+                keep(observation)
             if stop:
                 raise KeyboardInterrupt(f"stopped after step {step} ({time_ps:.4g} ps)")
 
@@ -97,13 +98,13 @@ def _check(atoms: Atoms, step: int, time_ps: float) -> None:
     if not temperature < HOTTEST:
         raise NumericsError(
             f"stopped at step {step} ({time_ps:.4g} ps): the temperature is {temperature:.3g} K; shorten --timestep, "
-            "relax the structure first, or look whether the model was trained on such structures"
+            "relax the structure first, or check that the model was trained on such structures"
         )
 
 
 @contextmanager
 def _interrupts_between_steps() -> Iterator[list[int]]:
-    """A list that Ctrl-C fills instead of breaking into a step; the second Ctrl-C breaks in."""
+    """Yield a list to which Ctrl-C adds an entry instead of ending a step; the second Ctrl-C ends the step."""
     caught: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield caught
@@ -122,7 +123,7 @@ def _interrupts_between_steps() -> Iterator[list[int]]:
 
 
 class Recorder:
-    """Writes log and frames of a run, with all that continuing it needs."""
+    """A recorder that writes log, frames and state of a run."""
 
     def __init__(
         self,
@@ -135,16 +136,16 @@ class Recorder:
         self.files, self.dynamics, self.ensemble, self.rng = files, dynamics, ensemble, rng
         self.reference = reference
 
-    def frame(self, seen: Observation) -> None:
+    def frame(self, observation: Observation) -> None:
         atoms = self.dynamics.atoms
         state = MDState(
-            step=seen.step,
-            time_ps=seen.time_ps,
+            step=observation.step,
+            time_ps=observation.time_ps,
             numbers=atoms.numbers,
             positions=atoms.positions,
             momenta=atoms.get_momenta(),
             cell=atoms.cell.array,
-            potential=seen.potential_eV,
+            potential=observation.potential_eV,
             ensemble=self.ensemble.to_dict(),
             random=dict(self.rng.bit_generator.state),
             hidden=hidden_state(self.dynamics),
@@ -152,8 +153,8 @@ class Recorder:
         )
         self.files.write_frame(atoms, state)
 
-    def drift(self, seen: Observation) -> float | None:
-        """How far the conserved energy is from where it was (eV/atom)."""
-        if seen.conserved_eV is None or self.reference is None:
+    def drift(self, observation: Observation) -> float | None:
+        """Return the change of the conserved energy since the start of its record (eV/atom); None without one."""
+        if observation.conserved_eV is None or self.reference is None:
             return None
-        return (seen.conserved_eV - self.reference) / len(self.dynamics.atoms)
+        return (observation.conserved_eV - self.reference) / len(self.dynamics.atoms)

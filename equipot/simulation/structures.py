@@ -1,4 +1,4 @@
-"""Structures as a calculation wants them: everything a file says (velocities, fixed atoms, masses) is kept."""
+"""Structures for calculations, with velocities, fixed atoms and masses from their file."""
 
 import re
 from collections.abc import Sequence
@@ -18,14 +18,14 @@ from equipot.simulation.constraints import writable
 from equipot.structures.reading import expand, iter_atoms
 
 MOST_ATOMS = 10**7
-# Labels belong to the structure as it was, and what ASE's reader of CIF files notes to the cell as it was.
+# Labels, and the notes of ASE's reader of CIF files, are wrong once atoms or cell have moved.
 STALE = re.compile(r"energ|force|stress|virial|^spacegroup|^unit_cell$|^occupancy$", re.IGNORECASE)
 
 
 def read_structures(path: str) -> list[Atoms]:
-    """All structures of a file, without calculators and without labels.
+    """Return the structures of a file, without calculators and without labels.
 
-    path: anything ase.io reads; `name@-1`, `name@:10` and the like choose frames as in ASE. Raises DataError for a
+    path: a file that ase.io can read; `name@-1`, `name@:10` and similar choose frames as in ASE. Raise DataError for a
     missing, unreadable or empty file, atoms or cells that are not finite, and a periodic cell without volume.
     """
     name, _, index = path.rpartition("@")
@@ -33,16 +33,18 @@ def read_structures(path: str) -> list[Atoms]:
     if name and not Path(path).exists() and index.strip("-:0123456789") == "":
         path, chosen = name, string2index(index)  # type: ignore[assignment]
     (file,) = expand([path])[:1]
-    found = list(iter_atoms(file))
-    if not found:
+    structures = list(iter_atoms(file))
+    if not structures:
         raise DataError(f"{file}: the file holds no structures")
-    frames = list(enumerate(found))
+    frames = list(enumerate(structures))
     try:
         frames = frames[chosen] if isinstance(chosen, slice) else [frames[chosen]]
     except IndexError:
-        raise DataError(f"{file}: has no frame {chosen}; it holds {len(found)}, counted from 0") from None
+        raise DataError(
+            f"{file}: has no frame {chosen}; it holds {len(structures)}, counted from 0"
+        ) from None
     if not frames:
-        raise DataError(f"{file}: holds {len(found)} structures, none of them in @{index}")
+        raise DataError(f"{file}: holds {len(structures)} structures, and @{index} chooses none of them")
     for k, atoms in frames:
         _check(atoms, f"{file}#{k}")
         atoms.calc = None
@@ -53,7 +55,7 @@ def read_structures(path: str) -> list[Atoms]:
 
 
 def read_structure(path: str) -> Atoms:
-    """The one structure of a file, or its last where it holds several. Raises as `read_structures` does."""
+    """Return the last structure of a file. Raise as `read_structures` does."""
     return read_structures(path)[-1]
 
 
@@ -66,14 +68,14 @@ def _check(atoms: Atoms, where: str) -> None:
     if not np.isfinite(atoms.cell.array).all() or not independent(atoms.cell.array[atoms.pbc]):
         raise DataError(
             f"{where}: the cell vectors along its periodic directions span no volume; "
-            "give a cell (Lattice) or set pbc to F there"
+            "give a cell (Lattice), or set pbc to F along these directions"
         )
 
 
 def repeated(atoms: Atoms, times: Sequence[int]) -> Atoms:
-    """A supercell; velocities and fixed atoms are repeated too.
+    """Return a supercell; velocities and fixed atoms are repeated too.
 
-    times: three numbers of 1 or more, 1 along directions that are not periodic. Raises ConfigError.
+    times: three numbers of 1 or more, 1 along directions that are not periodic. Raise ConfigError for others.
     """
     if len(times) != 3 or min(times) < 1:
         raise ConfigError(
@@ -82,7 +84,7 @@ def repeated(atoms: Atoms, times: Sequence[int]) -> Atoms:
     for k, name in enumerate("abc"):
         if times[k] > 1 and not atoms.pbc[k]:
             raise ConfigError(
-                f"--repeat asks for {times[k]} cells along {name}, along which the structure is not periodic"
+                f"--repeat has {times[k]} cells along {name}, but the structure is not periodic along {name}"
             )
     if len(atoms) * int(np.prod(times)) > MOST_ATOMS:
         raise ConfigError(
@@ -92,9 +94,9 @@ def repeated(atoms: Atoms, times: Sequence[int]) -> Atoms:
 
 
 def snapshot(atoms: Atoms, **info: Any) -> Atoms:
-    """A copy that holds the present energy (eV), forces (eV/Å) and stress (eV/Å³) and no live calculator.
+    """Return a copy with the present energy (eV), forces (eV/Å) and stress (eV/Å³) as stored results.
 
-    info: values for the comment line of extended XYZ. Constraints stay as far as such a file can hold them.
+    info: values for the comment line of extended XYZ. The copy has the constraints that such a file can store.
     """
     copy = atoms.copy()
     copy.set_constraint(writable(atoms)[0])
@@ -110,12 +112,12 @@ def snapshot(atoms: Atoms, **info: Any) -> Atoms:
 
 
 def has_stress(atoms: Atoms) -> bool:
-    """Whether the structure has a volume and its calculator a stress."""
+    """Return whether the structure has a volume and its calculator a stress."""
     return bool(atoms.pbc.all()) and "stress" in getattr(atoms.calc, "implemented_properties", ())
 
 
 def append_frame(file: IO[str], path: Path, atoms: Atoms) -> None:
-    """Write one frame of extended XYZ and hand it to the system; an OSError names the file."""
+    """Write one frame of extended XYZ and flush it; an OSError names the file."""
     try:
         ase.io.write(file, atoms, format="extxyz")
         file.flush()

@@ -1,4 +1,4 @@
-"""How fast a model file is on this machine, part by part, and how much of the processor it uses."""
+"""The speed of a model file on this machine: time by part, and the share of the processor's peak."""
 
 from equipot.speed.arithmetic import NetworkCost, network_cost
 from equipot.speed.measure import measure

@@ -1,4 +1,4 @@
-"""Processor and versions: what figures of speed mean nothing without."""
+"""The processor and the versions that belong to figures of speed."""
 
 import os
 import platform
@@ -11,7 +11,7 @@ from equipot.ops import engine
 
 
 def processor() -> str:
-    """Name of the processor and the number of cores this process may use."""
+    """Return the name of the processor and the number of cores that this process may use."""
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -22,7 +22,7 @@ def processor() -> str:
 
 
 def kernels(device: torch.device) -> str:
-    """Which of equipot's kernels serve on the device."""
+    """Return the kind of kernels that run on the device."""
     if not engine.serves(torch.empty(0, device=device)):
         return "none: reference operators"
     return "compiled on the GPU" if device.type == "cuda" else engine.isa()

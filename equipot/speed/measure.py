@@ -1,4 +1,4 @@
-"""All figures of one model file and one structure, as plain values."""
+"""The measurement of one model file on one structure, as plain values."""
 
 from typing import Any
 
@@ -12,23 +12,23 @@ from equipot.ops import engine
 from equipot.speed import convolutions, memory
 from equipot.speed.arithmetic import NetworkCost, network_cost
 from equipot.speed.machine import kernels, processor, versions
-from equipot.speed.step import PARTS, TOTAL, Step
+from equipot.speed.step import STEP_PARTS, TOTAL, Step
 from equipot.speed.timing import Times, in_turns
 
 
 def measure(
     model: LoadedModel, atoms: Atoms, seconds: float = 6.0, steps: int | None = None
 ) -> dict[str, Any]:
-    """Time, memory and arithmetic of a calculator's steps with torch's present number of threads.
+    """Measure time, memory and arithmetic of a calculator's steps with torch's present number of threads.
 
     Args:
-        model, atoms: what is measured; neither is changed
-        seconds: about how long the timing takes, beside a warm-up
-        steps: this many steps instead
+        model, atoms: model file and structure; neither is changed
+        seconds: approximate duration of the timing, without warm-up
+        steps: number of steps, instead of a duration
 
-    Returns values for JSON: times in seconds per step (`minimum`, `median`, `rounds`), bytes, and 1e9 fused
-    multiply-adds per second. `kernels` is None and `without_kernels` says why, where the compiled kernels do not serve.
-    Raises the calculator's errors for structures that the model cannot compute.
+    Return values for JSON: times in seconds per step (`minimum`, `median`, `rounds`), bytes, and 1e9 fused
+    multiply-adds per second. Without compiled kernels, `kernels` is None and `without_kernels` is the reason. Raise the
+    calculator's errors for structures that the model cannot compute.
     """
     threads = torch.get_num_threads()
     step = Step(model, atoms)
@@ -36,10 +36,10 @@ def measure(
     neighbours = n_edges / len(atoms)
     potential = load_potential(model.path)
     cost = network_cost(potential)
-    why = _why_without_kernels(model)
+    missing = _reason_without_kernels(model)
     dtype = getattr(torch, model.metadata.dtype)
-    peak = None if why else _peak(dtype, threads)
-    times = in_turns(step.pieces(), seconds if why else 0.7 * seconds, steps, model.device)
+    peak = None if missing else _peak(dtype, threads)
+    times = in_turns(step.pieces(), seconds if missing else 0.7 * seconds, steps, model.device)
     rows = None
     if peak is not None:
         calls = convolutions.arguments_of_layers(
@@ -67,7 +67,7 @@ def measure(
         "versions": versions(),
         "seconds": {name: t.to_dict() for name, t in times.items()},
         "seconds_sum_of_parts": {
-            which: sum(getattr(times[name], which) for name in PARTS) for which in ("minimum", "median")
+            which: sum(getattr(times[name], which) for name in STEP_PARTS) for which in ("minimum", "median")
         },
         "ns_per_day": 86400 / total * 1e-6,
         "peak_bytes": memory.peak_bytes(model, atoms, threads),
@@ -76,28 +76,28 @@ def measure(
         "gfma_per_second": work * len(atoms) / total * 1e-9,
         "peak_gfma_per_second": peak,
         "kernels": rows,
-        "without_kernels": why,
+        "without_kernels": missing,
     }
 
 
 def _peak(dtype: torch.dtype, threads: int) -> float:
-    """The largest of a few measurements, before and after the timing: other programs can only make it smaller."""
+    """Return the largest of three measurements, as other programs can only make them smaller."""
     return max(engine.peak_gfma(dtype, threads) for _ in range(3))
 
 
-def _why_without_kernels(model: LoadedModel) -> str | None:
+def _reason_without_kernels(model: LoadedModel) -> str | None:
     if model.device.type != "cpu":
         return (
-            f"The peak is measured on the CPU, and the model runs on {model.device}: "
-            "python -m benchmarks.roofline compares kernels with what that GPU can do."
+            f"The peak is measured on the CPU, but the model runs on {model.device}: "
+            "python -m benchmarks.roofline compares the kernels with the peak of that GPU."
         )
     if not engine.available():
-        return "The compiled kernels are off or not installed: there is no peak to compare with."
+        return "The compiled kernels are off or not installed, so they cannot be compared with a peak."
     return None
 
 
 def _kernels(cost: NetworkCost, times: dict[str, Times], n_edges: int, peak: float) -> list[dict[str, Any]]:
-    """A row for every layer's convolution, and one for all."""
+    """Return a row for the convolution of each layer, and one for all."""
     rows, of_all, cost_of_all = [], [(0.0, 0.0), (0.0, 0.0)], Cost()
     for k, layer in enumerate(cost.convolutions, start=1):
         both = [(times[name].minimum, times[name].median) for name in convolutions.names(k)]
@@ -110,7 +110,7 @@ def _kernels(cost: NetworkCost, times: dict[str, Times], n_edges: int, peak: flo
 def _row(
     name: str, cost: Cost, seconds: list[tuple[float, float]], n_edges: int, peak: float
 ) -> dict[str, Any]:
-    """From (minimum, median) of the forward and the backward call."""
+    """Return a row from (minimum, median) of the forward and the backward call."""
     row: dict[str, Any] = {"name": name}
     of_pass = (("forward", seconds[0], cost.forward), ("backward", seconds[1], cost.backward))
     for which, (minimum, median), fma in (*of_pass, ("both", _sum(*seconds), cost.total)):

@@ -1,4 +1,4 @@
-"""Memory of a step, measured in a process of its own so that nothing computed earlier counts.
+"""The memory of a step, measured in a new process, so that earlier computations do not count.
 
 python -m equipot.speed.memory MODEL THREADS DEVICE < structure.json
 """
@@ -22,16 +22,16 @@ STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def peak_bytes(model: LoadedModel, atoms: Atoms, threads: int) -> int | None:
-    """By how much the resident memory (of a GPU: its allocated memory) grows at most in the first two steps.
+    """Return the largest growth of resident memory (on a GPU: allocated memory) in the first two steps.
 
-    None where the system does not tell (it takes Linux). Raises EquipotError when the process fails.
+    Return None on systems other than Linux. Raise EquipotError when the process fails.
     """
     command = [sys.executable, "-m", __name__, str(model.path.resolve()), str(threads), str(model.device)]
     done = subprocess.run(command, input=encode(atoms), capture_output=True, text=True)
     if done.returncode != 0:
-        last = next(iter(done.stderr.strip().splitlines()[-1:]), "it said nothing")
+        last = next(iter(done.stderr.strip().splitlines()[-1:]), "no message")
         raise EquipotError(
-            f"the process that measures memory ended with code {done.returncode}: {last}; fewer atoms may fit"
+            f"the process that measures memory ended with code {done.returncode}: {last}; try fewer atoms"
         )
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -40,7 +40,7 @@ def main() -> None:
     path, threads, device = sys.argv[1:]
     torch.set_num_threads(int(threads))
     model = load_model(path, device)
-    # Libraries and TorchScript set themselves up in their first steps; two atoms need next to nothing else.
+    # Libraries and TorchScript allocate memory in their first steps; beside this, two atoms need very little.
     for k in range(3):
         pair = Atoms(
             model.metadata.type_names[:1] * 2, [[0, 0, 0], [0.5 * model.metadata.cutoff + 0.01 * k, 0, 0]]
@@ -61,9 +61,9 @@ def _steps(model: LoadedModel, atoms: Atoms) -> None:
 def _resident(model: LoadedModel, atoms: Atoms) -> int | None:
     gc.collect()
     try:
-        # What was freed and malloc kept would otherwise be used again and not be seen.
+        # Otherwise the step could reuse memory that malloc has kept, which would not be measured.
         ctypes.CDLL(None).malloc_trim(0)
-        # Loading needed more for a moment than is held now; Linux forgets that peak on request.
+        # Resets the peak, as loading needed more memory for a moment.
         CLEAR.write_text("5")
         before = _status("VmRSS")
     except (OSError, AttributeError):
@@ -80,7 +80,7 @@ def _on_gpu(model: LoadedModel, atoms: Atoms) -> int:
 
 
 def _status(field: str) -> int:
-    """A line of /proc/self/status in kiB."""
+    """Return a field of /proc/self/status in kiB."""
     return next(int(l.split()[1]) for l in STATUS.read_text().splitlines() if l.startswith(field + ":"))
 
 

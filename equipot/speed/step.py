@@ -1,4 +1,4 @@
-"""A calculator's step taken apart: the same calls on the same inputs, each to be timed on its own."""
+"""The parts of a calculator's step, as separate calls with the inputs of the step."""
 
 import dataclasses
 from collections.abc import Callable
@@ -16,18 +16,24 @@ from equipot.model_file import LoadedModel
 from equipot.neighbours import VerletList
 
 SEARCH, TOTAL = "neighbour list", "total"
-PARTS = ("edges", "graph", "forward", "backward", "marshalling")  # of every step; they make up the total
-MOVED = 1e-3  # Å: nothing is the same as in the step before, and no search is due
+STEP_PARTS = (
+    "edges",
+    "graph",
+    "forward",
+    "backward",
+    "marshalling",
+)  # parts of every step; their sum is the total
+MOVED = 1e-3  # Å; every step has new positions, but needs no new search
 
 
 class Step:
-    """The pieces of a step, to be called in the order of `pieces()`.
+    """A step in pieces, which must be called in the order of `pieces()`.
 
     Args:
         model: the model file
         atoms: the structure; it is not changed
 
-    Raises the calculator's errors for structures that the model cannot compute.
+    Raise the calculator's errors for structures that the model cannot compute.
     """
 
     def __init__(self, model: LoadedModel, atoms: Atoms) -> None:
@@ -36,9 +42,11 @@ class Step:
         self.atoms = atoms.copy()
         self.atoms.calc = self.calculator = EquipotCalculator(model)
         rng = np.random.default_rng(1)
-        # A few configurations around the given one: steps never lead away from it.
+        # A few configurations around the structure, so that steps do not move away from it.
         shape = (4, len(atoms), 3)
-        self.places = atoms.positions + np.clip(rng.normal(scale=MOVED, size=shape), -4 * MOVED, 4 * MOVED)
+        self.configurations = atoms.positions + np.clip(
+            rng.normal(scale=MOVED, size=shape), -4 * MOVED, 4 * MOVED
+        )
         self.cell, self.pbc = atoms.cell.array, np.array(atoms.pbc)
         self.atoms.get_forces()
         self.types = self.calculator.species.index(atoms.numbers)
@@ -49,10 +57,10 @@ class Step:
         self.inputs = edges_only(self.species, edge_index, self.vectors)
         self.graph = self.module.topology(edge_index, len(atoms), len(atoms))
         self.atomic = self._energies()
-        self.rest = self._without_network()
+        self.without_network = self._without_network()
 
     def pieces(self) -> dict[str, Callable[[int], object]]:
-        """Name -> function of the number of the round."""
+        """Return the pieces by name, as functions of the number of the round."""
         return {
             SEARCH: self._search,
             TOTAL: self._total,
@@ -64,21 +72,21 @@ class Step:
         }
 
     def _list(self) -> VerletList:
-        known = self.calculator.neighbours
-        return VerletList(known.cutoff, DEFAULT_SKIN, known.pair_cutoffs, known.device)
+        n = self.calculator.neighbours
+        return VerletList(n.cutoff, DEFAULT_SKIN, n.pair_cutoffs, n.device)
 
-    def _place(self, k: int) -> np.ndarray:
-        return self.places[k % len(self.places)]
+    def _positions(self, k: int) -> np.ndarray:
+        return self.configurations[k % len(self.configurations)]
 
     def _search(self, k: int) -> object:
-        return self._list().update(self._place(k), self.cell, self.pbc, self.types)
+        return self._list().update(self._positions(k), self.cell, self.pbc, self.types)
 
     def _total(self, k: int) -> object:
-        self.atoms.positions = self._place(k)
+        self.atoms.positions = self._positions(k)
         return self.atoms.get_forces()
 
     def _edges(self, k: int) -> object:
-        return self.calculator.neighbours.update(self._place(k), self.cell, self.pbc, self.types)
+        return self.calculator.neighbours.update(self._positions(k), self.cell, self.pbc, self.types)
 
     def _graph(self, k: int) -> object:
         return self.module.topology(self.edge_index, len(self.atoms), len(self.atoms))
@@ -87,20 +95,20 @@ class Step:
         self.atomic = self._energies()
 
     def _backward(self, k: int) -> object:
-        if not self.atomic.requires_grad:  # without edges nothing depends on positions
+        if not self.atomic.requires_grad:  # no edges, so nothing depends on positions
             return None
         return torch.autograd.grad(self.atomic.sum(), self.vectors, allow_unused=True)
 
     def _marshalling(self, k: int) -> object:
-        self.rest.positions = self._place(k)
-        return self.rest.get_forces()
+        self.without_network.positions = self._positions(k)
+        return self.without_network.get_forces()
 
     def _energies(self) -> Tensor:
-        """The network alone, its graph given."""
+        """Return the energies of the network from its graph."""
         return self.module.on_graph(self.inputs, self.graph)[ENERGIES]
 
     def _without_network(self) -> Atoms:
-        """The structure with the same calculator, whose network and neighbour list return stored results."""
+        """Return the structure with a calculator whose network and neighbour list return stored results."""
         gradient = torch.zeros_like(self.vectors)
         if self.vectors.shape[0] > 0:
             (gradient,) = torch.autograd.grad(self._energies().sum(), self.vectors)
@@ -112,7 +120,7 @@ class Step:
 
 
 class _ReplayedNetwork(nn.Module):
-    """Returns stored energies, with a stored gradient, in the place of the network."""
+    """A replacement of the network that returns stored energies, with a stored gradient."""
 
     def __init__(self, energies: Tensor, gradient: Tensor) -> None:
         super().__init__()
@@ -134,7 +142,7 @@ class _Repeat(torch.autograd.Function):
 
 
 class _FixedNeighbours(VerletList):
-    """Returns stored edges in the place of a neighbour list."""
+    """A replacement of the neighbour list that returns stored edges."""
 
     def __init__(self, like: VerletList, edge_index: Tensor, vectors: Tensor) -> None:
         super().__init__(like.cutoff, like.skin, like.pair_cutoffs, like.device)

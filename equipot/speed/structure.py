@@ -15,15 +15,15 @@ SHORTEST = 2.1  # Å: a simple cubic lattice then has 9.3 Å³ per atom, like wa
 
 
 def crystal(elements: Sequence[str], n_atoms: int, seed: int = 0) -> Atoms:
-    """A rattled crystal of at least `n_atoms` atoms, nearly cubic; the same for the same seed.
+    """Return a rattled crystal of at least `n_atoms` atoms, nearly cubic and determined by the seed.
 
-    One element: its diamond, fcc, bcc or hcp crystal, where ASE's reference data have it so. Otherwise a simple
-    cubic lattice with the elements at random, its edge twice their mean covalent radius and at least 2.1 Å.
+    For one element, it is the diamond, fcc, bcc or hcp crystal of ASE's reference data. Otherwise it is a simple cubic
+    lattice with the elements in random order. Its edge is twice their mean covalent radius, but at least 2.1 Å.
     """
     rng = np.random.default_rng(seed)
     atoms = repeat(_unit(elements), n_atoms)
     if len(elements) > 1:
-        # As many of each as of the others, up to one.
+        # Equal numbers of all elements, up to one atom.
         atoms.symbols = rng.permutation(np.resize(list(elements), len(atoms)))
     atoms.positions += rng.normal(scale=RATTLE, size=(len(atoms), 3))
     return atoms
@@ -42,12 +42,12 @@ def _unit(elements: Sequence[str]) -> Atoms:
 
 
 def repeat(atoms: Atoms, n_atoms: int) -> Atoms:
-    """A supercell of at least `n_atoms` atoms, made along periodic directions, the shortest first.
+    """Return a supercell of at least `n_atoms` atoms, repeated along periodic directions, the shortest first.
 
-    Raises DataError for a structure without atoms, or without periodic directions that would have to be repeated.
+    Raise DataError for a structure without atoms, or one that has too few atoms and no periodic direction.
     """
     if len(atoms) == 0:
-        raise DataError("the structure holds no atoms, so there is nothing to time")
+        raise DataError("the structure holds no atoms, so it cannot be timed")
     periodic = np.flatnonzero(atoms.pbc)
     if len(atoms) < n_atoms and len(periodic) == 0:
         raise DataError(
@@ -55,7 +55,7 @@ def repeat(atoms: Atoms, n_atoms: int) -> Atoms:
             "leave --atoms out or give a periodic structure"
         )
     if n_atoms > MOST_ATOMS:
-        raise DataError(f"{n_atoms} atoms are asked for; expected {MOST_ATOMS} at most")
+        raise DataError(f"{n_atoms} atoms are requested; expected at most {MOST_ATOMS}")
     times = np.ones(3, dtype=int)
     lengths = atoms.cell.lengths()
     while len(atoms) * times.prod() < n_atoms:

@@ -1,4 +1,4 @@
-"""What `measure` found, as tables."""
+"""Tables of the figures of `measure`."""
 
 from typing import Any
 
@@ -6,10 +6,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from equipot.speed.step import PARTS, SEARCH, TOTAL
+from equipot.speed.step import SEARCH, STEP_PARTS, TOTAL
 
 MEANING = {
-    SEARCH: "full search; a liquid needs one in about 20 steps",
+    SEARCH: "full search; a liquid needs one every 20 steps or so",
     "edges": "edge vectors from the list of an earlier search",
     "graph": "rows of the graph and its transpose",
     "forward": "energies",
@@ -20,64 +20,66 @@ MEANING = {
 }
 
 
-def print_tables(console: Console, found: dict[str, Any]) -> None:
-    console.print(_header(found))
-    console.print(_times(found))
-    console.print(_summary(found))
-    if found["kernels"]:
-        console.print(_kernels(found["kernels"]))
-    if found["without_kernels"]:
-        console.print(found["without_kernels"], markup=False, highlight=False)
+def print_tables(console: Console, figures: dict[str, Any]) -> None:
+    console.print(_header(figures))
+    console.print(_times(figures))
+    console.print(_summary(figures))
+    if figures["kernels"]:
+        console.print(_kernels(figures["kernels"]))
+    if figures["without_kernels"]:
+        console.print(figures["without_kernels"], markup=False, highlight=False)
 
 
-def _header(found: dict[str, Any]) -> Table:
+def _header(figures: dict[str, Any]) -> Table:
     table = _pairs("Measured")
-    table.add_row("model", escape(found["model"]))
-    table.add_row("precision", f"{found['dtype']} (geometry, E0 and sums float64)")
-    table.add_row("elements", ", ".join(found["elements"]))
-    table.add_row("structure", f"{found['structure']}, {found['atoms']} atoms")
-    table.add_row("neighbours", f"{found['neighbours']:.1f} per atom within {found['cutoff']:g} Å")
-    table.add_row("device", escape(found["device_name"]))
-    table.add_row("threads", str(found["threads"]))
-    table.add_row("kernels", found["isa"])
-    table.add_row("neighbours by", found["neighbour_search"])
-    table.add_row("processor", escape(found["cpu"]))
-    table.add_row("versions", ", ".join(f"{name} {version}" for name, version in found["versions"].items()))
+    table.add_row("model", escape(figures["model"]))
+    table.add_row("precision", f"{figures['dtype']} (geometry, E0 and sums float64)")
+    table.add_row("elements", ", ".join(figures["elements"]))
+    table.add_row("structure", f"{figures['structure']}, {figures['atoms']} atoms")
+    table.add_row("neighbours", f"{figures['neighbours']:.1f} per atom within {figures['cutoff']:g} Å")
+    table.add_row("device", escape(figures["device_name"]))
+    table.add_row("threads", str(figures["threads"]))
+    table.add_row("kernels", figures["isa"])
+    table.add_row("neighbours by", figures["neighbour_search"])
+    table.add_row("processor", escape(figures["cpu"]))
+    table.add_row("versions", ", ".join(f"{name} {version}" for name, version in figures["versions"].items()))
     return table
 
 
-def _times(found: dict[str, Any]) -> Table:
-    seconds = {**found["seconds"], "sum": found["seconds_sum_of_parts"]}
-    rounds = found["seconds"][TOTAL]["rounds"]
+def _times(figures: dict[str, Any]) -> Table:
+    seconds = {**figures["seconds"], "sum": figures["seconds_sum_of_parts"]}
+    rounds = figures["seconds"][TOTAL]["rounds"]
     table = Table(title=f"Time of a step ({rounds} timed)", title_justify="left")
     table.add_column("part", no_wrap=True)
     for column in ("minimum ms", "median ms", "median µs/atom"):
         table.add_column(column, justify="right")
-    table.add_column("what it is")
-    for name in (SEARCH, *PARTS, "sum", TOTAL):
+    table.add_column("meaning")
+    for name in (SEARCH, *STEP_PARTS, "sum", TOTAL):
         low, middle = seconds[name]["minimum"], seconds[name]["median"]
-        per_atom = f"{middle / found['atoms'] * 1e6:.3f}"
-        section = name in (SEARCH, PARTS[-1])
+        per_atom = f"{middle / figures['atoms'] * 1e6:.3f}"
+        section = name in (SEARCH, STEP_PARTS[-1])
         table.add_row(
             name, f"{low * 1e3:.3f}", f"{middle * 1e3:.3f}", per_atom, MEANING[name], end_section=section
         )
     return table
 
 
-def _summary(found: dict[str, Any]) -> Table:
+def _summary(figures: dict[str, Any]) -> Table:
     table = _pairs("Step")
-    table.add_row("MD", f"{found['ns_per_day']:.3g} ns/day at 1 fs per step")
-    peak = found["peak_bytes"]
-    memory = "not measured: this system does not tell it"
+    table.add_row("MD", f"{figures['ns_per_day']:.3g} ns/day at 1 fs per step")
+    peak = figures["peak_bytes"]
+    memory = "not measured: the system does not report it"
     if peak is not None:
-        memory = f"{peak / found['atoms'] / 1024:.2f} KiB per atom, {peak / 2**20:.1f} MiB in all at the peak"
+        memory = (
+            f"{peak / figures['atoms'] / 1024:.2f} KiB per atom, {peak / 2**20:.1f} MiB in all at the peak"
+        )
         if peak > 0:
-            memory += f": {found['atoms'] / peak * 2**30:,.0f} atoms per GiB"
+            memory += f": {figures['atoms'] / peak * 2**30:,.0f} atoms per GiB"
     table.add_row("memory", memory)
-    share = found["fma_per_atom_convolutions"] / found["fma_per_atom"] if found["fma_per_atom"] else 0.0
-    fma = f"{found['fma_per_atom']:,.0f} fused multiply-adds per atom"
+    share = figures["fma_per_atom_convolutions"] / figures["fma_per_atom"] if figures["fma_per_atom"] else 0.0
+    fma = f"{figures['fma_per_atom']:,.0f} fused multiply-adds per atom"
     table.add_row("work", f"{fma}, {share:.0%} of them in convolutions")
-    rate, peak_rate = found["gfma_per_second"], found["peak_gfma_per_second"]
+    rate, peak_rate = figures["gfma_per_second"], figures["peak_gfma_per_second"]
     of_peak = f", {rate / peak_rate:.1%} of the measured peak of {peak_rate:.4g}" if peak_rate else ""
     table.add_row("rate", f"{rate:.3g} GFMA/s{of_peak}")
     return table

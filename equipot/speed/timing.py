@@ -1,4 +1,4 @@
-"""Timing pieces of work in turns, so that what else happens on the machine meets all of them alike."""
+"""The timing of calls in turns, so that other load on the machine affects all of them equally."""
 
 import statistics
 import time
@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 
 import torch
 
-WARM_UP = 3  # rounds; TorchScript looks at two calls before it settles on its code
+WARM_UP = 3  # rounds; TorchScript optimises its code after two calls
 
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds per call over the rounds."""
+    """The seconds per call, over all rounds."""
 
     minimum: float
     median: float
@@ -28,13 +28,13 @@ def in_turns(
     rounds: int | None = None,
     device: torch.device | None = None,
 ) -> dict[str, Times]:
-    """Call all pieces round after round, in their order, and time each call.
+    """Call all pieces in order, round after round, and return the times of each.
 
     Args:
-        pieces: name -> function of the number of the round, which counts on from the warm-up's
-        seconds: after which no further round begins; three are made at least
-        rounds: this many instead
-        device: whose queue must be empty before the clock is read
+        pieces: functions of the number of the round by name; the warm-up has the first numbers
+        seconds: time after which no further round begins; there are at least three rounds
+        rounds: number of rounds, instead of a time
+        device: device whose queue must be empty before the clock is read
     """
     taken: dict[str, list[float]] = {name: [] for name in pieces}
     on_gpu = device is not None and device.type == "cuda"

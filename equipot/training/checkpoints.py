@@ -1,4 +1,4 @@
-"""Checkpoints: plain state, written whole or not at all, and read without running anything in them."""
+"""Checkpoints: tensors and plain values, written whole or not at all, and read without running any code in them."""
 
 import os
 import pickle
@@ -17,7 +17,7 @@ from equipot.training.module import PotentialModule, potential_module
 
 
 class Checkpoints(pl.Callback):
-    """Writes last.ckpt after every epoch, and best.ckpt where the score is the lowest so far."""
+    """A callback that writes last.ckpt after every epoch, and best.ckpt when the score is the lowest so far."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -26,11 +26,11 @@ class Checkpoints(pl.Callback):
         self.epochs_since_best = 0
 
     def begin_with(self, module: PotentialModule, score: float) -> None:
-        """Let the weights before the first step be the best, until an epoch has a lower score."""
+        """Write the weights before the first step as best.ckpt, until an epoch has a lower score."""
         state = {f"potential.{name}": value for name, value in module.trained.state_dict().items()}
-        own: dict[str, Any] = {}
-        module.on_save_checkpoint(own)
-        torch.save({"state_dict": state, "epoch": -1, "global_step": 0, **own}, self.folder / "best.ckpt")
+        extra: dict[str, Any] = {}
+        module.on_save_checkpoint(extra)
+        torch.save({"state_dict": state, "epoch": -1, "global_step": 0, **extra}, self.folder / "best.ckpt")
         self.best = score
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -57,7 +57,7 @@ class Checkpoints(pl.Callback):
             temporary.unlink(missing_ok=True)
             reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
             raise OSError(
-                28, f"checkpoint could not be written ({reason}); the previous one is kept", str(path)
+                28, f"checkpoint could not be written ({reason}); the previous one still exists", str(path)
             ) from None
 
     def state_dict(self) -> dict[str, Any]:
@@ -69,9 +69,9 @@ class Checkpoints(pl.Callback):
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """The content of a checkpoint, tensors and plain values only.
+    """Return the content of a checkpoint, which is tensors and plain values only.
 
-    Raises ModelFileError when there is none, or when it is damaged, foreign, or wants to run code.
+    Raise ModelFileError for a file that is missing, damaged, not a checkpoint, or that asks to run code.
     """
     path = Path(path)
     if not path.exists():
@@ -81,13 +81,13 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError) as error:
-        unsafe = isinstance(error, pickle.UnpicklingError) and "Unsupported" in str(error)
-        what = (
+        asks_for_code = isinstance(error, pickle.UnpicklingError) and "Unsupported" in str(error)
+        reason = (
             "holds more than tensors and plain values; refused"
-            if unsafe
+            if asks_for_code
             else "damaged, or not a checkpoint of `equipot train`"
         )
-        raise ModelFileError(f"{path}: {what}") from None
+        raise ModelFileError(f"{path}: {reason}") from None
     if not isinstance(checkpoint, dict) or "equipot" not in checkpoint:
         raise ModelFileError(f"{path}: not a checkpoint of equipot; expected one written by `equipot train`")
     if checkpoint["equipot"].get("version") != 1:
@@ -99,7 +99,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
 
 def potential_of(checkpoint: dict[str, Any]) -> Potential:
-    """The trained network of a checkpoint: the average of the weights where there is one."""
+    """Return the trained network of a checkpoint, with averaged weights if the training averaged them."""
     potential = Potential(PotentialSpec.from_dict(checkpoint["equipot"]["description"]["spec"]))
     weights = current_names(checkpoint["state_dict"])
     averaged = "average.module."

@@ -1,4 +1,4 @@
-"""What a training leaves behind: the exported model, its evaluation, and the plot of how it got there."""
+"""The results of a training: the exported model, its evaluation, and the learning curves."""
 
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,10 @@ from equipot.training.progress import clock
 
 
 def export_checkpoint(checkpoint: str | Path, path: str | Path, dtype: str | None = None) -> Path:
-    """Write the trained network of a checkpoint as a model file, with all that the checkpoint knows of its origin.
+    """Write the trained network of a checkpoint as a model file, with the checkpoint's record of the training.
 
-    dtype: "float32" or "float64", if not the network's own.
-    Raises ModelFileError for a checkpoint that cannot be read or a model file that does not reproduce it.
+    dtype: "float32" or "float64"; None keeps the network's own.
+    Raise ModelFileError for a checkpoint that cannot be read or a model file that does not reproduce it.
     """
     state = read_checkpoint(checkpoint)
     description = state["equipot"]["description"]
@@ -43,7 +43,7 @@ def _training_summary(state: dict[str, Any], checkpoint: Path) -> dict[str, Any]
         "seconds": round(state["equipot"]["elapsed"], 1),
         "frames": state["equipot"]["description"]["labels"],
         "e0_source": state["equipot"]["description"].get("e0_source", {}),
-        "device": state["equipot"].get("device", "unknown"),  # checkpoints written before did not say
+        "device": state["equipot"].get("device", "unknown"),  # old checkpoints lack it
     }
     if "init" in state["equipot"]["description"]:
         summary["fine_tuned_from"] = state["equipot"]["description"]["init"]
@@ -57,9 +57,9 @@ def _training_summary(state: dict[str, Any], checkpoint: Path) -> dict[str, Any]
 
 
 def finish(output: Path, data: DataSets, config: Config, console: Console) -> None:
-    """Export the best epoch to model.pt, evaluate it on the test set, and draw the curves.
+    """Export the best epoch to model.pt, evaluate it on the test set, and plot the learning curves.
 
-    Without a test set the validation frames are evaluated, and the output says so.
+    Without a test set, evaluate it on the validation frames; the output names the set.
     """
     from equipot.evaluation.evaluation import evaluate_and_write
     from equipot.model_file import load_model
@@ -67,19 +67,21 @@ def finish(output: Path, data: DataSets, config: Config, console: Console) -> No
     best = output / "checkpoints" / "best.ckpt"
     if not best.exists():
         raise ModelFileError(
-            f"{output}: the training ended before its first epoch, there is nothing to export"
+            f"{output}: the training ended before its first epoch was complete, so no model can be exported"
         )
     path = export_checkpoint(best, output / "model.pt")
     state = read_checkpoint(best)
     seconds = state["equipot"]["elapsed"]
     best_epoch = (
-        f"best epoch: {state['epoch']}" if state["epoch"] >= 0 else "no epoch is better than the start"
+        f"best epoch: {state['epoch']}"
+        if state["epoch"] >= 0
+        else "no epoch is better than the starting model"
     )
     console.print(f"{best_epoch}, after {clock(seconds)}; exported to {path}")
     plot_learning(output / "metrics.csv", output / "learning.png")
     frames, name = (data.test_frames, "test") if data.test_frames else (data.validation_frames, "validation")
     if not frames:
-        console.print("no test and no validation frames: nothing to evaluate")
+        console.print("no test and no validation frames, so no evaluation")
         return
     console.print(f"evaluation on the {len(frames)} {name} frames:")
     evaluate_and_write(

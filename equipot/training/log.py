@@ -1,4 +1,4 @@
-"""metrics.csv: one row per epoch, complete after every epoch, continued by a resumed training."""
+"""The log of a training, metrics.csv: one row per epoch. A resumed training continues it."""
 
 import csv
 import os
@@ -18,7 +18,7 @@ COLUMNS = ["epoch", "step", "seconds", "learning_rate", "train_loss", "score"] +
 
 
 class MetricsFile(pl.Callback):
-    """Units eV, Å; `score` is what the best checkpoint is chosen by."""
+    """A callback that writes metrics.csv, in eV and Å. The epoch with the lowest `score` gives the best checkpoint."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -26,7 +26,7 @@ class MetricsFile(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.current_epoch > 0 and self.path.exists():
-            # What was logged after the checkpoint happened in a training that no longer counts.
+            # Rows after the checkpoint belong to epochs that the resumed training repeats.
             self.rows = [r for r in read_metrics(self.path) if int(r["epoch"]) < trainer.current_epoch]
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -40,7 +40,7 @@ class MetricsFile(pl.Callback):
             **module.results,
         }
         self.rows.append({name: str(row[name]) if name in row else "" for name in COLUMNS})
-        # Written anew each time: a kill leaves the old file or the new one, never half a line.
+        # A new file replaces the old one, so that a killed process leaves no incomplete line.
         temporary = self.path.with_suffix(".tmp")
         with open(temporary, "w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)
@@ -50,6 +50,6 @@ class MetricsFile(pl.Callback):
 
 
 def read_metrics(path: Path) -> list[dict[str, str]]:
-    """Rows of a metrics.csv, as text."""
+    """Return the rows of a metrics.csv, as text."""
     with open(path, newline="") as file:
         return list(csv.DictReader(file))

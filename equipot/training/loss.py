@@ -14,12 +14,12 @@ from equipot.quantities import LABELS, Quantity
 
 @dataclass(frozen=True)
 class Residual:
-    """Prediction minus label of one quantity, for the graphs of a batch that have the label; float64.
+    """The prediction minus label of one quantity, for the graphs of a batch that have the label; float64.
 
     Attributes:
-        error: (n, …) in the unit of the label; of extensive quantities per atom.
+        error: (n, …) in the unit of the label; extensive quantities are divided by the number of atoms.
         reference: (n, …), the labels.
-        scale: (n, 1, …), what the loss multiplies errors with, so that they have the size of an energy; None: 1.
+        scale: (n, 1, …), the factor by which the loss multiplies errors to give them the size of an energy; None: 1.
     """
 
     error: Tensor
@@ -31,7 +31,7 @@ Residuals = Mapping[str, Residual]  # by name of the quantity
 
 
 def residuals(prediction: Prediction, batch: Batch) -> dict[str, Residual]:
-    """Compare a prediction with the labels of its batch."""
+    """Return the difference of a prediction from the labels of its batch, for each quantity."""
     n_atoms = batch.n_atoms.to(torch.float64).clamp(min=1)
     volume = batch.volume
     return {q.name: _residual(q, prediction, batch, n_atoms, volume) for q in LABELS}
@@ -51,25 +51,25 @@ def _residual(q: Quantity, prediction: Prediction, batch: Batch, n_atoms: Tensor
 
 
 class Loss:
-    """Weighted errors in eV and Å; a quantity that needs a volume enters as value × volume per atom (eV)."""
+    """The loss: weighted errors in eV and Å. Stress is multiplied by the volume per atom, which makes it an energy."""
 
     def __init__(self, config: LossConfig) -> None:
         self.config = config
 
-    def weights(self, fallen: float) -> dict[str, float]:
-        """Return the weights in force when the learning rate has fallen by this part (0 to 1) of its height."""
-        return {q.name: self._weight(q.name, fallen) for q in LABELS}
+    def weights(self, decay: float) -> dict[str, float]:
+        """Return the weights after a `decay` of the learning rate, from 0 at its peak to 1 at its end."""
+        return {q.name: self._weight(q.name, decay) for q in LABELS}
 
-    def _weight(self, name: str, fallen: float) -> float:
+    def _weight(self, name: str, decay: float) -> float:
         end, start = getattr(self.config, name), getattr(self.config.initial, name)
         if start is None:
             start = 0.1 * end if name == "energy" else end
-        return end if start == end else (1 - fallen) * start + fallen * end
+        return end if start == end else (1 - decay) * start + decay * end
 
-    def __call__(self, residuals: Residuals, fallen: float = 1.0) -> Tensor:
-        """Scalar float64; a quantity that the batch has no label of adds nothing."""
+    def __call__(self, residuals: Residuals, decay: float = 1.0) -> Tensor:
+        """Return the loss, a float64 scalar; a quantity without labels in the batch adds nothing."""
         total = next(iter(residuals.values())).error.new_zeros(())
-        weights = self.weights(fallen)
+        weights = self.weights(decay)
         for name, r in residuals.items():
             if weights[name] and r.error.numel():
                 error = r.error if r.scale is None else r.error * r.scale
@@ -87,7 +87,7 @@ class Loss:
 
 
 def _strata(reference: Tensor) -> Tensor:
-    """Huber's delta falls with the size of the reference force (MACE-MP-0, Batatia et al. 2023, appendix)."""
+    """Return factors of Huber's delta, smaller for larger forces (MACE-MP-0, Batatia et al. 2023, appendix)."""
     size = reference.norm(dim=1, keepdim=True)
     factor = torch.ones_like(size)
     for bound, value in ((100.0, 0.7), (200.0, 0.4), (300.0, 0.1)):

@@ -1,4 +1,4 @@
-"""Mean absolute and root mean square errors whose sums are right over batches of any size and over ranks."""
+"""Mean absolute and root mean square errors, summed over batches of any size and over ranks."""
 
 import warnings
 
@@ -11,7 +11,7 @@ from equipot.training.loss import Residuals
 
 
 class ErrorSums(Metric):
-    """MAE and RMSE over all numbers seen, from float64 sums."""
+    """The MAE and RMSE of all numbers that were added, from float64 sums."""
 
     full_state_update = False
     absolute: Tensor
@@ -30,12 +30,12 @@ class ErrorSums(Metric):
         self.count += error.numel()
 
     def compute(self) -> dict[str, Tensor]:
-        """NaN for no numbers at all."""
+        """Return MAE and RMSE; NaN if no number was added."""
         return {"mae": self.absolute / self.count, "rmse": (self.squared / self.count).sqrt()}
 
 
 class LabelErrors(torch.nn.Module):
-    """Errors of every labelled quantity, in the unit of its label; of energies per atom."""
+    """The errors of all labelled quantities, in the units of the labels; energies per atom."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,11 +46,11 @@ class LabelErrors(torch.nn.Module):
             self.sums[name].update(residual.error)  # type: ignore[operator]
 
     def compute(self) -> dict[str, float]:
-        """{"forces_rmse": …, "forces_mae": …, …}; labels that never occurred are left out. Starts anew."""
+        """Return {"forces_rmse": …, "forces_mae": …, …} for the labels that occurred, and reset the sums."""
         values = {}
         for q in LABELS:
             metric = self.sums[q.name]
-            with warnings.catch_warnings():  # a label that never occurred is nothing to warn of
+            with warnings.catch_warnings():  # torchmetrics warns about a label that never occurred
                 warnings.filterwarnings("ignore", message="The ``compute`` method of metric")
                 errors = metric.compute()  # type: ignore[operator]
             for kind, value in errors.items():

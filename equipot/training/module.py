@@ -1,4 +1,4 @@
-"""The LightningModule: one step of the fit, the average of the weights, and what a checkpoint holds."""
+"""The LightningModule: the training step, the average of the weights, and the content of a checkpoint."""
 
 import math
 import time
@@ -25,12 +25,12 @@ from equipot.training.schedule import Plateau, fallen, learning_rate
 
 
 class PotentialModule(pl.LightningModule):
-    """Fits a potential.
+    """The training of a potential as a LightningModule.
 
     Args:
         potential: the network, with initial weights.
-        config: the training section.
-        description: plain values that a checkpoint needs besides weights (spec, statistics, config).
+        config: the training section of the config.
+        description: plain values that a checkpoint stores beside the weights (spec, statistics, config).
     """
 
     def __init__(self, potential: Potential, config: TrainingConfig, description: dict[str, Any]) -> None:
@@ -45,32 +45,32 @@ class PotentialModule(pl.LightningModule):
             self.average.requires_grad_(False)
         self.train_errors, self.validation_errors = LabelErrors(), LabelErrors()
         self.plateau = Plateau(config.plateau_patience, config.plateau_factor)
-        self.elapsed = 0.0  # seconds of training, those before a resumption included
+        self.elapsed = 0.0  # seconds of training, including the time before a resumption
         self._clock = time.monotonic()
         self._losses: list[Tensor] = []
         self.results: dict[str, float] = {}  # of the last epoch, for the callbacks
 
     @property
     def trained(self) -> Potential:
-        """The network to evaluate and export: the average of the weights where there is one."""
+        """The network to evaluate and export, with averaged weights if the training averages them."""
         return self.potential if self.average is None else self.average.module  # type: ignore[return-value]
 
     def _trainable(self) -> list[torch.nn.Parameter]:
         return [p for p in self.potential.parameters() if p.requires_grad]
 
     def evaluate(self, graphs: Sequence[Graph]) -> tuple[float, dict[str, float]]:
-        """Score and errors of the network to export, as validation gives them; no errors without graphs."""
-        found = LabelErrors()
+        """Return score and errors of the network to export, computed as in validation; no errors without graphs."""
+        label_errors = LabelErrors()
         for graph in graphs:
             batch = collate([graph])
-            found.update(residuals(predict(self.trained, batch.inputs), batch))
-        errors = found.compute() if graphs else {}
+            label_errors.update(residuals(predict(self.trained, batch.inputs), batch))
+        errors = label_errors.compute() if graphs else {}
         return self._score(errors), errors
 
     # --- one step
 
     def progress(self) -> float:
-        """Share of the training that is done: of the epochs where they are limited, of the time otherwise."""
+        """Return the completed fraction of the training: of `max_epochs` if it is set, else of `max_time`."""
         c = self.config
         if c.max_epochs is None and c.max_time is not None:
             return self.elapsed / c.max_time
@@ -96,11 +96,11 @@ class PotentialModule(pl.LightningModule):
             )
         self.train_errors.update(r)
         self._losses.append(loss.detach())
-        # A batch without any label that counts leaves nothing to differentiate; keep Lightning's loop going.
+        # The loss of a batch without weighted labels has no gradient, and Lightning's loop needs one: give it zeros.
         return loss if loss.requires_grad else loss + 0.0 * sum(p.sum() for p in self._trainable())
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        # Naming the parameters spares the gradient with respect to the edge vectors, which costs many times the rest.
+        # Naming the parameters avoids the gradient by the edge vectors, which is many times as expensive as the others.
         loss.backward(inputs=self._trainable())
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
@@ -117,7 +117,7 @@ class PotentialModule(pl.LightningModule):
         self.validation_errors.update(r)
 
     def end_epoch(self) -> None:
-        """Collect `results`; called by `EpochResults`, before the callbacks that use them."""
+        """Compute `results`. `EpochResults` calls this before the callbacks that use them."""
         losses = torch.stack(self._losses).mean()
         self._losses.clear()
         results = {
@@ -141,11 +141,11 @@ class PotentialModule(pl.LightningModule):
         self.elapsed += now - self._clock
         self._clock = now
         if self.config.max_time is not None and self.trainer.world_size > 1:
-            # Learning rate and end depend on the time: every rank takes that of the first.
+            # Learning rate and end depend on the time, so every rank uses the time of the first.
             self.elapsed = self.trainer.strategy.broadcast(self.elapsed)
 
     def _score(self, errors: dict[str, float]) -> float:
-        """What decides which epoch is best: the validation errors in the proportions of the last losses (eV and Å)."""
+        """Return the score of an epoch: the validation errors with the final weights of the loss (eV and Å)."""
         weights = self.loss.weights(1.0)
         volume = self.description["volume_per_atom"] or 0.0
         return math.fsum(
@@ -179,13 +179,13 @@ class PotentialModule(pl.LightningModule):
 
 
 def potential_module(module: pl.LightningModule) -> PotentialModule:
-    """The module a callback was handed, under its own class."""
+    """Return the module that a callback receives, with the type `PotentialModule`."""
     assert isinstance(module, PotentialModule)
     return module
 
 
 class EpochResults(pl.Callback):
-    """First in the list of callbacks: Lightning calls the hooks of callbacks before those of the module."""
+    """A callback that computes the results of an epoch; it must come first, as the other callbacks use them."""
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         potential_module(pl_module).end_epoch()

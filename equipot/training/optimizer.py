@@ -11,17 +11,17 @@ from torch.optim.adamw import adamw
 from equipot.network.layer import MatrixView, layers_of
 from equipot.network.potential import Potential
 
-# The quintic of Jordan et al. (2024). Three steps bring singular values above a tenth of the norm to near one, and
-# train as well as five.
+# The quintic polynomial of Jordan et al. (2024). Three steps bring singular values above a tenth of the norm close to
+# one. Trainings with three steps are as good as with five.
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 STEPS = 3
 
 
 def orthogonalize(matrices: Tensor) -> Tensor:
-    """The nearest (semi-)orthogonal matrices, roughly: U V^T of each U S V^T, by Newton-Schulz iterations.
+    """Return approximately the nearest (semi-)orthogonal matrices, U V^T of U S V^T, by Newton-Schulz iterations.
 
     Args:
-        matrices: (n, rows, columns) with rows <= columns, for speed. A matrix of zeros stays one.
+        matrices: (n, rows, columns) with rows <= columns, for speed. A matrix of zeros stays zero.
 
     Source: K. Jordan et al., Muon: An optimizer for hidden layers in neural networks (2024).
     """
@@ -34,11 +34,11 @@ def orthogonalize(matrices: Tensor) -> Tensor:
 
 
 def matrix_views(network: nn.Module) -> dict[str, list[MatrixView]]:
-    """Return the views of all matrices in a network by name of the parameter, as its layers state them.
+    """Return views of all matrices of a network by name of the parameter, as its layers state them.
 
-    The maps between irreps are one matrix per irrep, and of the self-connection per species; that of norms to scalars
-    is one; the last layer of a radial network is one per path of the convolution. A parameter holds its matrices side
-    by side. Embedding and readout are not maps between hidden features and are left out.
+    A linear map has one matrix per irrep, a self-connection one per irrep and species. The map from norms to scalars is
+    one matrix. The last layer of a radial network has one matrix per path of the convolution. A parameter holds its
+    matrices side by side. Embedding and readout are left out, as they do not map hidden features to hidden features.
     """
     return {
         f"{name}.{parameter}": views
@@ -48,20 +48,20 @@ def matrix_views(network: nn.Module) -> dict[str, list[MatrixView]]:
 
 
 class MuonAdamW(torch.optim.Optimizer):
-    """Muon for matrices, whose steps have one spectral size, and AdamW for all other parameters.
+    """An optimizer that trains matrices by Muon and all other parameters by AdamW.
 
     torch.optim.Muon takes whole two-dimensional parameters, one call for each. Here a parameter holds many small
-    matrices, and all of one shape are orthogonalised in one call; AdamW's part is torch's function.
+    matrices, and all matrices of one shape are orthogonalised in one call. The AdamW step is torch's function.
 
-    A matrix W (n_in, n_out) moves by rate * sqrt(max(1, n_out / n_in)) along the orthogonalised momentum
-    (Nesterov's). A matrix without a gradient in a step, as that of an element no frame of the batch has, rests.
+    A matrix W (n_in, n_out) moves by rate * sqrt(max(1, n_out / n_in)) along the orthogonalised Nesterov momentum. A
+    matrix without a gradient does not move, for example the matrix of an element that no frame of the batch contains.
 
     Args:
-        potential: its parameters that require gradients are optimised.
-        lr: rate of all.
-        weight_decay: decoupled, of the matrices.
+        potential: the network; its parameters that require gradients are optimised.
+        lr: learning rate of all parameters.
+        weight_decay: decoupled weight decay of the matrices.
         momentum: decay of the mean of the gradients of matrices.
-        betas: AdamW's.
+        betas: the betas of AdamW.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class MuonAdamW(torch.optim.Optimizer):
             if group["matrices"]:
                 self._step_matrices(group)
             else:
-                self._step_rest(group)
+                self._step_adamw(group)
         return loss
 
     def _step_matrices(self, group: dict[str, Any]) -> None:
@@ -127,7 +127,7 @@ class MuonAdamW(torch.optim.Optimizer):
             torch._foreach_add_(weights, list(change.split(counts)))
             torch._foreach_copy_(means, list(mean.split(counts)))
 
-    def _step_rest(self, group: dict[str, Any]) -> None:
+    def _step_adamw(self, group: dict[str, Any]) -> None:
         parameters = [p for p in group["params"] if p.grad is not None]
         for p in parameters:
             if not self.state[p]:

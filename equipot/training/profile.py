@@ -1,4 +1,4 @@
-"""Where the time of an epoch goes: what Lightning's profiler recorded, in the words of this package."""
+"""The time of an epoch by part, from the records of Lightning's profiler."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from rich.table import Table
 
 EPOCH = "run_training_epoch"
 STEP, BACKWARD = "[Strategy].training_step", "[Strategy].backward"
-# Each holds the step and the backward pass, which are taken off.
+# It includes the training step and the backward pass, which are subtracted.
 OPTIMIZER = "[LightningModule]PotentialModule.optimizer_step"
 PARTS = {
     "batches put together": ("[_TrainingEpochLoop].train_dataloader_next", "[_EvaluationLoop].val_next"),
@@ -21,20 +21,22 @@ PARTS = {
 
 
 def split(durations: Mapping[str, Sequence[float]]) -> tuple[dict[str, float], float]:
-    """Seconds by part and in all, from seconds by action as `SimpleProfiler.recorded_durations` has them."""
+    """Return seconds by part and in total, from the seconds by action of `SimpleProfiler.recorded_durations`."""
     spent: dict[str, float] = {}
     for action, seconds in durations.items():
-        name = re.sub(r"^\[Strategy\]\w+", "[Strategy]", action)  # one device or many
+        name = re.sub(
+            r"^\[Strategy\]\w+", "[Strategy]", action
+        )  # the class of the strategy depends on the number of devices
         spent[name] = spent.get(name, 0.0) + sum(seconds)
     total = spent.get(EPOCH, 0.0)
     parts = {name: sum(spent.get(a, 0.0) for a in actions) for name, actions in PARTS.items()}
     parts["optimizer"] = max(0.0, spent.get(OPTIMIZER, 0.0) - spent.get(STEP, 0.0) - spent.get(BACKWARD, 0.0))
-    parts["the rest"] = max(0.0, total - sum(parts.values()))
+    parts["other"] = max(0.0, total - sum(parts.values()))
     return parts, total
 
 
 def profile_table(profiler: SimpleProfiler) -> Table:
-    """Seconds per epoch, and the share, of every part."""
+    """Return a table of the time of each part per epoch, and its share."""
     parts, total = split(profiler.recorded_durations)
     n_epochs = max(1, len(profiler.recorded_durations.get(EPOCH, ())))
     table = Table(title=f"Time of an epoch (mean of {n_epochs})")

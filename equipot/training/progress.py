@@ -1,4 +1,4 @@
-"""What a person sees while a training runs: a row per epoch, a bar with rate and time left."""
+"""The display of a running training: a row per epoch, and a bar with speed and remaining time."""
 
 import math
 import time
@@ -26,25 +26,25 @@ class _TimeLeft(ProgressColumn):
 
 
 def clock(seconds: float) -> str:
-    """H:MM:SS."""
+    """Return a time as H:MM:SS."""
     minutes, s = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{s:02d}"
 
 
 class TrainingProgress(pl.Callback):
-    """On a terminal a live bar below a growing table; elsewhere the table alone, thinned to some fifty rows."""
+    """A callback that prints a table of the epochs: on a terminal all rows and a bar, else about fifty rows."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
         self.bar: Progress | None = None
         self._started = 0.0
         self._atoms = 0
-        self._begun_with = 0.0
+        self._initial_progress = 0.0
         self._printed = -math.inf
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._started = time.monotonic()
-        self._begun_with = potential_module(pl_module).progress()
+        self._initial_progress = potential_module(pl_module).progress()
         self._printed = -math.inf
         labels = potential_module(pl_module).description["labels"]
         part = "validation" if labels["validation"] else "training"
@@ -70,7 +70,7 @@ class TrainingProgress(pl.Callback):
         self._atoms += batch.inputs.species.shape[0]
         spent = time.monotonic() - self._started
         done = min(1.0, self._done(trainer, pl_module))
-        share = done - self._begun_with
+        share = done - self._initial_progress
         left = spent * (1 - done) / share if share > 1e-6 else None
         rate = f"{self._atoms / max(spent, 1e-9):,.0f} atoms/s"
         self.bar.update(self.task, completed=done, epoch=trainer.current_epoch, rate=rate, left=left)

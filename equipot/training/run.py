@@ -1,4 +1,4 @@
-"""A training from config to model file, evaluation and plots."""
+"""The run of a training: from config to model file, evaluation and plots."""
 
 import contextlib
 import logging
@@ -31,8 +31,8 @@ from equipot.training.start import fitted, origin, starting_model
 from equipot.training.stopping import BelowRate, NoBetterCycle, Patience
 
 DEFAULT_EPOCHS = 1000
-# Keys whose change does not change what a resumed training computes, or that a person changes on purpose.
-MAY_CHANGE = {"max_time", "max_epochs", "threads", "early_stop_patience", "min_learning_rate"}
+# A resumed training may have other values of these keys: they change only its length or its speed.
+RESUMABLE_CHANGES = {"max_time", "max_epochs", "threads", "early_stop_patience", "min_learning_rate"}
 
 
 def train(
@@ -42,14 +42,14 @@ def train(
     console: Console | None = None,
     profile: bool = False,
 ) -> Path:
-    """Fit, evaluate and export a potential; returns the path of the model file.
+    """Train, evaluate and export a potential; return the path of the model file.
 
     Args:
-        config: all of it.
+        config: the whole config.
         resume: continue from checkpoints/last.ckpt in the output folder.
-        overwrite: replace what an earlier training left in the output folder.
+        overwrite: replace the files of an earlier training in the output folder.
         console: where to print (on the first rank).
-        profile: print where the time of an epoch went.
+        profile: print the time of an epoch by part.
 
     Raises:
         EquipotError: bad data, a folder in use, a checkpoint that does not fit, a loss that is not finite.
@@ -64,13 +64,13 @@ def train(
     if config.training.threads:
         torch.set_num_threads(config.training.threads)
 
-    config, given = starting_model(config)
+    config, start = starting_model(config)
     data = _load(config, output, console)
-    if given is None:
+    if start is None:
         potential = Potential(_spec(config, data), seed=config.training.seed)
         e0_source = data.statistics.e0_source
     else:
-        potential, e0_source = fitted(given, config, data, console)
+        potential, e0_source = fitted(start, config, data, console)
     name = config.model.preset if config.init is None else config.init.model
     spec = potential.spec
     n_weights = sum(p.numel() for p in potential.parameters())
@@ -96,8 +96,8 @@ def train(
     if checkpoint is not None:
         _must_match(checkpoint, module.description, output)
         console.print(f"resuming after epoch {checkpoint['epoch']}")
-    elif given is not None:
-        _count_the_start(trainer, module, data, console)
+    elif start is not None:
+        _score_starting_model(trainer, module, data, console)
     _fit(trainer, module, datamodule, output if checkpoint is not None else None)
     if profiler is not None:
         console.print(profile_table(profiler))
@@ -106,14 +106,16 @@ def train(
     return output / "model.pt"
 
 
-def _count_the_start(trainer: pl.Trainer, module: PotentialModule, data: DataSets, console: Console) -> None:
-    """Make the model that a fine-tuning starts from the best so far, so that the result is never worse."""
+def _score_starting_model(
+    trainer: pl.Trainer, module: PotentialModule, data: DataSets, console: Console
+) -> None:
+    """Make the starting model of a fine-tuning the best so far: the result is never worse."""
     score, errors = module.evaluate([data.validation[k] for k in range(len(data.validation))])
     if not errors:
-        return  # without validation frames there is nothing to compare by
+        return  # models cannot be compared without validation frames
     t = module.config
     console.print(
-        f"fine-tuning at a learning rate of {t.peak_rate:g}, {t.batch_size} frames a batch; validation before: "
+        f"fine-tuning at a learning rate of {t.peak_rate:g}, {t.batch_size} frames per batch; errors before: "
         + ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in errors.items())
     )
     checkpoints = next(c for c in trainer.callbacks if isinstance(c, Checkpoints))  # type: ignore[attr-defined]
@@ -145,7 +147,7 @@ def _with_limits(config: Config) -> Config:
 
 
 def _claim(output: Path, config: Config, resume: bool, overwrite: bool) -> dict[str, Any] | None:
-    """The checkpoint to continue from, or None for a fresh start in a folder that is free."""
+    """Return the checkpoint to continue from; None for a new training. Raise ConfigError for a folder in use."""
     last = output / "checkpoints" / "last.ckpt"
     if _first_rank():
         if not resume and last.exists():
@@ -157,7 +159,7 @@ def _claim(output: Path, config: Config, resume: bool, overwrite: bool) -> dict[
             for old in (last, last.with_name("best.ckpt"), output / "metrics.csv", output / "model.pt"):
                 old.unlink(missing_ok=True)
         (output / "checkpoints").mkdir(parents=True, exist_ok=True)
-    # A training killed before its first epoch ended left nothing: resuming it is starting it.
+    # A training that was killed in its first epoch has no checkpoint: it starts again.
     return read_checkpoint(last) if resume and last.exists() else None
 
 
@@ -191,9 +193,9 @@ def _spec(config: Config, data: DataSets) -> PotentialSpec:
 def _description(
     config: Config, spec: PotentialSpec, data: DataSets, e0_source: dict[str, str]
 ) -> dict[str, Any]:
-    started = {} if config.init is None else {"init": origin(config.init.model)}
+    init = {} if config.init is None else {"init": origin(config.init.model)}
     return {
-        **started,
+        **init,
         "spec": spec.to_dict(),
         "e0_source": e0_source,
         "statistics": data.statistics.to_dict(),
@@ -208,21 +210,21 @@ def _description(
 
 
 def _must_match(checkpoint: dict[str, Any], now: dict[str, Any], output: Path) -> None:
-    """A resumed training must be the one that was begun: the same network, data and recipe."""
+    """Raise ConfigError if a resumed training has another network, other data or other settings than its checkpoint."""
     then = checkpoint["equipot"]["description"]
     for section in ("data", "model", "training"):
         for key, value in now["config"][section].items():
             before = then["config"][section].get(key)
-            if value != before and not (section == "training" and key in MAY_CHANGE):
+            if value != before and not (section == "training" and key in RESUMABLE_CHANGES):
                 raise ConfigError(
-                    f"{output} was begun with {section}.{key} = {before!r}, now it is {value!r}; a resumed training "
-                    "keeps its config (only its length may change). Start anew with another output=…"
+                    f"{output} was begun with {section}.{key} = {before!r}, now it is {value!r}; only the length of a "
+                    "resumed training may change. Start a new training with another output=…"
                 )
-    # JSON and tensors give back the same floats: any difference is a difference of the data.
+    # JSON and tensors preserve floats exactly, so any difference comes from the data.
     for part in ("spec", "statistics", "labels"):
         if then[part] != now[part]:
             raise ConfigError(
-                f"{output} was begun with other data ({part} differ); start anew with another output=…"
+                f"{output} was begun with other data ({part} differ); start a new training with another output=…"
             )
 
 
@@ -278,7 +280,7 @@ def _tensorboard(output: Path) -> Any:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Lightning's banners and hints about workers, loggers and devices say nothing about this training."""
+    """Silence Lightning's banners and its hints about workers, loggers and devices, which do not apply here."""
     names = ("lightning.pytorch", "lightning.fabric", "lightning")
     levels = {n: logging.getLogger(n).level for n in names}
     try:
@@ -298,9 +300,9 @@ def _fit(trainer: pl.Trainer, module: PotentialModule, data: GraphDataModule, re
     with _quiet():
         try:
             trainer.fit(module, datamodule=data, ckpt_path=path, weights_only=True)
-        except SystemExit:  # what Lightning makes of Ctrl-C
+        except SystemExit:  # Lightning raises it after Ctrl-C
             interrupted = True
     if interrupted or trainer.interrupted:
         raise KeyboardInterrupt(
-            "the last finished epoch is kept: the same command with --resume continues from it"
+            "the last complete epoch is saved; the same command with --resume continues from it"
         )

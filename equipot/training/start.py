@@ -1,4 +1,4 @@
-"""Where a training begins: random weights, or those of a model file (fine-tuning)."""
+"""The start of a training from the weights of a model file (fine-tuning)."""
 
 import hashlib
 from pathlib import Path
@@ -19,7 +19,7 @@ from equipot.network.layer import freezable
 from equipot.network.potential import Potential
 from equipot.network.variants import with_e0, with_elements, with_precision
 
-# Of a fine-tuning, where the config says nothing; see configs/finetune.yaml for what they were chosen on.
+# Defaults of a fine-tuning; configs/finetune.yaml says how they were chosen.
 FINE_TUNING: dict[str, Any] = {
     "optimizer": "adamw",
     "schedule": "cosine",
@@ -28,29 +28,29 @@ FINE_TUNING: dict[str, Any] = {
     "ema_decay": 0.99,
     "batch_size": 2,
 }
-# Of the model section, what may differ from the file.
-FREE = {"dtype"}
+# Keys of the model section that may differ from the model file.
+FREE_MODEL_KEYS = {"dtype"}
 
 
 def fine_tuning(config: TrainingConfig) -> TrainingConfig:
-    """The training section with what suits weights that are good already, where it says nothing itself."""
+    """Return the training section with the defaults of a fine-tuning for keys that it does not set."""
     missing = {k: v for k, v in FINE_TUNING.items() if k not in config.model_fields_set}
     return config.model_copy(update=missing)
 
 
 def starting_model(config: Config) -> tuple[Config, Potential | None]:
-    """The potential to start from, and the config with that potential's cutoffs.
+    """Return the config with the cutoffs of the starting potential, and that potential; None for random weights.
 
     Raises:
-        ConfigError: the config describes another network than the file holds.
+        ConfigError: the config describes a network beside that of the file.
         ModelFileError: the file cannot be used.
     """
     if config.init is None:
         return config, None
-    given = sorted(config.model.model_fields_set - FREE)
-    if given:
+    extra = sorted(config.model.model_fields_set - FREE_MODEL_KEYS)
+    if extra:
         raise ConfigError(
-            f"model.{given[0]} is given beside init; the network is that of {config.init.model}, so leave it out"
+            f"model.{extra[0]} is given together with init; leave it out, as {config.init.model} defines the network"
         )
     potential = load_potential(config.init.model)
     if "dtype" in config.model.model_fields_set and config.model.dtype != potential.spec.dtype:
@@ -69,9 +69,9 @@ def fitted(
 ) -> tuple[Potential, dict[str, str]]:
     """Return the potential for the elements of the data, with reference energies that fit the training set.
 
-    Other calculations have other zeros of energy, so that is what differs most. Shifts are least squares of label
-    minus prediction over the compositions. The second result says of every element where its energy comes from.
-    Raises ConfigError for elements that the potential does not know, or parts to freeze that it does not have.
+    DFT calculations differ most in their reference energies. The shifts are a least-squares fit of label minus
+    prediction to the compositions. The second result is the source of the reference energy of each element.
+    Raise ConfigError for elements that the potential does not know and for parts to freeze that it does not have.
     """
     assert config.init is not None
     names = list(data.species.names)
@@ -88,7 +88,7 @@ def fitted(
 
 
 def _shifts(potential: Potential, data: DataSets) -> tuple[np.ndarray, list[str]]:
-    """EV per element, and how each was obtained."""
+    """Return a shift for each element (eV), and its source."""
     compositions, residuals = [], []
     n = len(data.species)
     for graph in data.train:
@@ -107,11 +107,11 @@ def _shifts(potential: Potential, data: DataSets) -> tuple[np.ndarray, list[str]
 
 
 def freeze(potential: Potential, names: list[str]) -> None:
-    """Switch training off for parts of a potential; raises ConfigError for names it has no part of."""
+    """Exclude parts of a potential from training; raise ConfigError for names of no part."""
     parts = freezable(potential)
     for name in names:
         if name not in parts:
-            raise ConfigError(f"init.freeze names '{name}'; expected some of {', '.join(parts)}")
+            raise ConfigError(f"init.freeze names '{name}'; expected names from {', '.join(parts)}")
         for parameter in parts[name]:
             parameter.requires_grad_(False)
     if not any(p.requires_grad for p in potential.parameters()):
@@ -119,7 +119,7 @@ def freeze(potential: Potential, names: list[str]) -> None:
 
 
 def origin(path: str) -> dict[str, Any]:
-    """What a fine-tuned model keeps to say of where it began."""
+    """Return the record of the starting model that a fine-tuned model stores."""
     metadata = read_metadata(path)
-    kept = {"model": str(path), "sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest()}
-    return kept | {"created": metadata.created, "training": metadata.training}
+    source = {"model": str(path), "sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest()}
+    return source | {"created": metadata.created, "training": metadata.training}

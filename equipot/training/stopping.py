@@ -1,4 +1,4 @@
-"""What ends a training before its epochs or its time are over."""
+"""Callbacks that end a training before its epochs or its time are over."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from equipot.training.schedule import cycle
 
 
 class BelowRate(pl.Callback):
-    """Ends a plateau training whose learning rate has become too small."""
+    """A callback that ends a plateau training when its learning rate falls below a limit."""
 
     def __init__(self, limit: float) -> None:
         self.limit = limit
@@ -23,7 +23,7 @@ class BelowRate(pl.Callback):
 
 
 class Patience(pl.Callback):
-    """Ends a training whose score has not improved for `patience` epochs."""
+    """A callback that ends a training when its score has not improved for `patience` epochs."""
 
     def __init__(self, checkpoints: Checkpoints, patience: int) -> None:
         self.checkpoints, self.patience = checkpoints, patience
@@ -33,14 +33,16 @@ class Patience(pl.Callback):
             trainer.should_stop = True
 
 
-# The first cycles are short and end by chance: those that end before this part of the training are not judged.
-JUDGED_FROM = 0.25
+# The first cycles are short, and their scores are noisy. Cycles that end before this fraction of the training do not
+# end it.
+EARLIEST_STOP = 0.25
 
 
 class NoBetterCycle(pl.Callback):
-    """Ends a training with restarts when a whole cycle, as long as all before it, has brought no better validation.
+    """A callback that ends a training with restarts when a whole cycle has brought no better validation.
 
-    Small or noisy sets are learnt by heart from some point on; that shows here, without a guess of how long they take.
+    A cycle is as long as all cycles before it together. Models overfit small or noisy sets after some time; this
+    criterion detects it without an estimate of that time.
     """
 
     def __init__(self, checkpoints: Checkpoints, console: Console) -> None:
@@ -52,10 +54,12 @@ class NoBetterCycle(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         progress = potential_module(pl_module).progress()
         now, _ = cycle(progress)
-        if now > self.cycle and progress >= JUDGED_FROM and not self.checkpoints.best < self.best:
+        if now > self.cycle and progress >= EARLIEST_STOP and not self.checkpoints.best < self.best:
             trainer.should_stop = True
-            self.console.print("twice as long a training has brought no better validation: it ends here")
-        if now != self.cycle:  # lower after the time was extended
+            self.console.print(
+                "no improvement over the last cycle, which doubled the length of the training: stopping"
+            )
+        if now != self.cycle:  # `now` is lower after max_time was raised
             self.cycle, self.best = now, self.checkpoints.best
 
     def state_dict(self) -> dict[str, Any]:

@@ -51,7 +51,7 @@ UNUSABLE = [
     (["copper.extxyz"], "holds Cu, but the model knows only Si"),
     (["si.extxyz", "-m", "no.pt"], "no.pt: no such file"),
     (["si.extxyz", "-m", "si.extxyz"], "not a model file"),
-    (["si.extxyz", "--device", "abacus"], "'abacus' is no device"),
+    (["si.extxyz", "--device", "abacus"], "'abacus' is not a device"),
 ]
 
 

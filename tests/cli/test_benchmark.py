@@ -97,7 +97,7 @@ def test_without_the_kernels_one_sentence_stands_for_the_fractions(path, tmp_pat
     assert main(["benchmark", str(path), str(file), "--steps", "1"]) == 0
     text = capsys.readouterr().out
     assert "Si, 8 atoms" in text
-    assert "The compiled kernels are off or not installed: there is no peak to compare with." in text
+    assert "The compiled kernels are off or not installed, so they cannot be compared with a peak." in text
     assert "of the measured peak" not in text
 
 
@@ -141,7 +141,7 @@ def structures(folder):
         (["MODEL", "--threads", "0"], "--threads is 0"),
         (["MODEL", "--steps", "-1"], "--steps is -1"),
         (["MODEL", "--seconds", "nan"], "--seconds is nan"),
-        (["MODEL", "--device", "abacus"], "'abacus' is no device"),
+        (["MODEL", "--device", "abacus"], "'abacus' is not a device"),
         (["MODEL", "--json", "."], ". is a folder"),
         (["MODEL", "--json", "nowhere/speed.json"], "the folder of nowhere/speed.json does not exist"),
     ],

@@ -109,7 +109,7 @@ def test_a_key_that_no_frame_has_is_an_error(path, data, tmp_path, capsys):
     [
         (["--batch-edges", "0"], "expected a positive number"),
         (["--device", "cuda:77"], "device"),
-        (["--device", "abacus"], "'abacus' is no device"),
+        (["--device", "abacus"], "'abacus' is not a device"),
     ],
 )
 def test_bad_options_are_one_sentence(path, data, tmp_path, capsys, extra, sentence):

@@ -257,7 +257,7 @@ def test_a_damaged_or_foreign_state_is_one_sentence(path, folder, capsys):
     text = (folder / "md.extxyz").read_text()
     (folder / "md.extxyz").write_text(text[:300])
     assert main(["md", "si.extxyz", "-m", path, *more]) == 1
-    one_sentence(capsys, "md", "md.extxyz: is shorter than when")
+    one_sentence(capsys, "md", "md.extxyz: is shorter than it was when")
     state = (folder / "md.state.npz").read_bytes()
     (folder / "md.state.npz").write_bytes(state[:400])
     assert main(["md", "si.extxyz", "-m", path, *more]) == 1

@@ -98,7 +98,7 @@ def test_there_is_a_knot_where_the_envelope_sets_in() -> None:
 def test_a_network_too_wild_for_any_spline_is_one_sentence() -> None:
     wild = {**KINDS["foreign"]["spec"], "frequencies": [0.3, 2.9, 4000.0]}  # type: ignore[dict-item]
     with pytest.raises(
-        ModelFileError, match=r"still move forces by \S+ eV/Å; give a larger tolerance"
+        ModelFileError, match=r"still change forces by \S+ eV/Å; give a larger tolerance"
     ) as found:
         choose_resolution(_potential(spec=wild), 1e-5)
     assert "\n" not in str(found.value)
@@ -106,5 +106,5 @@ def test_a_network_too_wild_for_any_spline_is_one_sentence() -> None:
 
 @pytest.mark.parametrize("tolerance", [1e-8, 0.0, -1.0, math.nan])
 def test_a_tolerance_that_cannot_be_verified_is_refused(tolerance: float) -> None:
-    with pytest.raises(ModelFileError, match="eV/Å was given; expected 1e-07 or more"):
+    with pytest.raises(ModelFileError, match="eV/Å; expected 1e-07 or more"):
         choose_resolution(_potential(), tolerance)

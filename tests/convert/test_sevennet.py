@@ -307,7 +307,7 @@ REFUSED: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "a weight of another size": (_cut, "a linear map from"),
     "other Clebsch-Gordan coefficients": (_other_coefficients, "Clebsch-Gordan coefficients for l = 2, 2, 0"),
     "vectors before scalars": (_config(irreps_manual=["6x0e", "6x1e+6x0e", "6x0e"]), "scalars first"),
-    "an irrep twice": (_config(irreps_manual=["6x0e", "3x0e+3x0e+6x1e", "6x0e"]), "every irrep once"),
+    "an irrep twice": (_config(irreps_manual=["6x0e", "3x0e+3x0e+6x1e", "6x0e"]), "each irrep once"),
     "no even scalars": (_config(irreps_manual=["6x0e", "6x1e", "6x0e"]), "0e among them"),
     "an irrep out of nothing": (
         _config(irreps_manual=["6x0e", "6x0e+6x1o", "6x0e"]),
@@ -331,9 +331,9 @@ def test_networks_that_equipot_does_not_have_are_refused_by_name(folder: Path, w
 
 def test_a_modality_must_be_one_that_the_model_has(folder: Path) -> None:
     checkpoint = read_checkpoint(folder / "modalities, everywhere, with biases.pth")
-    with pytest.raises(ModelFileError, match="modalities PBE, R2SCAN, and none was given"):
+    with pytest.raises(ModelFileError, match="modalities PBE, R2SCAN, but none was given"):
         read_sevennet(checkpoint)
-    with pytest.raises(ModelFileError, match="and 'SCAN' was given"):
+    with pytest.raises(ModelFileError, match="but 'SCAN' was given"):
         read_sevennet(checkpoint, "SCAN")
     with pytest.raises(ModelFileError, match="leave --modality out"):
         read_sevennet(read_checkpoint(folder / "biases.pth"), "PBE")

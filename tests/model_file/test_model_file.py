@@ -71,7 +71,7 @@ def test_a_model_that_cannot_be_verified_replaces_nothing(tmp_path, monkeypatch,
         return structures
 
     monkeypatch.setattr(recorded, wrong)
-    with pytest.raises(ModelFileError, match="fresh process"):
+    with pytest.raises(ModelFileError, match="new process"):
         write_model(path, make_potential(seed=2))
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["model.pt"]

@@ -10,7 +10,7 @@ import sys
 
 from equipot.irreps import Irreps
 from equipot.ops import ConvolutionPaths
-from equipot.ops.engine.convolution import Problem, output_columns
+from equipot.ops.engine.convolution import ConvolutionStruct, output_columns
 from equipot.ops.engine.cuda import packages
 from equipot.ops.engine.library import call, function
 
@@ -18,12 +18,12 @@ from equipot.ops.engine.library import call, function
 def report(irreps: str, wanted: str, l_max: int, size: int, order: int, architecture: int) -> str:
     paths = ConvolutionPaths(Irreps(irreps), Irreps(wanted), l_max)
     rows, coupling = paths.plan()
-    problem = Problem(dtype=size, threads=1, n_knots=128, order=order, n_weights=paths.n_weights)
+    problem = ConvolutionStruct(dtype=size, threads=1, n_knots=128, order=order, n_weights=paths.n_weights)
     problem.n_paths, problem.paths = rows.shape[0], rows.data_ptr()
     problem.n_coupling, problem.coupling = coupling.numel(), coupling.data_ptr()
     problem.dim_in, problem.dim_out = paths.irreps_in.dim, output_columns(rows)
     text = ctypes.create_string_buffer(1 << 20)
-    pointer, number = ctypes.POINTER(Problem), ctypes.c_int64
+    pointer, number = ctypes.POINTER(ConvolutionStruct), ctypes.c_int64
     kernels = function("cuda_report", (pointer, number, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t))
     call(
         "CUDA",

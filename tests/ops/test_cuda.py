@@ -125,10 +125,10 @@ def test_tensors_on_two_devices_are_refused():
     compiled, _, arguments = problem("3x0e", "3x0e", 0, False)
     cell = cell_of(compiled)
     reals = [t.cuda() for t in (*arguments, cell["inverse"])]
-    with pytest.raises(ValueError, match="the tensors lie on cpu, cuda:0; expected all on one device"):
+    with pytest.raises(ValueError, match="the tensors are on cpu, cuda:0; expected all on one device"):
         torch.ops.equipot.convolve(*reals, *cell["graph"], cell["rows"], cell["coupling"])
     # Told by x, but the others are looked at too.
-    with pytest.raises(ValueError, match="the tensors lie on cpu, cuda:0; expected all on one device"):
+    with pytest.raises(ValueError, match="the tensors are on cpu, cuda:0; expected all on one device"):
         torch.ops.equipot.convolve(reals[0].cpu(), *reals[1:], *cell["graph"], cell["rows"], cell["coupling"])
 
 

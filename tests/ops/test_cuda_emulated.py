@@ -46,7 +46,11 @@ def everything(call, grad, ax, av):
     """Value, first and second derivatives of one call."""
     dtype = call.x.dtype
     grad, ax, av = (None if t is None else t.to(dtype) for t in (grad, ax, av))
-    found = [call.forward(), *call.backward(grad, [True] * 3), *call.second(grad, ax, av, [True] * 4)]
+    found = [
+        call.forward(),
+        *call.backward(grad, [True] * 3),
+        *call.double_backward(grad, ax, av, [True] * 4),
+    ]
     return [t.double() for t in found]
 
 
@@ -118,7 +122,7 @@ def test_second_derivatives_for_edges_and_changes_along_an_axis(change):
     }[change]
     gpu, cpu = both(compiled, (x, vectors, table))
     grad = torch.randn(4, gpu.dim_out, dtype=torch.float64)
-    found, expected = (call.second(grad, None, av, [True] * 4) for call in (gpu, cpu))
+    found, expected = (call.double_backward(grad, None, av, [True] * 4) for call in (gpu, cpu))
     assert_equal(found, expected)
 
 
@@ -131,7 +135,7 @@ def test_only_what_is_asked_for_is_written(wanted, given):
     ax, av = (torch.randn_like(t) if g else None for t, g in zip(arguments[:2], given))
     ask = [k in wanted for k in range(4)]
     for found, expected in (
-        (gpu.second(grad, ax, av, ask), cpu.second(grad, ax, av, ask)),
+        (gpu.double_backward(grad, ax, av, ask), cpu.double_backward(grad, ax, av, ask)),
         (gpu.backward(grad, ask[1:]), cpu.backward(grad, ask[1:])),
     ):
         assert [t is None for t in found] == [t is None for t in expected]
@@ -266,7 +270,7 @@ def test_where_kernels_cannot_be_loaded_the_reference_serves_after_one_warning(g
     engine.cuda.available.cache_clear()
     monkeypatch.setenv("EMULATION_DRIVER", driver)
     with pytest.warns(
-        UserWarning, match=f"GPU {gpu} is used without compiled kernels, slowly: CUDA: {why}.*NVRTC"
+        UserWarning, match=f"GPU {gpu} is used without compiled kernels, which is slow: CUDA: {why}.*NVRTC"
     ):
         assert not engine.cuda.available(gpu)
     with warnings.catch_warnings():

@@ -39,7 +39,7 @@ def problem(
 ):
     """The compiled and the reference convolution as functions of (x, vectors, table), and random arguments."""
     torch.manual_seed(seed)
-    paths = ConvolutionPaths(Irreps(irreps_in), Irreps(wanted), l_max, even)
+    paths = ConvolutionPaths(Irreps(irreps_in), Irreps(wanted), l_max, 1 if even else -1)
     centre = torch.sort(torch.randint(0, max(n_centres, 1), (n_edges,))).values
     # Neighbours come in any order and more than once.
     graph = topology(torch.stack([centre, torch.randint(0, max(n_atoms, 1), (n_edges,))]), n_centres, n_atoms)
@@ -142,7 +142,7 @@ def test_derivatives_are_those_of_finite_differences(order, case):
 def test_single_precision_differs_by_rounding_alone():
     for case in CASES.values():
         compiled, plain, arguments = problem(*case)
-        paths = ConvolutionPaths(Irreps(case[0]), Irreps(case[1]), case[2], case[3])
+        paths = ConvolutionPaths(Irreps(case[0]), Irreps(case[1]), case[2], 1 if case[3] else -1)
         rows, coupling = paths.plan()
         graph = compiled.__closure__[[c for c in compiled.__code__.co_freevars].index("graph")].cell_contents
 
@@ -337,7 +337,7 @@ def test_tensors_of_another_device_are_refused_before_their_memory_is_read(which
     there = {"table": table, **cell["graph"]._asdict(), "paths": cell["rows"], "coupling": cell["coupling"]}
     there[which] = there[which].to("meta")
     table, *rest = there.values()
-    with pytest.raises(ValueError, match=r"the tensors lie on .*meta; expected all on"):
+    with pytest.raises(ValueError, match=r"the tensors are on .*meta; expected all on"):
         engine.Convolution(x, vectors, table, cell["inverse"], rest)
 
 

@@ -134,7 +134,7 @@ def test_tensors_of_another_device_are_refused_before_their_memory_is_read(which
     there = {"x": torch.zeros(2, DIM_IN), "weight": torch.zeros(2, N_WEIGHTS)}
     there |= {"species": torch.tensor([0, 1]), "blocks": BLOCKS}
     there[which] = there[which].to("meta")
-    with pytest.raises(ValueError, match=r"the tensors lie on .*meta; expected all on cpu"):
+    with pytest.raises(ValueError, match=r"the tensors are on .*meta; expected all on cpu"):
         engine.LinearMap(
             torch.float32, 2, (DIM_IN, DIM_OUT), (2, N_WEIGHTS), there["species"], there["blocks"]
         ).apply(there["x"], there["weight"], False)
@@ -143,9 +143,9 @@ def test_tensors_of_another_device_are_refused_before_their_memory_is_read(which
 def test_a_gate_on_another_device_than_its_features_is_refused_before_its_memory_is_read():
     gate = Gate(Irreps("7x0e+5x1o"))
     x = torch.zeros(3, gate.irreps_in.dim)
-    with pytest.raises(ValueError, match="the tensors lie on meta; expected all on cpu"):
+    with pytest.raises(ValueError, match="the tensors are on meta; expected all on cpu"):
         engine.Gating(x, gate.blocks.to("meta"), gate.dim_out, 1.0, 1.0)
-    with pytest.raises(ValueError, match="the tensors lie on cpu, meta; expected all on one device"):
+    with pytest.raises(ValueError, match="the tensors are on cpu, meta; expected all on one device"):
         engine.Gating(x, gate.blocks, gate.dim_out, 1.0, 1.0).backward(
             torch.zeros(3, gate.dim_out, device="meta")
         )

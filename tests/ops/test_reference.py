@@ -52,7 +52,7 @@ def random_problem(irreps_in: Irreps, n_weights: int, order: int = 2):
 @pytest.mark.parametrize(("irreps_in", "wanted", "l_max", "even"), CASES)
 def test_convolution_is_a_sum_of_e3nn_tensor_products(irreps_in, wanted, l_max, even):
     irreps_in, wanted = Irreps(irreps_in), Irreps(wanted)
-    paths = ConvolutionPaths(irreps_in, wanted, l_max, even)
+    paths = ConvolutionPaths(irreps_in, wanted, l_max, 1 if even else -1)
     x, vectors, table, inverse, graph = random_problem(irreps_in, paths.n_weights)
     out = ReferenceConvolution(paths.plan()[0].tolist()).double()(x, vectors, table, inverse, graph)
 

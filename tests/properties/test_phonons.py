@@ -118,7 +118,7 @@ def test_supercells_reach_the_length_between_faces():
 
 
 def test_what_has_no_phonons_is_an_error():
-    with pytest.raises(DataError, match="phonons are those of a crystal"):
+    with pytest.raises(DataError, match="phonons need a crystal"):
         phonons(molecule("N2"), EMT())
     with pytest.raises(NumericsError, match="no displacement causes a force"):
         phonons(bulk("Ar", a=10 * A), Springs())

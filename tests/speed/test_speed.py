@@ -212,9 +212,9 @@ def test_the_parts_of_a_step_compute_what_the_calculator_does(model, pbc):
             piece(0)
     assert float(step.atomic.sum().detach()) == pytest.approx(atoms.get_potential_energy(), abs=1e-10)
     # The network says what it said of the given structure, so the rest makes its forces and stress of it.
-    np.testing.assert_allclose(step.rest.get_forces(), atoms.get_forces(), atol=1e-10)
+    np.testing.assert_allclose(step.without_network.get_forces(), atoms.get_forces(), atol=1e-10)
     if pbc:
-        np.testing.assert_allclose(step.rest.get_stress(), atoms.get_stress(), atol=1e-10)
+        np.testing.assert_allclose(step.without_network.get_stress(), atoms.get_stress(), atol=1e-10)
 
 
 def test_steps_differ_from_each_other_and_search_no_neighbours(model):

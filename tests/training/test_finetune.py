@@ -138,10 +138,10 @@ def test_a_resumed_fine_tuning_goes_on_to_the_same_bits(fine, tmp_path):
     ("options", "sentence"),
     [
         (["init=nothing.pt"], "nothing.pt: no such file"),
-        (["model.cutoff=5.0"], "model.cutoff is given beside init"),
+        (["model.cutoff=5.0"], "model.cutoff is given together with init"),
         (
             ["init={model: START, freeze: [everything]}"],
-            "init.freeze names 'everything'; expected some of embedding",
+            "init.freeze names 'everything'; expected names from embedding",
         ),
         (
             ["init={model: START, freeze: [embedding, radial, linear, self_connection, readout]}"],

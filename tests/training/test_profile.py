@@ -26,7 +26,7 @@ def test_nothing_is_counted_twice_and_the_rest_is_what_remains():
     assert parts["gradient of the weights"] == 3.0
     assert parts["optimizer"] == 0.5
     assert parts["batches put together"] == 0.25
-    assert parts["the rest"] == pytest.approx(3.25)
+    assert parts["other"] == pytest.approx(3.25)
     assert sum(parts.values()) == pytest.approx(total)
 
 

@@ -247,9 +247,9 @@ def test_the_weights_of_a_training_begin_at_the_initial_ones_and_end_at_the_othe
     seen = []
     measured = Loss.__call__
 
-    def watched(self, residuals, fallen=1.0):
-        seen.append(self.weights(fallen)["energy"])
-        return measured(self, residuals, fallen)
+    def watched(self, residuals, decay=1.0):
+        seen.append(self.weights(decay)["energy"])
+        return measured(self, residuals, decay)
 
     monkeypatch.setattr(Loss, "__call__", watched)
     train(load_config(config_file, ["training.loss.energy=20", "training.schedule=cosine"]))

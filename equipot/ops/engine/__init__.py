@@ -1,4 +1,4 @@
-"""The compiled kernels (csrc/), called through their C header. Without them the reference operators serve."""
+"""The compiled kernels (csrc/), called through their C header. Without them, the reference operators are used."""
 
 from torch import Tensor
 
@@ -29,20 +29,20 @@ __all__ = [
 
 
 def serves(tensor: Tensor) -> bool:
-    """Whether compiled kernels serve on the tensor's device."""
+    """Return whether compiled kernels exist for the tensor's device."""
     return cuda.available(tensor.device.index) if tensor.is_cuda else available()
 
 
 def convolution_of(x: Tensor) -> type[Convolution]:
-    """The class whose kernels run where x lies."""
+    """Return the class whose kernels run on the device of x."""
     return cuda.Convolution if x.is_cuda else Convolution
 
 
 def gating_of(x: Tensor) -> type[Gating]:
-    """The class whose kernels run where x lies."""
+    """Return the class whose kernels run on the device of x."""
     return cuda.Gating if x.is_cuda else Gating
 
 
 def sorting_of(edge_index: Tensor) -> type[Sorting]:
-    """The class whose kernels run where the edges lie."""
+    """Return the class whose kernels run on the device of the edges."""
     return cuda.Sorting if edge_index.is_cuda else Sorting

@@ -1,4 +1,4 @@
-"""The convolution and its derivatives on the compiled kernels."""
+"""The convolution and its derivatives by the compiled kernels."""
 
 import ctypes
 from collections.abc import Sequence
@@ -11,8 +11,8 @@ from equipot.ops.engine.library import Sized, call, expect, expect_one_device, f
 _INDICES = ("centre", "neighbour", "rowptr", "transpose_rowptr", "transpose_edges", "paths")
 
 
-class Problem(Sized):
-    """`equipot_convolution` of engine.h."""
+class ConvolutionStruct(Sized):
+    """The structure `equipot_convolution` of engine.h."""
 
     _fields_ = (
         *((name, ctypes.c_int64) for name in ("dtype", "threads", "n_in", "n_out", "n_edges")),
@@ -33,13 +33,15 @@ class Problem(Sized):
     )
 
 
-_POINTER = ctypes.POINTER(Problem)
+_POINTER = ctypes.POINTER(ConvolutionStruct)
 
 
 class Convolution:
-    """One call's arguments, checked and laid out as the kernels want them; see `ops.convolve` for their shapes.
+    """The arguments of a call, checked and in the layout of the kernels; see `ops.convolve` for their shapes.
 
-    Raises ValueError where shapes, types or indices do not fit together.
+    constants: graph, paths and coupling, seven tensors.
+
+    Raise ValueError for shapes, types or indices that do not fit together.
     """
 
     def __init__(
@@ -48,18 +50,18 @@ class Convolution:
         vectors: Tensor,
         table: Tensor,
         inverse_cutoff: Tensor,
-        rest: Sequence[Tensor],
+        constants: Sequence[Tensor],
         doubled_knot: int = 0,
     ) -> None:
         dtype = x.dtype
         if dtype not in (torch.float32, torch.float64):
             raise ValueError(f"the features are {dtype}; expected float32 or float64")
         reals = [t.contiguous() for t in (x, vectors, table, inverse_cutoff)]
-        integers = [t.contiguous() for t in (*rest[:5], self._on_host(rest[5]))]
-        coupling = self._on_host(rest[6]).to(torch.float64).contiguous()
+        integers = [t.contiguous() for t in (*constants[:5], self._on_host(constants[5]))]
+        coupling = self._on_host(constants[6]).to(torch.float64).contiguous()
         centre, neighbour, rowptr, transpose_rowptr, transpose_edges, paths = integers
         n_edges = vectors.shape[0]
-        self.kept = (*reals, *integers, coupling)
+        self.owned = (*reals, *integers, coupling)  # keeps the memory of the pointers below
         for name, tensor in zip(("edge_vectors", "table", "inverse_cutoff"), reals[1:]):
             expect(tensor.dtype == dtype, f"{name} is {tensor.dtype}; expected {dtype} like the features")
         for name, tensor in zip(_INDICES, integers):
@@ -81,7 +83,7 @@ class Convolution:
         self.n_out = rowptr.numel() - 1
         self.dim_out = output_columns(paths)
         self.x, self.vectors, self.table = reals[0], reals[1], reals[2]
-        self.problem = Problem(
+        self.problem = ConvolutionStruct(
             dtype.itemsize,
             torch.get_num_threads(),
             x.shape[0],
@@ -109,32 +111,31 @@ class Convolution:
         self._call("forward", out)
         return out
 
-    def backward(self, grad: Tensor, wanted: Sequence[bool]) -> list[Tensor | None]:
-        """dS/dx, dS/dvectors, dS/dtable from grad = dS/dout; None where not wanted."""
+    def backward(self, grad: Tensor, requests: Sequence[bool]) -> list[Tensor | None]:
+        """Return dS/dx, dS/dvectors and dS/dtable from grad = dS/dout; None for those not requested."""
         grad = self._like(grad, (self.n_out, self.dim_out))
-        found = [
-            torch.empty_like(t) if w else None for t, w in zip((self.x, self.vectors, self.table), wanted)
-        ]
-        if any(wanted):
-            self._call("backward", grad, *found)
-        return found
+        inputs = (self.x, self.vectors, self.table)
+        gradients = [torch.empty_like(t) if r else None for t, r in zip(inputs, requests)]
+        if any(requests):
+            self._call("backward", grad, *gradients)
+        return gradients
 
-    def second(
-        self, grad: Tensor, ax: Tensor | None, av: Tensor | None, wanted: Sequence[bool]
+    def double_backward(
+        self, grad: Tensor, ax: Tensor | None, av: Tensor | None, requests: Sequence[bool]
     ) -> list[Tensor | None]:
-        """Derivatives of <ax, dS/dx> + <av, dS/dvectors> by grad, x, vectors, table; None where not wanted."""
+        """Return derivatives of <ax, dS/dx> + <av, dS/dvectors> by grad, x, vectors, table; None if not requested."""
         grad = self._like(grad, (self.n_out, self.dim_out))
         ax = None if ax is None else self._like(ax, self.x.shape)
         av = None if av is None else self._like(av, self.vectors.shape)
-        of = (grad, self.x, self.vectors, self.table)
-        found = [torch.empty_like(t) if w else None for t, w in zip(of, wanted)]
-        if any(wanted):
-            self._call("second", grad, ax, av, *found)
-        return found
+        inputs = (grad, self.x, self.vectors, self.table)
+        gradients = [torch.empty_like(t) if r else None for t, r in zip(inputs, requests)]
+        if any(requests):
+            self._call("second", grad, ax, av, *gradients)
+        return gradients
 
     @staticmethod
     def _on_host(tensor: Tensor) -> Tensor:
-        """The paths and their coefficients, which the library reads itself."""
+        """Return paths or coefficients in host memory, where the library reads them."""
         expect_one_device([tensor], "cpu")
         return tensor
 
@@ -153,5 +154,5 @@ class Convolution:
 
 
 def output_columns(paths: Tensor) -> int:
-    """Columns that the paths (n_paths, 8) write."""
+    """Return the number of output columns of the paths (n_paths, 8)."""
     return int((paths[:, 3] * (2 * paths[:, 2] + 1)).sum())

@@ -1,7 +1,7 @@
-"""Finding and loading the compiled kernels, and what they say about themselves.
+"""The library of compiled kernels: its search, its loading, and its properties.
 
-The library lies beside the operators after installation. The environment variable EQUIPOT_ENGINE switches it off
-(`off`) or names another build of it.
+An installation has the library beside the operators. The environment variable EQUIPOT_ENGINE switches it off (`off`) or
+names another build of it.
 """
 
 import ctypes
@@ -18,8 +18,8 @@ from torch import Tensor
 
 from equipot.errors import EquipotError
 
-# A forked child has one thread alone, while the OpenMP pools of torch and of the kernels would wait for those of its
-# parent for ever.
+# A forked child has a single thread. With more, the OpenMP pools of torch and of the kernels would wait for ever for
+# threads that exist only in its parent.
 os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
 
 _VERSION = 3  # EQUIPOT_ENGINE_VERSION in engine.h
@@ -27,59 +27,59 @@ _VERSION = 3  # EQUIPOT_ENGINE_VERSION in engine.h
 
 @lru_cache(maxsize=1)
 def library() -> ctypes.CDLL | None:
-    """The library; None where it is switched off or was not built (then with one warning)."""
-    wish = os.environ.get("EQUIPOT_ENGINE", "")
-    if wish == "off":
+    """Return the library; None if it is switched off, or was not built (with one warning)."""
+    setting = os.environ.get("EQUIPOT_ENGINE", "")
+    if setting == "off":
         return None
-    if wish:
-        file = Path(wish)
+    if setting:
+        file = Path(setting)
     else:
         spec = importlib.util.find_spec("equipot.ops._engine")
         if spec is None or spec.origin is None:
             warnings.warn(
-                "equipot was installed without its compiled kernels, so everything works but slowly; "
+                "equipot was installed without its compiled kernels, so everything works, but slowly; "
                 "install a C++ compiler (g++ 11 or newer) and equipot again",
                 stacklevel=2,
             )
             return None
         file = Path(spec.origin)
     try:
-        found = ctypes.CDLL(str(file))
-        version = int(found.equipot_engine_version())
+        kernels = ctypes.CDLL(str(file))
+        version = int(kernels.equipot_engine_version())
     except (OSError, AttributeError) as error:
         raise EquipotError(f"{file}: the compiled kernels cannot be loaded: {error}") from None
     if version != _VERSION:
         raise EquipotError(
             f"{file}: kernels of version {version}, expected {_VERSION}; install equipot again"
         )
-    found.equipot_isa.restype = ctypes.c_char_p
-    found.equipot_peak_gfma.restype = ctypes.c_double
-    found.equipot_peak_gfma.argtypes = [ctypes.c_int64, ctypes.c_int64]
-    return found
+    kernels.equipot_isa.restype = ctypes.c_char_p
+    kernels.equipot_peak_gfma.restype = ctypes.c_double
+    kernels.equipot_peak_gfma.argtypes = [ctypes.c_int64, ctypes.c_int64]
+    return kernels
 
 
 def available() -> bool:
-    """Whether the compiled kernels serve."""
+    """Return whether the compiled kernels are loaded."""
     return library() is not None
 
 
 def isa() -> str:
-    """The instructions in use: avx512, avx2, portable, or none without the library."""
-    found = library()
-    return "none" if found is None else found.equipot_isa().decode()
+    """Return the instructions in use: avx512, avx2, portable, or none without the library."""
+    kernels = library()
+    return "none" if kernels is None else kernels.equipot_isa().decode()
 
 
 def peak_gfma(dtype: torch.dtype, threads: int) -> float:
-    """Measured fused multiply-adds per second, in 1e9, of so many threads; EquipotError without the library."""
+    """Measure 1e9 fused multiply-adds per second with these threads; raise EquipotError without the library."""
     return float(_loaded().equipot_peak_gfma(dtype.itemsize, threads))
 
 
 @lru_cache(maxsize=1)
 def keep_memory() -> None:
-    """Let the process keep the memory it frees, for the next step of the same size.
+    """Make the process keep the memory that it frees, for the next step of the same size.
 
-    Given back after every step, its pages would be cleared and mapped anew each time, which doubles the time of
-    a step of a large system. A setting of glibc's malloc; EQUIPOT_KEEP_MEMORY=off leaves it alone.
+    Otherwise the system would clear and map the pages again in each step, which doubles the time of a step of a large
+    system. This changes a setting of glibc's malloc; EQUIPOT_KEEP_MEMORY=off prevents it.
     """
     if available() and os.environ.get("EQUIPOT_KEEP_MEMORY") != "off":
         _loaded().equipot_keep_memory()
@@ -87,15 +87,15 @@ def keep_memory() -> None:
 
 @lru_cache
 def function(name: str, arguments: Sequence[Any], result: Any = ctypes.c_int) -> Any:
-    """A function of engine.h whose last two arguments take an error message; `arguments` are those before them."""
-    found = getattr(_loaded(), f"equipot_{name}")
-    found.argtypes = [*arguments, ctypes.c_char_p, ctypes.c_size_t]
-    found.restype = result
-    return found
+    """Return a function of engine.h. Its last two arguments receive an error message; `arguments` are the others."""
+    kernel = getattr(_loaded(), f"equipot_{name}")
+    kernel.argtypes = [*arguments, ctypes.c_char_p, ctypes.c_size_t]
+    kernel.restype = result
+    return kernel
 
 
 def call(what: str, function: Any, *arguments: Any) -> int:
-    """Call one of these; ValueError with its message when it returns a negative number."""
+    """Call a result of `function`; raise ValueError with its message when it returns a negative number."""
     message = ctypes.create_string_buffer(256)
     result = int(function(*arguments, message, 256))
     if result < 0:
@@ -104,7 +104,7 @@ def call(what: str, function: Any, *arguments: Any) -> int:
 
 
 class Sized(ctypes.Structure):
-    """A structure of the C headers: its first field says how large it is here, and the library checks it."""
+    """A structure of the C headers. Its first field is its size in bytes, which the library checks."""
 
     _fields_: ClassVar[Sequence[tuple[str, Any]]] = (("size", ctypes.c_int64),)
 
@@ -118,14 +118,14 @@ def expect(good: bool, sentence: str) -> None:
 
 
 def expect_one_device(tensors: Sequence[Tensor], device: str = "") -> None:
-    """The kernels get addresses: one of another device's memory would end the process."""
-    found = sorted({str(t.device) for t in tensors})
-    sentence = f"the tensors lie on {', '.join(found)}; expected all on {device or 'one device'}"
-    expect(len(found) == 1 and (not device or found[0] == device), sentence)
+    """Raise ValueError for tensors on several devices: an address on another device would end the process."""
+    devices = sorted({str(t.device) for t in tensors})
+    sentence = f"the tensors are on {', '.join(devices)}; expected all on {device or 'one device'}"
+    expect(len(devices) == 1 and (not device or devices[0] == device), sentence)
 
 
 def _loaded() -> ctypes.CDLL:
-    found = library()
-    if found is None:
+    kernels = library()
+    if kernels is None:
         raise EquipotError("the compiled kernels are switched off or not installed")
-    return found
+    return kernels

@@ -1,4 +1,4 @@
-"""What happens to each atom's features, on the compiled kernels: linear maps and the gate, with their derivatives."""
+"""Operators on the features of single atoms, by the compiled kernels: linear maps and the gate."""
 
 import ctypes
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ from torch import Tensor
 from equipot.ops.engine.library import Sized, call, expect, expect_one_device, function
 
 
-class Map(Sized):
-    """`equipot_linear` of engine.h."""
+class LinearStruct(Sized):
+    """The structure `equipot_linear` of engine.h."""
 
     _fields_ = (
         *((name, ctypes.c_int64) for name in ("dtype", "threads", "n", "dim_in", "dim_out")),
@@ -22,8 +22,8 @@ class Map(Sized):
     )
 
 
-class GatePlan(Sized):
-    """`equipot_gating` of engine.h."""
+class GatingStruct(Sized):
+    """The structure `equipot_gating` of engine.h."""
 
     _fields_ = (
         *((name, ctypes.c_int64) for name in ("dtype", "threads", "n", "dim_in", "dim_out", "n_blocks")),
@@ -34,11 +34,11 @@ class GatePlan(Sized):
 
 
 _P = ctypes.c_void_p
-_MAP, _GATE = ctypes.POINTER(Map), ctypes.POINTER(GatePlan)
+_LINEAR, _GATING = ctypes.POINTER(LinearStruct), ctypes.POINTER(GatingStruct)
 
 
 class LinearMap:
-    """Linear maps of blocks of a feature's columns, see `ops.linear`; ValueError where shapes do not fit."""
+    """The linear maps of a feature's blocks, see `ops.linear`; raise ValueError for shapes that do not fit."""
 
     def __init__(
         self,
@@ -59,32 +59,32 @@ class LinearMap:
             expect(fits, f"species are {species.dtype} {tuple(species.shape)}; expected int64 ({n},)")
         expect_one_device([*([species] if by_species else []), blocks], "cpu")
         self.n, self.dims, self.shape, self.dtype = n, dims, tuple(shape), dtype
-        self.kept = (species.contiguous(), blocks.contiguous())
-        self.map = Map(
+        self.owned = (species.contiguous(), blocks.contiguous())  # keeps the memory of the pointers below
+        self.map = LinearStruct(
             dtype.itemsize,
             torch.get_num_threads(),
             n,
             *dims,
             *shape,
-            self.kept[0].data_ptr() if by_species else None,
+            self.owned[0].data_ptr() if by_species else None,
             blocks.shape[0],
-            self.kept[1].data_ptr(),
+            self.owned[1].data_ptr(),
         )
 
     def apply(self, x: Tensor, weight: Tensor, transposed: bool) -> Tensor:
-        """(n, dim_in) to (n, dim_out); transposed: the other way, with the transposed matrices."""
+        """Map (n, dim_in) to (n, dim_out); if transposed, (n, dim_out) to (n, dim_in) with the transposed matrices."""
         x, weight = self._like(x, (self.n, self.dims[transposed])), self._like(weight, self.shape)
         out = x.new_empty(self.n, self.dims[not transposed])
-        kernel = function("linear_apply", (_MAP, _P, _P, ctypes.c_int, _P))
+        kernel = function("linear_apply", (_LINEAR, _P, _P, ctypes.c_int, _P))
         pointers = (x.data_ptr(), weight.data_ptr(), int(transposed), out.data_ptr())
         call("linear map", kernel, ctypes.byref(self.map), *pointers)
         return out
 
     def weights(self, x: Tensor, grad: Tensor) -> Tensor:
-        """dS/dweight from x (n, dim_in) and grad = dS/dout (n, dim_out)."""
+        """Return dS/dweight from x (n, dim_in) and grad = dS/dout (n, dim_out)."""
         x, grad = self._like(x, (self.n, self.dims[0])), self._like(grad, (self.n, self.dims[1]))
         out = x.new_empty(self.shape)
-        kernel = function("linear_weights", (_MAP, _P, _P, _P))
+        kernel = function("linear_weights", (_LINEAR, _P, _P, _P))
         call("linear map", kernel, ctypes.byref(self.map), *(t.data_ptr() for t in (x, grad, out)))
         return out
 
@@ -98,7 +98,7 @@ class LinearMap:
 
 
 class Gating:
-    """The gate nonlinearity, see `ops.gate`; ValueError where shapes do not fit."""
+    """The gate, see `ops.gate`; raise ValueError for shapes that do not fit."""
 
     def __init__(self, x: Tensor, blocks: Tensor, dim_out: int, silu: float, tanh: float) -> None:
         expect(
@@ -110,7 +110,7 @@ class Gating:
         self.x, self.out_shape = x.contiguous(), (x.shape[0], dim_out)
         self.blocks = self._on_host(blocks).contiguous()
         sizes = (x.dtype.itemsize, torch.get_num_threads(), *x.shape, dim_out, blocks.shape[0])
-        self.plan = GatePlan(*sizes, self.blocks.data_ptr(), silu, tanh)
+        self.plan = GatingStruct(*sizes, self.blocks.data_ptr(), silu, tanh)
 
     def forward(self) -> Tensor:
         out = self.x.new_empty(self.out_shape)
@@ -118,13 +118,13 @@ class Gating:
         return out
 
     def backward(self, grad: Tensor) -> Tensor:
-        """dS/dx from grad = dS/dout."""
+        """Return dS/dx from grad = dS/dout."""
         dx = torch.empty_like(self.x)
         self._call("gate_backward", self._like(grad, self.out_shape), dx)
         return dx
 
-    def second(self, grad: Tensor, change: Tensor) -> tuple[Tensor, Tensor]:
-        """Gradients of <change, dS/dx> with respect to grad and x."""
+    def double_backward(self, grad: Tensor, change: Tensor) -> tuple[Tensor, Tensor]:
+        """Return gradients of <change, dS/dx> with respect to grad and x."""
         grad, change = self._like(grad, self.out_shape), self._like(change, self.x.shape)
         dgrad, dx = torch.empty_like(grad), torch.empty_like(self.x)
         self._call("gate_second", grad, change, dgrad, dx)
@@ -145,6 +145,6 @@ class Gating:
         return tensor.contiguous()
 
     def _call(self, name: str, *tensors: Tensor) -> None:
-        kernel = function(name, (_GATE, _P, *[_P] * len(tensors)))
+        kernel = function(name, (_GATING, _P, *[_P] * len(tensors)))
         pointers = (self.x.data_ptr(), *(t.data_ptr() for t in tensors))
         call("gate", kernel, ctypes.byref(self.plan), *pointers)
