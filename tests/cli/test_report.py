@@ -160,7 +160,7 @@ def test_an_error_of_the_program_leaves_the_other_sections_and_exits_with_1(
     ase.io.write("si.extxyz", silicon(None))
     skip = ["--skip", "phonons", "--skip", "elastic", "--skip", "md"]
     assert main(["report", path, "--structure", "si.extxyz", *skip]) == 1
-    one_sentence(capsys, "report", "Equation of state failed by an error in equipot itself")
+    one_sentence(capsys, "report", "Equation of state failed due to an error in equipot itself")
     html = (folder / "report.html").read_text(encoding="utf-8")
     assert "ZeroDivisionError: &lt;division&gt;" in html
     assert "relaxed in its space group" in html
