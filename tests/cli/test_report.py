@@ -95,7 +95,7 @@ def test_the_page_is_whole_and_agrees_with_labels_of_the_model_itself(path, data
     assert all(v["missing"] is None for k, v in found.items() if k != "Training")
     of = {f["name"]: f for section in found.values() for f in section["figures"]}
     # The file has eight decimals.
-    for name in ("energy error (RMSE)", "force error (RMSE)", "stress error (RMSE)"):
+    for name in ("error of energy (RMSE)", "error of forces (RMSE)", "error of stress (RMSE)"):
         assert of[name]["value"] < 1e-3
     assert of["lattice parameter a"]["value"] == pytest.approx(data.cell.lengths()[0], rel=1e-4)
     for name in ("lattice parameter a, of labelled volumes", "bulk modulus, of labelled volumes"):
