@@ -104,7 +104,7 @@ class Loading:
     ) -> DataSets:
         if not any(_n_edges(train)):
             raise DataError(
-                f"no training frame has two atoms within {self.cutoff:g} Å, so no atom has a neighbour; "
+                f"no training frame has two atoms within {self.cutoff:g} Å, so there are no neighbours; "
                 "check the unit of the positions (Å) or increase model.cutoff"
             )
         volumes = [g.volume / g.n_atoms for g in train if g.n_atoms and math.isfinite(g.volume)]
