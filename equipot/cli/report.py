@@ -225,9 +225,9 @@ def _print(console: Console, report: "Report") -> None:
         for row in grid.rows:
             table.add_row(*row)
         console.print(table)
-    for titles, why in reasons(report.sections):
-        console.print(f"{titles}: {why}", markup=False, style="yellow", soft_wrap=True)
+    for titles, reason in reasons(report.sections):
+        console.print(f"{titles}: {reason}", markup=False, style="yellow", soft_wrap=True)
     for section in report.sections:
         for remark in section.remarks:
-            if "imaginary" in remark or "not stable" in remark or "No wall" in remark:
+            if "imaginary" in remark or "not stable" in remark or "No repulsion" in remark:
                 console.print(f"{section.title}: {remark}", markup=False, style="yellow", soft_wrap=True)

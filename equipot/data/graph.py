@@ -77,7 +77,7 @@ def graph_from_frame(
     for name, label in frame.labels.items():
         if not np.isfinite(label).all():
             raise DataError(
-                f"{frame.source or 'structure'}: the {name} is not finite; run `equipot check` on the set"
+                f"{frame.source or 'structure'}: the label {name} is not finite; run `equipot check` on the set"
             )
     group = 0
     if groups is not None:

@@ -119,7 +119,7 @@ def test_a_full_disk_is_one_sentence(path, folder, capsys):
     ("arguments", "words"),
     [
         *UNUSABLE,
-        (["overlap.extxyz"], "overlap.extxyz, structure 0: the predicted energy is not finite"),
+        (["overlap.extxyz"], "overlap.extxyz, structure 0: the prediction of energy is not finite"),
         (["overlap.extxyz", "--symmetry"], "structure 0: the symmetry of the crystal is not recognised"),
         (["si.extxyz", "-o", "copper.extxyz"], "copper.extxyz exists; replace it with --overwrite"),
         (["dimer.extxyz", "--cell", "full"], "dimer.extxyz, structure 0: the cell cannot be relaxed"),
