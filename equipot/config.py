@@ -76,15 +76,17 @@ class DataConfig(Section):
     test_fraction: Fraction = 0.0
     """Fraction of the training frames that is used for the final test if no `test` files are given."""
     split_seed: int = 0
-    """Random seed of the split. Each config_type is split in the same proportions. `training.seed` has no influence
-    on the split."""
+    """Random seed of the split into sets. Each config_type is split in the same proportions. The split does not depend
+    on `training.seed`."""
     energy_key: str | None = None
-    """Name of the total energy (eV) in `atoms.info`. By default, the results of ASE's calculator are read."""
+    """Name of the total energy (eV) in `atoms.info`, the header of an extended XYZ frame. By default, the energy that
+    ASE reads as a calculator result: `free_energy` if the frame has it, else `energy`."""
     forces_key: str | None = None
-    """Name of the forces (eV/Å) in `atoms.arrays`. By default, the results of ASE's calculator are read."""
+    """Name of the forces (eV/Å) in `atoms.arrays`, the columns of an extended XYZ frame. By default, the calculator
+    result `forces`."""
     stress_key: str | None = None
-    """Name of the stress (eV/Å³, positive under tension) in `atoms.info`. By default, the results of ASE's calculator
-    are read."""
+    """Name of the stress (eV/Å³, positive under tension) in `atoms.info`. By default, the calculator result
+    `stress`."""
     virial_key: str | None = None
     """Name of the virial (eV, minus volume times stress) in `atoms.info`. It is used for frames without a stress."""
     config_type_key: str = "config_type"
@@ -98,8 +100,8 @@ class DataConfig(Section):
     accept: list[str] = []
     """Names of checks whose errors do not stop the training. `equipot check --help` lists the checks."""
     stream: bool | None = None
-    """Read the graphs from a database on disk instead of memory. By default, only sets too large for memory are
-    streamed."""
+    """Store the graphs on disk instead of in memory. By default, this is done only for sets that are too large for
+    memory."""
 
 
 class ModelConfig(Section):
@@ -164,7 +166,8 @@ class InitConfig(Section):
 
     model: FilePath
     """Model file to start from, trained or converted. `init: model.pt` is short for `init: {model: model.pt}`. The file
-    defines the network: in the section `model`, only `dtype` may be set."""
+    defines the network: in the section `model`, only `dtype` may be set. Some defaults of the section `training` are
+    different, see docs/training.md."""
     e0: Literal["refit", "keep"] = "refit"
     """Reference energies. `refit`: shift those of the model file, element by element, to fit the energies of the
     training set. `keep`: use them unchanged."""
@@ -214,10 +217,10 @@ class TrainingConfig(Section):
     """How the network is trained."""
 
     max_time: Seconds | None = None
-    """Longest time of the training, in seconds or as "HH:MM:SS". Without `max_epochs`, the schedule of the learning
-    rate follows the clock."""
+    """Stop after this wall-clock time, in seconds or as "HH:MM:SS". Without `max_epochs`, the learning rate falls as a
+    function of the time."""
     max_epochs: Annotated[int, Field(ge=1)] | None = None
-    """Largest number of epochs. Without `max_time`, the default is 1000."""
+    """Stop after this number of epochs. If neither this nor `max_time` is set, the training has 1000 epochs."""
     seed: int = 0
     """Random seed of the initial weights and of the order of the frames."""
     batch_size: Annotated[int, Field(ge=1)] = 5
@@ -226,16 +229,16 @@ class TrainingConfig(Section):
     """Largest number of edges in a batch. It limits the memory: batches of large frames have fewer frames. A frame
     with more edges forms a batch of its own. By default, there is no limit."""
     optimizer: Literal["muon", "adamw"] = "muon"
-    """`muon`: orthogonalised steps for the matrices, AdamW for the embedding and the readout. `adamw`: AdamW for all
-    weights."""
+    """Optimizer. `muon`: orthogonalised steps for the matrices, AdamW for the embedding and the readout. `adamw`: AdamW
+    for all weights."""
     learning_rate: Positive | None = None
     """Peak learning rate. By default, 0.02 with muon and 0.005 with adamw."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     """Decoupled weight decay. With muon, it applies to the matrices only."""
     schedule: Literal["restarts", "cosine", "plateau", "constant"] = "restarts"
-    """How the learning rate falls. `restarts`: along cosines of doubling length, until one brings no better validation
-    or the time is over. `cosine`: along one cosine. `plateau`: by a factor, each time the validation loss stops
-    improving. `constant`: not at all."""
+    """How the learning rate falls. `restarts`: along several cosines, each as long as all before it, until one brings
+    no better validation or the time is over. `cosine`: along one cosine. `plateau`: by a factor, each time the
+    validation loss stops improving. `constant`: not at all."""
     warmup_steps: Annotated[int, Field(ge=0)] = 100
     """Number of first steps in which the learning rate rises linearly to its peak."""
     plateau_patience: Annotated[int, Field(ge=0)] = 20
@@ -259,9 +262,9 @@ class TrainingConfig(Section):
     accelerator: Literal["auto", "cpu", "gpu", "cuda"] = "auto"
     """Device of the training. `auto`: a GPU if there is one, else the CPU. `gpu` and `cuda` mean the same."""
     devices: Annotated[int, Field(ge=1)] = 1
-    """Number of processes on each node, one for each GPU. With more than one, the training runs in parallel (DDP)."""
+    """Number of processes on each node of a parallel training (DDP). Each process uses one GPU, or the CPU."""
     num_nodes: Annotated[int, Field(ge=1)] = 1
-    """Number of nodes of a parallel training."""
+    """Number of nodes of a parallel training (DDP)."""
     threads: Annotated[int, Field(ge=1)] | None = None
     """Number of CPU threads for each process. By default, torch chooses."""
 

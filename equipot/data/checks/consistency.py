@@ -32,9 +32,8 @@ _ENERGY_UNITS = {
 }
 _TOLERANCE = 0.12  # largest relative difference between a factor and a known one
 _OFFSET = 2e-3  # eV/Å³, 0.3 GPa: smallest pressure offset that is reported
-_AGREEMENT = (
-    0.25  # largest deviation from 1 that counts as agreement: Pulay stress and large steps add some per cent
-)
+# Largest deviation from 1 that counts as agreement. Pulay stress and large steps add some per cent.
+_AGREEMENT = 0.25
 
 
 def check_work(frames: Sequence[Frame]) -> list[Finding]:

@@ -198,12 +198,12 @@ def check_energy_kind(
 
 
 def _kind(
-    binding: np.ndarray, per_atom: np.ndarray, isolated: np.ndarray, fixed: bool, given: bool
+    binding: np.ndarray, per_atom: np.ndarray, isolated: np.ndarray, fixed: bool, e0_in_config: bool
 ) -> Finding:
     mean, lowest = float(binding.mean()), float(per_atom.mean())
     if fixed:
         if mean > 2.0 or mean < -20.0:
-            source = "given E0" if given else "isolated atoms"
+            source = "given E0" if e0_in_config else "isolated atoms"
             message = (
                 f"with the {source}, the mean energy is {mean:+.2f} eV/atom relative to free atoms; expected -10 to 0. "
                 "Either reference energies were already subtracted, or the E0 are from another method or in another "
