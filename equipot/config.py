@@ -1,4 +1,7 @@
-"""The configuration: YAML into typed sections. A field's docstring is its manual (`equipot train --keys`)."""
+"""The config of a training, read from YAML into typed sections.
+
+The docstring of a field is its manual: `equipot train --keys` prints it.
+"""
 
 import difflib
 import os
@@ -31,7 +34,7 @@ def _as_model(value: Any) -> Any:
 
 
 def _seconds(value: Any) -> Any:
-    """Seconds from a number or from "HH:MM:SS" / "DD:HH:MM:SS" (YAML 1.1 reads 00:30:00 unquoted as 1800)."""
+    """Return seconds from a number, "HH:MM:SS" or "DD:HH:MM:SS" (YAML 1.1 reads 00:30:00 without quotes as 1800)."""
     if isinstance(value, str):
         if not re.fullmatch(r"\d+(:\d{1,2}){2,3}", value.strip()):
             raise ValueError('expected seconds or "HH:MM:SS"')
@@ -48,215 +51,242 @@ Files = Annotated[list[FilePath], BeforeValidator(_as_list)]
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
-# Peak learning rates where none is given; found on 3BPA and mlearn silicon (docs/training.md).
+# Default peak learning rates, chosen on 3BPA and mlearn silicon (docs/training.md).
 RATES = {"muon": 0.02, "adamw": 0.005}
 
 
 class Section(BaseModel):
+    """A section of the config. It refuses unknown keys."""
+
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, protected_namespaces=())
 
 
 class DataConfig(Section):
-    """Where the labelled structures are, how their labels are called, and how they are split."""
+    """The labelled structures: their files, the names of their labels, and the split into sets."""
 
     train: Files = Field(min_length=1)
-    """File, glob, or list of them; anything ase.io reads. Paths are relative to the config file."""
+    """Training files: a file, a glob or a list of them, in any format that ASE reads. A path in the config file is
+    relative to the folder of that file."""
     validation: Files | None = None
-    """Files of the validation set; without them `validation_fraction` of the training frames is set aside."""
+    """Files of the validation set. Without them, `validation_fraction` of the training frames is set aside."""
     test: Files | None = None
-    """Files of the test set, evaluated once at the end of a training."""
+    """Files of the test set, which is evaluated once, at the end of the training."""
     validation_fraction: Fraction = 0.1
-    """Share of the training frames used for validation when no `validation` files are given."""
+    """Fraction of the training frames that is used for validation if no `validation` files are given."""
     test_fraction: Fraction = 0.0
-    """Share of the training frames kept for the final test when no `test` files are given."""
+    """Fraction of the training frames that is used for the final test if no `test` files are given."""
     split_seed: int = 0
-    """Seed of the random split, stratified by config_type; independent of the training's seed."""
+    """Random seed of the split into sets. Each config_type is split in the same proportions. The split does not depend
+    on `training.seed`."""
     energy_key: str | None = None
-    """Name of the total energy (eV) in atoms.info; by default ASE's standard calculator results are read."""
+    """Name of the total energy (eV) in `atoms.info`, the header of an extended XYZ frame. By default, the energy that
+    ASE reads as a calculator result: `free_energy` if the frame has it, else `energy`."""
     forces_key: str | None = None
-    """Name of the forces (eV/Å) in atoms.arrays; by default ASE's standard calculator results are read."""
+    """Name of the forces (eV/Å) in `atoms.arrays`, the columns of an extended XYZ frame. By default, the calculator
+    result `forces`."""
     stress_key: str | None = None
-    """Name of the stress (eV/Å³, positive = tension) in atoms.info; by default ASE's standard results are read."""
+    """Name of the stress (eV/Å³, positive under tension) in `atoms.info`. By default, the calculator result
+    `stress`."""
     virial_key: str | None = None
-    """Name of a virial (eV, -volume × stress) in atoms.info, used where there is no stress."""
+    """Name of the virial (eV, minus volume times stress) in `atoms.info`. It is used for frames without a stress."""
     config_type_key: str = "config_type"
-    """Name of the group label in atoms.info; errors are reported per group."""
+    """Name of the group label in `atoms.info`. Errors are reported for each group."""
     species: list[str] | None = None
-    """Elements of the model in order; by default all elements of the training set, by atomic number."""
+    """Elements of the model, in order. By default, all elements of the training set, sorted by atomic number."""
     e0: Literal["auto", "fit", "isolated"] | dict[str, float] = "auto"
-    """Energy of the isolated atom per element (eV): given as a mapping, taken from isolated-atom frames, or
-    fitted by least squares; `auto` takes isolated-atom frames where there are any and fits the rest."""
+    """Reference energy of each element, the energy of its isolated atom. `isolated`: from frames of isolated atoms.
+    `fit`: from a least-squares fit to the training energies. `auto`: from isolated atoms if the set has them, and from
+    the fit for all other elements. A mapping gives the values in eV, for example {Si: -0.8, O: -1.5}."""
     accept: list[str] = []
-    """Names of checks whose errors are accepted as they are (see `equipot check`)."""
+    """Names of checks whose errors do not stop the training. `equipot check --help` lists the checks."""
     stream: bool | None = None
-    """Read graphs from a database on disk instead of memory; by default only for sets too large for memory."""
+    """Store the graphs on disk instead of in memory. By default, this is done only for sets that are too large for
+    memory."""
 
 
 class ModelConfig(Section):
-    """The network: a preset, and whatever differs from it."""
+    """The network: a preset, and the values that differ from it."""
 
     preset: Literal["tiny", "small", "medium", "large"] = "small"
-    """Sizes to start from: small, medium, large are nequip's S, M, L; tiny is for tests."""
+    """Network size to start from. `small`, `medium` and `large` are nequip's S, M and L; `tiny` is for tests. The
+    preset gives `n_layers`, `l_max`, `features`, `type_embedding` and `radial_width` unless they are set."""
     cutoff: Positive = 5.0
-    """Neighbours within this distance (Å) exchange messages."""
+    """Cutoff radius in Å. Atoms closer than this distance exchange messages."""
     pair_cutoffs: dict[str, Positive] = {}
-    """Shorter cutoffs for some pairs of elements, e.g. {Si-O: 4.0}; they hold in both directions."""
+    """Shorter cutoffs (Å) for some pairs of elements, for example {Si-O: 4.0}. A pair holds in both directions."""
     n_layers: Annotated[int, Field(ge=1, le=12)] | None = None
-    """Number of message-passing layers."""
+    """Number of message-passing layers. By default, that of the preset."""
     l_max: Annotated[int, Field(ge=0, le=4)] | None = None
-    """Highest rotation order of features and spherical harmonics."""
+    """Highest order l of the features and of the spherical harmonics. By default, that of the preset."""
     features: Annotated[int, Field(ge=1)] | list[Annotated[int, Field(ge=1)]] | None = None
-    """Channels: one number, or one per l (length l_max + 1)."""
+    """Number of channels: one number for all orders l, or a list with one number for each l from 0 to l_max. By
+    default, those of the preset."""
     irreps: str | None = None
-    """Hidden irreps written out, e.g. "128x0e+64x1o+32x2e"; replaces l_max, features and parity."""
+    """Hidden irreps of the network, for example "128x0e+64x1o+32x2e". They replace `l_max`, `features` and
+    `parity`."""
     parity: Literal["natural", "full", "even"] = "natural"
-    """natural: 0e, 1o, 2e, …; full: both parities of every l; even: all even, as SO(3)-equivariant networks."""
+    """Parities of the features. `natural`: 0e, 1o, 2e, …; `full`: both parities of every l; `even`: all even, as in
+    SO(3)-equivariant networks."""
     type_embedding: Annotated[int, Field(ge=1)] | None = None
-    """Channels of the species embedding that enters the first layer."""
+    """Number of channels of the element embedding, the input of the first layer. By default, that of the preset."""
     n_bessel: Annotated[int, Field(ge=1, le=64)] = 8
-    """Number of Bessel functions of the distance."""
+    """Number of Bessel functions of the distance, the inputs of the radial network."""
     stretch: Annotated[float, Field(ge=0, le=10)] = 0.0
-    """k: Bessel functions of (1 - exp(-k r/cutoff))/(1 - exp(-k)), finer for near neighbours than for far; 0: of r."""
+    """Resolution of short distances. With a value k > 0, the Bessel functions take
+    (1 - exp(-k r/cutoff))/(1 - exp(-k)) instead of r/cutoff, which is finer for near neighbours. 0: no change."""
     envelope: Literal["polynomial", "xplor"] = "polynomial"
-    """How radial functions go to zero at the cutoff."""
+    """Function that takes the radial functions smoothly to zero at the cutoff."""
     envelope_p: Annotated[int, Field(ge=2)] = 2
-    """Exponent of the polynomial envelope; 6 is usual, but 2, with which far neighbours count less, predicts better."""
+    """Exponent of the polynomial envelope. Other programs often use 6. With 2, far neighbours count less, and the test
+    errors were smaller."""
     xplor_onset: Annotated[float, Field(gt=0, lt=1)] = 0.8
-    """Where the xplor envelope begins to fall, as a fraction of the cutoff."""
+    """Distance at which the xplor envelope begins to fall, as a fraction of the cutoff."""
     radial_depth: Annotated[int, Field(ge=0, le=8)] = 1
-    """Hidden layers of the radial network."""
+    """Number of hidden layers in the radial network."""
     radial_width: Annotated[int, Field(ge=1)] | None = None
-    """Width of the radial network's hidden layers."""
+    """Width of the hidden layers in the radial network. By default, that of the preset."""
     spline: Literal["cubic", "quintic"] = "cubic"
-    """Order of the radial splines; quintic where second derivatives matter (phonons)."""
+    """Order of the splines for the radial functions. Use quintic if second derivatives matter (phonons)."""
     knots: Annotated[int, Field(ge=8, le=4096)] = 128
     """Number of spline knots between distance zero and the cutoff."""
     norms: bool = False
-    """The lengths of each layer's vectors and tensors enter its scalars: better on molecules."""
+    """Add the lengths of each layer's vectors and tensors to its scalars. This lowers the errors on molecules."""
     residual: bool = True
-    """Every layer but the first adds the features that enter it to those that leave it."""
+    """Add the input features of each layer to its output, except in the first layer."""
     readout_hidden: Annotated[int, Field(ge=1)] | None = None
-    """Width of one hidden layer in the readout; by default the readout is linear."""
+    """Width of a hidden layer in the readout. By default, the readout is linear."""
     zbl: bool = False
-    """Add the Ziegler-Biersack-Littmark repulsion between nuclei that come close."""
+    """Add the Ziegler-Biersack-Littmark repulsion between nuclei at short distances."""
     dtype: Literal["float32", "float64"] = "float32"
-    """Precision of the network; geometry, reference energies and sums are always float64."""
+    """Floating-point precision of the network. Positions, reference energies and sums are always float64."""
 
 
 class InitConfig(Section):
-    """Weights to start from: those of a model file, trained or converted (fine-tuning)."""
+    """Fine-tuning: a training that starts from the weights of a model file."""
 
     model: FilePath
-    """Model file; the network is its network, so of `model` only `dtype` may be given besides."""
+    """Model file to start from, trained or converted. `init: model.pt` is short for `init: {model: model.pt}`. The file
+    defines the network: in the section `model`, only `dtype` may be set. Some defaults of the section `training` are
+    different, see docs/training.md."""
     e0: Literal["refit", "keep"] = "refit"
-    """refit: shift the file's reference energies, by element, to fit the training set's energies; keep: as they are."""
+    """Reference energies. `refit`: shift those of the model file, element by element, to fit the energies of the
+    training set. `keep`: use them unchanged."""
     elements: Literal["data", "all"] = "data"
-    """data: the new model knows the elements of the training set; all: those of the file too, as they become."""
+    """Elements of the new model. `data`: only those of the training set. `all`: also the elements of the file that the
+    training set lacks, with their fine-tuned weights."""
     freeze: list[str] = []
-    """Parts that are not trained: embedding, radial, linear, self_connection, norms, readout, layers.0,
+    """Parts of the network that are not trained: embedding, radial, linear, self_connection, norms, readout, layers.0,
     layers.1, …"""
 
 
 class InitialWeights(Section):
-    """Weights of the loss where a cosine begins; they move to those of the loss as the learning rate falls."""
+    """Weights of the loss at the start of a cosine. They change to the final weights as the learning rate falls."""
 
     energy: Annotated[float, Field(ge=0)] | None = None
-    """Weight of the energy where a cosine begins, from which it moves to the one above as the learning rate falls; by
-    default a tenth of that: forces are learnt first."""
+    """Weight of the energy at the start of a cosine of the learning rate. It changes to `training.loss.energy` as the
+    rate falls. By default, a tenth of that, so that the forces are learnt first."""
     forces: Annotated[float, Field(ge=0)] | None = None
-    """The same of the forces; by default as above."""
+    """Weight of the forces at the start of a cosine. By default, `training.loss.forces`."""
     stress: Annotated[float, Field(ge=0)] | None = None
-    """The same of the stress; by default as above."""
+    """Weight of the stress at the start of a cosine. By default, `training.loss.stress`."""
 
 
 class LossConfig(Section):
-    """The loss: weights times errors of energy per atom (eV), forces (eV/Å) and stress (eV/Å³)."""
+    """The loss: a weighted sum over the errors of the energy per atom, the forces and the stress."""
 
     energy: Annotated[float, Field(ge=0)] = 10.0
-    """Weight of the energy per atom."""
+    """Weight of the error of the energy per atom (eV)."""
     forces: Annotated[float, Field(ge=0)] = 1.0
-    """Weight of the force components."""
+    """Weight of the error of the force components (eV/Å)."""
     stress: Annotated[float, Field(ge=0)] = 1.0
-    """Weight of the stress components, which are multiplied by the volume per atom to be of the energy's size."""
+    """Weight of the error of the stress components. The stress is multiplied by the volume per atom, so its error has
+    the unit of an energy (eV)."""
     initial: InitialWeights = InitialWeights()
-    """Weights where a cosine of the learning rate begins."""
+    """Weights of the loss at the start of a cosine of the learning rate."""
     kind: Literal["mse", "huber", "stratified_huber"] = "mse"
-    """mse, Huber, or Huber with a delta that shrinks for large reference forces."""
+    """Loss function. `mse`: mean square error. `huber`: Huber loss. `stratified_huber`: Huber loss with a smaller
+    `huber_delta` for large reference forces."""
     huber_delta: Positive = 0.05
-    """Error (in the label's unit) beyond which the Huber losses grow linearly."""
+    """Error at which the Huber losses change from quadratic to linear growth, in the units of the errors above."""
 
 
 COSINES = ("restarts", "cosine")
 
 
 class TrainingConfig(Section):
-    """How the network is fitted."""
+    """How the network is trained."""
 
     max_time: Seconds | None = None
-    """Stop after this wall-clock time ("HH:MM:SS" or seconds). Without `max_epochs` the schedule follows the clock."""
+    """Stop after this wall-clock time, in seconds or as "HH:MM:SS". Without `max_epochs`, the learning rate falls as a
+    function of the time."""
     max_epochs: Annotated[int, Field(ge=1)] | None = None
-    """Stop after this many epochs (1000 where neither this nor `max_time` is given)."""
+    """Stop after this number of epochs. If neither this nor `max_time` is set, the training has 1000 epochs."""
     seed: int = 0
-    """Seed of the initial weights and of the order of frames."""
+    """Random seed of the initial weights and of the order of the frames."""
     batch_size: Annotated[int, Field(ge=1)] = 5
-    """Frames in a batch, at most."""
+    """Largest number of frames in a batch."""
     max_edges: Annotated[int, Field(ge=1)] | None = None
-    """Edges in a batch, at most: large frames then come in smaller batches (a single larger frame goes alone)."""
+    """Largest number of edges in a batch. It limits the memory: batches of large frames have fewer frames. A frame
+    with more edges forms a batch of its own. By default, there is no limit."""
     optimizer: Literal["muon", "adamw"] = "muon"
-    """muon: orthogonalised steps for the matrices, AdamW for embedding and readout; adamw: AdamW for all."""
+    """Optimizer. `muon`: orthogonalised steps for the matrices, AdamW for the embedding and the readout. `adamw`: AdamW
+    for all weights."""
     learning_rate: Positive | None = None
-    """Peak learning rate; by default 0.02 with muon, 0.005 with adamw."""
+    """Peak learning rate. By default, 0.02 with muon and 0.005 with adamw."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    """Decoupled decay of the weights; with muon of the matrices alone."""
+    """Decoupled weight decay. With muon, it applies to the matrices only."""
     schedule: Literal["restarts", "cosine", "plateau", "constant"] = "restarts"
-    """How the learning rate falls: restarts, in cosines of doubling length, until one brings no better validation
-    or the time is over; in one cosine; at plateaus of the validation; not at all."""
+    """How the learning rate falls. `restarts`: along several cosines, each as long as all before it, until one brings
+    no better validation or the time is over. `cosine`: along one cosine. `plateau`: by a factor, each time the
+    validation loss stops improving. `constant`: not at all."""
     warmup_steps: Annotated[int, Field(ge=0)] = 100
-    """Steps of linear warm-up."""
+    """Number of first steps in which the learning rate rises linearly to its peak."""
     plateau_patience: Annotated[int, Field(ge=0)] = 20
-    """Epochs without a better validation loss before the plateau schedule lowers the rate."""
+    """Number of epochs without a better validation loss before the plateau schedule lowers the learning rate."""
     plateau_factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    """Factor by which the plateau schedule lowers the rate."""
+    """Factor by which the plateau schedule multiplies the learning rate."""
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.99
-    """Decay per step of the moving average of the weights, which is what is evaluated and exported; 0: none."""
+    """Decay per step of the exponential moving average of the weights. The average is validated and exported. 0: no
+    average."""
     gradient_clip: Annotated[float, Field(ge=0)] = 10.0
-    """Largest norm of the gradient; 0: no clipping."""
+    """Largest norm of the gradient; a longer gradient is scaled down to it. 0: no limit."""
     early_stop_patience: Annotated[int, Field(ge=1)] | None = None
-    """Stop after this many epochs without a better validation loss."""
+    """Stop after this number of epochs without better validation. By default, never."""
     min_learning_rate: Annotated[float, Field(ge=0)] = 0.0
-    """Stop when the learning rate falls below this (plateau)."""
+    """Stop when the plateau schedule has lowered the learning rate below this value."""
     steps_per_epoch: Annotated[int, Field(ge=1)] = 1000
-    """Steps after which an epoch ends, with validation and a checkpoint, even within a pass over a large set."""
+    """Largest number of steps in an epoch. Every epoch ends with a validation and a checkpoint; for a large set, it
+    covers only a part of the frames."""
     loss: LossConfig = LossConfig()
     """Loss function and its weights."""
     accelerator: Literal["auto", "cpu", "gpu", "cuda"] = "auto"
-    """Where to train; auto takes a GPU where there is one, gpu and cuda mean the same."""
+    """Device of the training. `auto`: a GPU if there is one, else the CPU. `gpu` and `cuda` mean the same."""
     devices: Annotated[int, Field(ge=1)] = 1
-    """Processes on this node (DDP when more than one)."""
+    """Number of processes on each node of a parallel training (DDP). Each process uses one GPU, or the CPU."""
     num_nodes: Annotated[int, Field(ge=1)] = 1
-    """Nodes of a DDP training."""
+    """Number of nodes of a parallel training (DDP)."""
     threads: Annotated[int, Field(ge=1)] | None = None
-    """CPU threads per process; by default torch decides."""
+    """Number of CPU threads for each process. By default, torch chooses."""
 
     @property
     def peak_rate(self) -> float:
-        """The learning rate that is given, or else the optimizer's own."""
+        """The given learning rate, or the default of the optimizer."""
         return RATES[self.optimizer] if self.learning_rate is None else self.learning_rate
 
 
 class Config(Section):
-    """A training, from data to an exported model."""
+    """A training, from the data to the exported model."""
 
     data: DataConfig
-    """Labelled structures."""
+    """The labelled structures."""
     model: ModelConfig = ModelConfig()
-    """Network."""
+    """The network."""
     init: Annotated[InitConfig, BeforeValidator(_as_model)] | None = None
     """Model file to start from instead of random weights, or a mapping with `model` and the keys below."""
     training: TrainingConfig = TrainingConfig()
-    """Fit."""
+    """The training itself."""
     output: FilePath
-    """Folder of everything the training writes; relative to the current folder."""
+    """Folder for all files of the training, relative to the current folder."""
 
     @model_validator(mode="after")
     def _pairs_within_cutoff(self) -> "Config":
@@ -272,33 +302,33 @@ class Config(Section):
         schedule = self.training.schedule
         if self.training.loss.initial != InitialWeights() and schedule not in COSINES:
             raise ValueError(
-                f"training.loss.initial needs training.schedule {' or '.join(COSINES)}, and it is {schedule}: "
-                "the weights move as a cosine falls"
+                f"training.loss.initial needs training.schedule {' or '.join(COSINES)}, but it is {schedule}: "
+                "the weights of the loss change along a cosine"
             )
         return self
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """Safe YAML that refuses a key given twice: PyYAML would keep the last one silently."""
+    """A safe YAML loader that refuses duplicate keys. PyYAML silently takes the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
+        keys = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
-            if key in seen:
+            if key in keys:
                 raise ConfigError(f"key '{key}' is given twice (line {key_node.start_mark.line + 1})")
-            seen.add(key)
+            keys.add(key)
         return super().construct_mapping(node, deep=deep)
 
 
-# YAML 1.1 does not see a float in "1e-3" without a dot; people write learning rates that way.
+# YAML 1.1 reads "1e-3", a number without a point, as text. Users write learning rates in this form.
 _UniqueKeyLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(?:\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
 )
 
 
 def parse_yaml(text: str, where: str) -> Any:
-    """Plain Python values from YAML text; raises ConfigError naming `where`."""
+    """Return plain Python values from YAML text. Raise ConfigError with the place `where` if it is not valid."""
     try:
         return yaml.load(text, Loader=_UniqueKeyLoader)
     except ConfigError as error:
@@ -311,10 +341,17 @@ def parse_yaml(text: str, where: str) -> Any:
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
-    """Read a config file and apply `section.key=value` overrides (values are YAML).
+    """Read a config file and apply overrides.
 
-    Data paths in the file are made relative to the file's folder. Raises ConfigError with the key, what was
-    found and what was expected.
+    Paths of data and model files in the file are relative to the file's folder.
+
+    Args:
+        path: the YAML file.
+        overrides: texts of the form `section.key=value`; the value is YAML.
+
+    Raises:
+        ConfigError: the file cannot be read, or a key or its value is not allowed. The message has the key, its value
+            and the values that are allowed.
     """
     path = Path(path)
     try:
@@ -326,22 +363,22 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     raw = parse_yaml(text, str(path))
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: expected a mapping with the keys data, model, training, output")
-    from_file, start = _data_files(raw), _init_file(raw)
+    data_files, init_file = _data_files(raw), _init_file(raw)
     for override in overrides:
         _apply(raw, override)
     config = validate(raw, str(path))
-    for name, files in from_file.items():
-        if _data_files(raw).get(name) == files:  # an override's paths stay relative to the current folder
+    for name, files in data_files.items():
+        if _data_files(raw).get(name) == files:  # paths of an override are relative to the current folder
             setattr(config.data, name, [str(path.parent / f) for f in getattr(config.data, name)])
-    if config.init is not None and start is not None and _init_file(raw) == start:
+    if config.init is not None and init_file is not None and _init_file(raw) == init_file:
         config.init.model = str(path.parent / config.init.model)
     return config
 
 
 def _init_file(raw: dict[str, Any]) -> str | None:
-    given = raw.get("init")
-    found = given.get("model") if isinstance(given, dict) else given
-    return found if isinstance(found, str) else None
+    init = raw.get("init")
+    model = init.get("model") if isinstance(init, dict) else init
+    return model if isinstance(model, str) else None
 
 
 def _data_files(raw: dict[str, Any]) -> dict[str, Any]:
@@ -352,7 +389,7 @@ def _data_files(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def validate(raw: Any, where: str) -> Config:
-    """A Config from plain values; raises ConfigError in one sentence per problem."""
+    """Return a Config from plain values. Raise ConfigError with one sentence for each problem."""
     try:
         return Config.model_validate(raw)
     except ValidationError as error:
@@ -377,7 +414,7 @@ def _apply(raw: dict[str, Any], override: str) -> None:
 
 
 def _sentence(error: Any) -> str:
-    # Literal tags of union members ("function-before[…]") are pydantic's, not part of the user's key.
+    # pydantic adds the types of unions ("function-before[…]") to the location. They are no part of the user's key.
     location = [
         str(p) for p in error["loc"] if not re.search(r"[\[\s]|^(int|str|float|list|dict|bool)$", str(p))
     ]
@@ -407,7 +444,7 @@ def _section(location: Sequence[str]) -> type[BaseModel]:
 
 
 def _model(annotation: Any) -> type[BaseModel] | None:
-    """The section that a field holds, be it optional."""
+    """Return the section class in a field's annotation, also if the field is optional. Return None for other fields."""
     for part in (annotation, *get_args(annotation), *(a for p in get_args(annotation) for a in get_args(p))):
         if isinstance(part, type) and issubclass(part, BaseModel):
             return part
@@ -420,7 +457,7 @@ def _manual(location: Sequence[str]) -> str:
 
 
 def manual() -> str:
-    """All keys with type, default and docstring, as rich markup."""
+    """Return all keys with their defaults and docstrings, as rich markup."""
     lines = []
 
     def walk(section: type[BaseModel], prefix: str) -> None:

@@ -1,21 +1,21 @@
-"""What goes into a potential and what comes out: the one argument and the one result of every network."""
+"""The input and the output of a potential: every network takes `Inputs` and returns `Outputs`."""
 
 from typing import Dict, NamedTuple  # noqa: UP035  TorchScript reads the alias below
 
 import torch
 from torch import Tensor
 
-# Named quantities, each per atom (first dimension n_atoms) or per structure (n_graphs); ENERGIES is always among them.
+# Quantities by name. The first dimension is n_atoms or n_graphs. ENERGIES is always present.
 Outputs = Dict[str, Tensor]  # noqa: UP006
 
-ENERGIES = "energies"  # (n_atoms,) eV float64: per-atom energies, under the name that ASE gives them
+ENERGIES = "energies"  # (n_atoms,) eV float64: per-atom energies, with ASE's name
 
 
 class Inputs(NamedTuple):
-    """A graph, or several side by side.
+    """One graph, or the graphs of a batch in one.
 
-    Networks read species and edges. Positions, cell, pbc and the graph of each atom are for terms beyond the edges,
-    which interact further than the cutoff.
+    Networks use the species and the edges. Positions, cell, pbc and graph_of_atom are for interactions beyond the
+    cutoff.
     """
 
     species: Tensor  # (n_atoms,) int64, index into the model's type names
@@ -28,7 +28,9 @@ class Inputs(NamedTuple):
 
 
 def edges_only(species: Tensor, edge_index: Tensor, edge_vectors: Tensor) -> Inputs:
-    """One structure that is known by its edges alone: its positions and cell are NaN, so whatever reads them shows it.
+    """Return the inputs of one structure from its edges alone.
+
+    Its positions and cell are NaN, so a network that uses them gives NaN.
 
     Args:
         species, edge_index, edge_vectors: see `Inputs`.
@@ -46,5 +48,5 @@ def edges_only(species: Tensor, edge_index: Tensor, edge_vectors: Tensor) -> Inp
 
 
 def on_device(inputs: Inputs, device: torch.device | str) -> Inputs:
-    """Return the same graph on a device."""
+    """Return a copy of the inputs on a device."""
     return Inputs(*(tensor.to(device) for tensor in inputs))

@@ -1,11 +1,11 @@
-"""What a device is called in results."""
+"""The name of a device in results."""
 
 import torch
 
 
 def device_name(device: torch.device) -> str:
-    """cpu, or which GPU it is and how much memory it has."""
+    """Return "cpu", or the name of a GPU with its memory."""
     if device.type != "cuda":
         return str(device)
-    found = torch.cuda.get_device_properties(device)
-    return f"{device}, {found.name} with {found.total_memory / 2**30:.0f} GiB"
+    properties = torch.cuda.get_device_properties(device)
+    return f"{device}, {properties.name} with {properties.total_memory / 2**30:.0f} GiB"

@@ -1,28 +1,28 @@
-"""Errors that carry one sentence for the user: what was found, what was expected, what to do.
+"""The errors of equipot. Each has a sentence for the user with the fault, the expected input and the remedy.
 
-The command line prints the sentence alone and exits with 1; in Python the class says which room raised it.
+The command line prints only this sentence and exits with code 1. In Python, the class tells the kind of the fault.
 """
 
 
 class EquipotError(Exception):
-    """Base of all errors caused by what the user gave to equipot."""
+    """The base class of all errors that the user's input causes."""
 
 
 class ConfigError(EquipotError):
-    """A configuration key or value that cannot be used."""
+    """A config key, an option or a value that cannot be used."""
 
 
 class DataError(EquipotError):
-    """A labelled structure, or a file of them, that cannot be used."""
+    """A structure, a label or a file of structures that cannot be used."""
 
 
 class ModelFileError(EquipotError):
-    """A model file that is damaged, of another version, or not a model file."""
+    """A model file that is damaged or has another version, or a file that is not a model file."""
 
 
 class UnknownSpeciesError(EquipotError):
-    """A structure holds an element that the model was not built for."""
+    """A structure with an element that the model does not know."""
 
 
 class NumericsError(EquipotError):
-    """A prediction or a loss is not finite."""
+    """A prediction, position or loss that is not finite, or a calculation that did not converge."""

@@ -1,7 +1,7 @@
-"""Irreducible representations of O(3) by name, as e3nn writes them: "128x0e+64x1o".
+"""Irreducible representations of O(3) in e3nn's notation: "128x0e+64x1o".
 
-e3nn itself is imported only where coefficients are made (`equipot.ops.coupling`, `equipot.network.activation`): it
-takes more than a second, which a calculator or a simulation with a model file need not spend.
+e3nn itself is imported only where coefficients are computed (`equipot.ops.coupling`, `equipot.network.activation`). Its
+import takes more than a second, and a simulation with a model file does not need it.
 """
 
 import re
@@ -17,10 +17,14 @@ class _Irrep(NamedTuple):
 
 
 class Irrep(_Irrep):
-    """One irrep: its order l and its parity p, 1 (even) or -1 (odd)."""
+    """An irrep with order l and parity p, 1 for even or -1 for odd."""
 
     def __new__(cls, l: "int | str | Irrep | tuple[int, int]", p: int | None = None) -> "Irrep":
-        """From two numbers, a pair of them, or a name such as "1o"; raises ValueError for anything else."""
+        """Create an irrep from two numbers, a pair of numbers or a name such as "1o".
+
+        Raises:
+            ValueError: the arguments are not an irrep.
+        """
         if isinstance(l, str):
             term = _TERM.fullmatch(l)
             if term is None or term[1] is not None:
@@ -34,11 +38,11 @@ class Irrep(_Irrep):
 
     @property
     def dim(self) -> int:
-        """2l + 1 components."""
+        """The number of components, 2l + 1."""
         return 2 * self.l + 1
 
     def __mul__(self, other: "Irrep") -> Iterator["Irrep"]:  # type: ignore[override]
-        """The irreps of the product, in rising order of l (the triangle rule)."""
+        """Yield the irreps of the tensor product in ascending order of l (triangle rule)."""
         for l in range(abs(self.l - other.l), self.l + other.l + 1):
             yield Irrep(l, self.p * other.p)
 
@@ -49,7 +53,7 @@ class Irrep(_Irrep):
 
 
 class MulIrrep(NamedTuple):
-    """`mul` channels of an irrep."""
+    """An irrep with its multiplicity `mul`."""
 
     mul: int
     ir: Irrep
@@ -62,57 +66,57 @@ class MulIrrep(NamedTuple):
         return f"{self.mul}x{self.ir}"
 
 
-_Given = str | Iterable[tuple[int, Irrep | tuple[int, int]]]
+_IrrepsLike = str | Iterable[tuple[int, Irrep | tuple[int, int]]]
 
 
 class Irreps(tuple[MulIrrep, ...]):
-    """A sum of irreps with multiplicities, in the order of a feature's columns.
+    """A sum of irreps with multiplicities, in the order of the columns of the features.
 
     Args:
         irreps: a text such as "128x0e+64x1o", or pairs of a multiplicity and an irrep.
 
     Raises:
-        ValueError: the text is not of this form, or a pair holds no irrep.
+        ValueError: the text does not have this form, or a pair has no irrep.
     """
 
-    def __new__(cls, irreps: _Given = ()) -> "Irreps":
+    def __new__(cls, irreps: _IrrepsLike = ()) -> "Irreps":
         pairs = _parsed(irreps) if isinstance(irreps, str) else irreps
         return super().__new__(cls, (MulIrrep(int(mul), Irrep(ir)) for mul, ir in pairs))
 
     @classmethod
     def spherical_harmonics(cls, l_max: int, p: int = -1) -> "Irreps":
-        """One of each order up to `l_max`, of parity p^l."""
+        """Return one irrep of each order l up to `l_max`, with parity p^l."""
         return cls((1, (l, p**l)) for l in range(l_max + 1))
 
     @property
     def dim(self) -> int:
-        """Number of columns."""
+        """The number of columns."""
         return sum(block.dim for block in self)
 
     @property
     def lmax(self) -> int:
-        """Highest order; raises ValueError where there are no irreps."""
+        """The highest order l. Raises ValueError if there are no irreps."""
         return max(ir.l for _, ir in self)
 
     def count(self, ir: str | Irrep) -> int:
-        """Channels of an irrep, over all its blocks."""
-        return sum(mul for mul, own in self if own == Irrep(ir))
+        """Return the number of channels of an irrep in all blocks."""
+        return sum(mul for mul, block_ir in self if block_ir == Irrep(ir))
 
     def slices(self) -> list[slice]:
-        """The columns of each block."""
-        found, start = [], 0
+        """Return the columns of each block."""
+        slices, start = [], 0
         for block in self:
-            found.append(slice(start, start + block.dim))
+            slices.append(slice(start, start + block.dim))
             start += block.dim
-        return found
+        return slices
 
     def sorted(self) -> "Irreps":
-        """In rising order of l, odd before even; equal irreps keep their order."""
+        """Return the blocks in ascending order of l, odd before even. Blocks of equal irreps keep their order."""
         blocks: list[MulIrrep] = sorted(self, key=lambda block: block.ir)
         return Irreps(blocks)
 
     def simplify(self) -> "Irreps":
-        """Neighbouring blocks of the same irrep as one; blocks without channels are left out."""
+        """Merge adjacent blocks of equal irreps, and remove blocks without channels."""
         merged: list[tuple[int, Irrep]] = []
         for mul, ir in self:
             if merged and merged[-1][1] == ir:
@@ -125,8 +129,8 @@ class Irreps(tuple[MulIrrep, ...]):
         return Irreps([*self, *other])
 
     def __contains__(self, ir: object) -> bool:
-        """Whether an irrep is among them, be it without channels."""
-        return any(own == ir for _, own in self)
+        """Return whether a block has this irrep, even without channels."""
+        return any(block_ir == ir for _, block_ir in self)
 
     def __repr__(self) -> str:
         return "+".join(str(block) for block in self)
@@ -137,7 +141,7 @@ class Irreps(tuple[MulIrrep, ...]):
 def _parsed(text: str) -> list[tuple[int, Irrep]]:
     terms = [_TERM.fullmatch(part) for part in text.split("+")] if text.strip() else []
     if not all(terms):
-        raise ValueError(f'"{text}" are not irreps; expected for example "128x0e+64x1o"')
+        raise ValueError(f'"{text}" is not a list of irreps; expected for example "128x0e+64x1o"')
     return [(int(term[1] or 1), Irrep(*_order_and_parity(term))) for term in terms if term]
 
 

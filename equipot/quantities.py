@@ -1,7 +1,7 @@
-"""The labelled quantities: what a structure can be labelled with, a network can be fitted to, and errors are given of.
+"""The labelled quantities: energy, forces and stress, with their units, shapes and names.
 
-Reading, checks, batches, the graph store, the loss, metrics, tables, plots and command-line options all go through
-`LABELS`. A quantity that is neither energy, forces nor stress is an output of the network under the same name.
+Reading, checks, batches, the graph store, the loss, metrics, tables, plots and command-line options all loop over
+`LABELS`. Any other quantity that is added to it must be an output of the network with the same name.
 """
 
 import re
@@ -11,22 +11,22 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Quantity:
-    """A quantity of a structure or of each of its atoms.
+    """A labelled quantity of a structure or of each of its atoms.
 
     Attributes:
-        name: of the label, of the network's output, and of its weight in `training.loss`.
+        name: name of the label, of the network's output and of the weight in `training.loss`.
         per: "structure" or "atom".
-        shape: of one value, e.g. (3, 3) for the stress.
-        unit: of the label.
-        title: what a table or plot calls it.
-        error_name: what its errors are called in files.
-        error_unit: of the errors.
+        shape: shape of one value, e.g. (3, 3) for the stress.
+        unit: unit of the label.
+        title: name in tables and plots.
+        error_name: name of its errors in files.
+        error_unit: unit of the errors.
         decimals: digits after the point for errors in thousandths of `error_unit`.
-        looks_like: matches keys that could hold it.
-        help: of the command-line option that names its key.
-        extensive: errors are divided by the number of atoms.
-        needs_volume: has a meaning only in cells that are periodic in all three directions; its loss counts value times
-            volume per atom, which has the size of an energy.
+        looks_like: pattern of the keys that could hold the label.
+        help: help of the command-line option for the label's key.
+        extensive: whether errors are divided by the number of atoms.
+        needs_volume: whether the quantity is defined only in cells that are periodic in all three directions. The loss
+            multiplies its errors by the volume per atom, so they have the unit of an energy.
     """
 
     name: str
@@ -44,16 +44,16 @@ class Quantity:
 
     @property
     def key(self) -> str:
-        """The key of the data section, and with dashes the option, that names the label."""
+        """The config key in the section `data` for the label's name. The command-line option has dashes instead."""
         return f"{self.name}_key"
 
     @property
     def column(self) -> str:
-        """Heading of a column of errors."""
+        """The heading of a column of errors."""
         return f"{self.title} (m{self.error_unit})"
 
     def shape_of(self, n_atoms: int) -> tuple[int, ...]:
-        """Shape of the label of a structure."""
+        """Return the shape of the label of a structure with `n_atoms` atoms."""
         return (n_atoms, *self.shape) if self.per == "atom" else self.shape
 
 
@@ -67,7 +67,7 @@ ENERGY = Quantity(
     error_unit="eV/atom",
     decimals=2,
     looks_like=re.compile(r"energ|etot|toten|^e$", re.IGNORECASE),
-    help="name of the total energy; default: ASE's free_energy or energy",
+    help="name of the total energy (default: ASE's free_energy or energy)",
     extensive=True,
 )
 FORCES = Quantity(
@@ -80,7 +80,7 @@ FORCES = Quantity(
     error_unit="eV/Å",
     decimals=1,
     looks_like=re.compile(r"forc|frc|grad|^f$", re.IGNORECASE),
-    help="name of the forces; default: ASE's forces",
+    help="name of the forces (default: ASE's forces)",
 )
 STRESS = Quantity(
     name="stress",
@@ -92,12 +92,12 @@ STRESS = Quantity(
     error_unit="eV/Å³",
     decimals=3,
     looks_like=re.compile(r"stress", re.IGNORECASE),
-    help="name of the stress; default: ASE's stress",
+    help="name of the stress (default: ASE's stress)",
     needs_volume=True,
 )
 LABELS = (ENERGY, FORCES, STRESS)
 
 
 def by_name(name: str) -> Quantity:
-    """Return a label by its name; raises KeyError for a name that is none."""
+    """Return the quantity with this name. Raise KeyError if no label has it."""
     return {q.name: q for q in LABELS}[name]

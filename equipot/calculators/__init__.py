@@ -1,4 +1,4 @@
-"""Models as calculators of other packages; ASE's is here."""
+"""Calculators of ASE that use a model."""
 
 from equipot.calculators.ase import EquipotCalculator
 from equipot.calculators.universal import universal

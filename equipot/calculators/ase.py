@@ -20,30 +20,34 @@ from equipot.neighbours.verlet import VerletList
 from equipot.network.derivatives import Prediction, energies_of, predict, virials_from
 from equipot.structures.species import SpeciesMap
 
-# Å. In MD of 216 Si atoms with steps of 1 fs (cutoff 5 Å) this searches once in 17 (liquid) to 400 steps
-# (300 K) and takes 0.4 to 0.7 ms a step instead of 2.5 ms; at 1.5 Å the longer list costs what it saves.
+# Å. Measured in MD of 216 Si atoms with steps of 1 fs and a cutoff of 5 Å: a search every 17 (liquid) to 400 (300 K)
+# steps, and 0.4 to 0.7 ms per step instead of 2.5 ms. A skin of 1.5 Å saves no further time because the list is longer.
 DEFAULT_SKIN = 1.0
 
 
 class EquipotCalculator(Calculator):
-    """Energies, forces and stresses of a model file, for everything in ASE.
+    """An ASE calculator that computes energies, forces and stresses with a model file.
 
-    `energy` and `free_energy` (eV, the same: forces are its derivatives), `energies` (n_atoms,), `forces`
-    (n_atoms, 3) eV/Å; for cells periodic in all three directions also `stress` (6,) eV/Å³ in ASE's order and
-    sign, and `stresses` (n_atoms, 6) eV/Å³, each atom's share of it: half of the term of every pair it is in,
-    over the volume of the cell, so that they sum to `stress`.
+    Its results are `energy` and `free_energy` (eV, equal, with the forces as their derivatives), `energies` (n_atoms,)
+    in eV and `forces` (n_atoms, 3) in eV/Å. For cells that are periodic in all three directions, they are also
+    `stress` (6,) in eV/Å³ in ASE's order and sign, and `stresses` (n_atoms, 6) in eV/Å³. The stress of an atom is half
+    of the terms of all its pairs, divided by the volume of the cell. `stresses` sum to `stress`.
+
+    Copies of a calculator share the network. A pickled calculator holds the path of its model file. In a forked
+    process, it computes with one thread.
 
     Args:
-        model: path of a model file, or one that `load_model` has read
-        device: "cpu", "cuda", "cuda:1", …; of a loaded model, the device it was loaded to
-        skin: Å, how much further than the cutoff neighbours are searched, so that a search serves several steps;
-            changes the speed, not the result; `set(skin=…)` changes it later
-        atoms, label, directory: as of every ASE calculator
+        model: path of a model file, or a model from `load_model`.
+        device: "cpu", "cuda", "cuda:1", …. A loaded model stays on its device.
+        skin: Å, added to the cutoff in the neighbour search, so that one search serves several steps. It changes the
+            speed, not the result. `set(skin=…)` changes it later.
+        atoms, label, directory: arguments of every ASE calculator.
 
-    Raises UnknownSpeciesError for elements that the model does not know, NumericsError for positions or
-    results that are not finite, DataError for a periodic cell without volume, TypeError for keywords that are not
-    listed here. Copies share the network; a pickled calculator holds the path of its model file. A forked process
-    computes with one thread.
+    Raises:
+        UnknownSpeciesError: the model does not know an element of the atoms.
+        NumericsError: positions or results are not finite.
+        DataError: a periodic cell has no volume.
+        TypeError: a keyword is unknown.
     """
 
     implemented_properties = ["energy", "free_energy", "energies", "forces", "stress", "stresses"]  # noqa: RUF012
@@ -70,7 +74,7 @@ class EquipotCalculator(Calculator):
         self.neighbours = VerletList(cutoffs.cutoff, skin, cutoffs.matrix, model.device)
 
     def set(self, **changes: Any) -> dict[str, Any]:
-        """Change the skin (Å). Raises TypeError for anything else, which only a new calculator can have."""
+        """Change the skin (Å). Raise TypeError for other keywords, which need a new calculator."""
         _refuse(changes, ("skin",))
         if not changes or changes["skin"] == self.neighbours.skin:
             return {}
@@ -78,7 +82,9 @@ class EquipotCalculator(Calculator):
         self.reset()
         return changes
 
-    @torch.inference_mode(False)  # forces are gradients, also where the caller's code needs none
+    @torch.inference_mode(
+        False
+    )  # forces are gradients, so they need autograd even if the caller has disabled it
     @torch.enable_grad()
     def calculate(
         self,
@@ -86,24 +92,26 @@ class EquipotCalculator(Calculator):
         properties: Sequence[str] = ("energy",),
         system_changes: Sequence[str] = tuple(all_changes),
     ) -> None:
-        """Fill `results`; called by ASE."""
+        """Compute the properties and store them in `results`. ASE calls this."""
         super().calculate(atoms, properties, system_changes)
         atoms = self.atoms
         assert atoms is not None
         species = self.species.index(atoms.numbers)
         if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
             bad = np.flatnonzero(~np.isfinite(atoms.positions).all(axis=1))
-            what = f"the position of atom {bad[0]}" if len(bad) else "the cell"
+            quantity = f"the position of atom {bad[0]}" if len(bad) else "the cell"
             raise NumericsError(
-                f"{what} is not finite; the step that led there was too large or its forces wrong"
+                f"{quantity} is not finite; the last step was too large or its forces were wrong"
             )
         edge_index, vectors = self.neighbours.update(atoms.positions, atoms.cell.array, atoms.pbc, species)
         inputs = self._inputs(atoms, species, edge_index, vectors)
         results = self._results(inputs, set(properties), atoms.get_volume() if atoms.pbc.all() else None)
         for name, value in results.items():
             if not np.isfinite(value).all():
-                raise NumericsError(f"the predicted {name} is not finite; {_closest(edge_index, vectors)}")
-        # Without changes the earlier results of this structure stay.
+                raise NumericsError(
+                    f"the prediction of {name} is not finite; {_closest(edge_index, vectors)}"
+                )
+        # Without changes of the structure, its earlier results are still valid.
         self.results = results if system_changes else {**self.results, **results}
 
     def _inputs(self, atoms: Atoms, species: np.ndarray, edge_index: Tensor, vectors: Tensor) -> Inputs:
@@ -120,10 +128,13 @@ class EquipotCalculator(Calculator):
             on_device(np.zeros(len(atoms), dtype=np.int64)),
         )
 
-    def _results(self, inputs: Inputs, asked: Set[str], volume: float | None) -> dict[str, Any]:
-        """Energies alone where nothing else is asked for; otherwise everything, but `stresses` only if asked for."""
+    def _results(self, inputs: Inputs, properties: Set[str], volume: float | None) -> dict[str, Any]:
+        """Return the results: energies, and forces and stress if one of them is in `properties`.
+
+        `stresses` are returned only if they are in `properties`. `volume` is None without periodicity.
+        """
         p = None
-        if asked <= {"energy", "free_energy", "energies"}:
+        if properties <= {"energy", "free_energy", "energies"}:
             outputs = energies_of(self.model.module, inputs)
         else:
             p = predict(self.model.module, inputs)
@@ -136,13 +147,13 @@ class EquipotCalculator(Calculator):
         results["forces"] = p.forces.cpu().numpy()
         if volume is not None:
             results["stress"] = full_3x3_to_voigt_6_stress(-p.virial[0].cpu().numpy() / volume)
-            if "stresses" in asked:
-                shares = self._shares(p, inputs).cpu().numpy()
-                results["stresses"] = full_3x3_to_voigt_6_stress(-shares / volume)
+            if "stresses" in properties:
+                virials = self._atomic_virials(p, inputs).cpu().numpy()
+                results["stresses"] = full_3x3_to_voigt_6_stress(-virials / volume)
         return results
 
-    def _shares(self, p: Prediction, inputs: Inputs) -> Tensor:
-        """(n_atoms, 3, 3) eV: half of the virial of every pair belongs to either atom."""
+    def _atomic_virials(self, p: Prediction, inputs: Inputs) -> Tensor:
+        """Return the virials of the atoms, (n_atoms, 3, 3) in eV: each atom gets half of the virial of its pairs."""
         n_atoms = len(inputs.species)
         gradient, vectors = p.edge_gradient, inputs.edge_vectors
         centre, neighbour = (virials_from(gradient, vectors, owner, n_atoms) for owner in inputs.edge_index)
@@ -151,14 +162,14 @@ class EquipotCalculator(Calculator):
     def __deepcopy__(self, memo: dict[int, Any]) -> "EquipotCalculator":
         new = object.__new__(type(self))
         memo[id(self)] = new
-        # The network never changes and may be large; everything else is one structure's history.
+        # The network is shared because it never changes and may be large. All other attributes are copied.
         new.__dict__ = {k: v if k == "model" else copy.deepcopy(v, memo) for k, v in self.__dict__.items()}
         return new
 
     def __getstate__(self) -> dict[str, Any]:
         state = {k: v for k, v in self.__dict__.items() if k not in ("model", "neighbours", "species")}
-        kept = (str(self.model.path.resolve()), str(self.model.device), self.model.metadata.to_json())
-        return {**state, "_kept": kept, "_skin": self.neighbours.skin}
+        model = (str(self.model.path.resolve()), str(self.model.device), self.model.metadata.to_json())
+        return {**state, "_kept": model, "_skin": self.neighbours.skin}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         path, device, metadata = state.pop("_kept")
@@ -167,26 +178,26 @@ class EquipotCalculator(Calculator):
         model = load_model(path, device)
         if model.metadata.to_json() != metadata:
             raise ModelFileError(
-                f"{path}: is not the model this calculator was pickled with; keep a copy of that one"
+                f"{path}: is not the model this calculator was pickled with; keep a copy of the pickled model"
             )
         self._use(model, skin)
 
 
 def _refuse(keywords: Mapping[str, Any], known: Sequence[str]) -> None:
-    """Raise TypeError for keywords that are not known; ASE's base class would take them and do nothing."""
+    """Raise TypeError for unknown keywords, because ASE's base class silently ignores them."""
     for name in keywords:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean '{near[0]}'? " if near else ""
             raise TypeError(
-                f"EquipotCalculator has no keyword '{name}'; {hint}expected some of {', '.join(known)}"
+                f"EquipotCalculator has no keyword '{name}'; {hint}expected one of {', '.join(known)}"
             )
 
 
 def _closest(edge_index: Tensor, vectors: Tensor) -> str:
-    """The shortest distance, which is what breaks a prediction most often."""
+    """Return a text with the shortest distance, the most frequent cause of a prediction that is not finite."""
     if vectors.shape[0] == 0:
-        return "no atom has a neighbour, so the model itself is at fault"
+        return "no atom has a neighbour, so the cause is the model itself"
     lengths = vectors.norm(dim=1)
     k = int(lengths.argmin())
     i, j = edge_index[:, k].tolist()

@@ -1,4 +1,4 @@
-"""A calculator for nearly every element, out of the box."""
+"""A calculator for nearly all elements that needs no training."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -15,10 +15,10 @@ def universal(
     device: str | torch.device = "cpu",
     **kwargs: Any,
 ) -> EquipotCalculator:
-    """A published universal potential as an ASE calculator: 89 elements, PBE as in the Materials Project.
+    """Return an ASE calculator with a published universal potential (89 elements, PBE as in the Materials Project).
 
-    Found where `pip install sevenn` put it (the package is not imported, and may be in no environment but this one),
-    or read from a checkpoint's path; converted on first use, which takes a minute, and kept in the user's cache.
+    The checkpoint is read from the installed package sevenn (`pip install sevenn`), which is not imported, or from a
+    path. The first call converts it, which takes a minute, and stores the result in the user's cache.
 
         atoms.calc = universal()
 
@@ -27,13 +27,13 @@ def universal(
             the path of a checkpoint; see `equipot convert`.
         modality: "PBE" or "R2SCAN" for sevenn:7net-mf-0.
         dtype: precision of the network.
-        device, kwargs: as `EquipotCalculator` takes them.
+        device, kwargs: arguments of `EquipotCalculator`.
 
     Raises:
-        ModelFileError: sevenn is not installed, or what was found cannot be converted.
+        ModelFileError: sevenn is not installed, or the checkpoint cannot be converted.
     """
     from equipot.convert.cache import (
-        cached,  # conversions need e3nn's coefficients, which a calculator does not
+        cached,  # imported here because conversions need e3nn, which is slow to import
     )
 
     return EquipotCalculator(cached(model, modality, dtype), device=device, **kwargs)

@@ -1,1 +1,1 @@
-"""One thin module per command; each has ``add_arguments(parser)`` and ``run(args) -> int | None``."""
+"""The commands of `equipot`: one thin module each, with `add_arguments(parser)` and `run(args) -> int | None`."""

@@ -1,4 +1,4 @@
-"""`equipot benchmark`: how fast a model is on this machine, and where the time goes."""
+"""`equipot benchmark`: measure the speed of a model on this machine, in total and for each part of a step."""
 
 import argparse
 import json
@@ -8,10 +8,10 @@ from rich.console import Console
 
 from equipot.errors import ConfigError, EquipotError
 
-DESCRIPTION = """Time the steps of a model, part by part, and say how much of the processor they use.
+DESCRIPTION = """Time the steps of a model, part by part, and print which share of the processor's peak they reach.
 
-Without STRUCTURE a crystal of the model's elements is built and slightly rattled; speed depends on the number of
-atoms and of neighbours, hardly on where they are, so give your own structure when its density differs.
+Without STRUCTURE, the command builds a slightly rattled crystal of the model's elements. The speed depends on the
+numbers of atoms and neighbours and hardly on their positions, so give your own structure if its density differs.
 """
 
 EXAMPLES = """examples:
@@ -20,9 +20,9 @@ EXAMPLES = """examples:
   equipot benchmark model.pt --atoms 10000 --seconds 30 --json speed.json
   equipot benchmark model.pt --atoms 50000 --device cuda
 
-Threads need cores of their own: on a machine that others use, times grow with more of them and the measured peak is
-too small. OMP_NUM_THREADS sets the default; EQUIPOT_ENGINE=off times the model without the compiled kernels.
-On a GPU every part is timed until the GPU has finished it, and memory is what torch has allocated there at the peak.
+Each thread needs a core of its own: on a machine with other jobs, more threads take longer and the measured peak is
+too small. OMP_NUM_THREADS sets the default. EQUIPOT_ENGINE=off times the model without the compiled kernels.
+On a GPU, the time of a part includes the wait until the GPU has finished, and the memory is torch's peak allocation.
 """
 
 
@@ -31,28 +31,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
     parser.add_argument("model", metavar="MODEL", help="model file")
     parser.add_argument(
-        "structure", metavar="STRUCTURE", nargs="?", help="anything ase.io reads; its last frame is taken"
+        "structure",
+        metavar="STRUCTURE",
+        nargs="?",
+        help="a file in any format of ASE; its last frame is used",
     )
     parser.add_argument(
         "--atoms",
         type=int,
         metavar="N",
-        help="repeat the structure to at least N atoms (default: 1000 without STRUCTURE, else as it is)",
+        help="repeat the structure to at least N atoms (default: 1000 without STRUCTURE, else no repeat)",
     )
-    parser.add_argument("--threads", type=int, metavar="N", help="of the processor (default: torch's)")
+    parser.add_argument("--threads", type=int, metavar="N", help="number of threads (default: torch's)")
     parser.add_argument(
         "--seconds",
         type=float,
         default=6.0,
-        help="length of the timing; longer gives a steadier median (default: %(default)g)",
+        help="length of the measurement; a longer one gives a steadier median (default: %(default)g)",
     )
-    parser.add_argument("--steps", type=int, metavar="N", help="time N steps instead")
+    parser.add_argument("--steps", type=int, metavar="N", help="measure N steps instead of --seconds")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
-    parser.add_argument("--json", metavar="FILE", help="write all figures to this file too")
+    parser.add_argument("--json", metavar="FILE", help="also write all figures to this file")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, print the tables, write the file."""
+    """Measure the speed, print the tables and write the JSON file."""
     for name, unit in (("atoms", "number of atoms"), ("threads", "number"), ("steps", "number")):
         value = getattr(args, name)
         if value is not None and value < 1:
@@ -81,13 +84,13 @@ def run(args: argparse.Namespace) -> int:
     console = Console()
     try:
         with console.status("measuring ..."):
-            found = measure(model, atoms, args.seconds, args.steps)
+            figures = measure(model, atoms, args.seconds, args.steps)
     except torch.OutOfMemoryError:
         raise EquipotError(
-            f"{len(atoms)} atoms need more memory than {args.device} has left; expected fewer (--atoms)"
+            f"{len(atoms)} atoms need more memory than {args.device} has free; use fewer atoms (--atoms)"
         ) from None
-    print_tables(console, found)
+    print_tables(console, figures)
     if args.json:
-        Path(args.json).write_text(json.dumps(found, indent=1) + "\n")
+        Path(args.json).write_text(json.dumps(figures, indent=1) + "\n")
         console.print(f"written to {args.json}", markup=False, highlight=False)
     return 0

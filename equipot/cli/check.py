@@ -1,4 +1,4 @@
-"""``equipot check``: look at labelled structures before a training."""
+"""`equipot check`: check labelled structures before a training."""
 
 import argparse
 from collections import Counter
@@ -19,29 +19,31 @@ from equipot.structures.reading import LabelKeys, read_frames
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", nargs="+", metavar="FILE", help="file or glob; anything ase.io reads")
-    parser.add_argument("--cutoff", type=float, default=5.0, help="Å, for counting neighbours (default: 5.0)")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="file or glob, in any format of ASE")
+    parser.add_argument(
+        "--cutoff", type=float, default=5.0, help="cutoff (Å) for the count of neighbours (default: 5.0)"
+    )
     add_label_options(parser)
     parser.add_argument(
         "--e0",
         action="append",
         default=[],
         metavar="EL=eV",
-        help="energy of an isolated atom; may be repeated",
+        help="energy of an isolated atom in eV, e.g. Si=-0.8; can be repeated",
     )
     parser.add_argument(
         "--accept",
         action="append",
         default=[],
         metavar="NAME",
-        help="check whose errors do not count; may be repeated",
+        help="ignore the errors of this check; can be repeated",
     )
     width = max(map(len, NAMES))
-    parser.epilog = "checks:\n" + "\n".join(f"  {name:<{width}}  {what}" for name, what in NAMES.items())
+    parser.epilog = "checks:\n" + "\n".join(f"  {name:<{width}}  {title}" for name, title in NAMES.items())
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print what the set holds, what the checks found, and the verdict; 1 if there are errors."""
+    """Print a summary of the set, the findings of the checks and the verdict. Return 1 if there are errors."""
     check_names(args.accept)
     if not args.cutoff > 0:
         raise ConfigError(f"--cutoff is {args.cutoff}; expected a positive length in Å")
@@ -93,7 +95,7 @@ def _groups(frames: Sequence[Frame]) -> Table:
         members = [f for f in frames if f.config_type == name]
         energies = [f.energy / len(f) for f in members if f.energy is not None and len(f)]
         forces = [np.square(f.forces).ravel() for f in members if f.forces is not None and len(f)]
-        # Pressure is minus a third of the trace: stress is positive in tension.
+        # Pressure is minus a third of the trace: stress is positive under tension.
         pressures = [-np.trace(f.stress) / 3 * 160.21766 for f in members if f.stress is not None]
         table.add_row(
             escape(name),

@@ -1,4 +1,4 @@
-"""`equipot convert`: another package's model as a model file."""
+"""`equipot convert`: convert a model of another package to a model file."""
 
 import argparse
 
@@ -7,11 +7,12 @@ from rich.console import Console
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Write a model of SevenNet or NequIP as a model file: the same numbers, many times faster, in ASE and LAMMPS.\n"
-        "Neither package is imported, and nothing in a checkpoint is run. See docs/convert.md for what is exact."
+        "Convert a model of SevenNet or NequIP to a model file. It gives the same energies and forces in ASE and\n"
+        "LAMMPS, many times faster. Neither package is imported, and no code in a checkpoint is run.\n"
+        "docs/convert.md says which results are exact."
     )
     parser.epilog = """examples:
-  equipot convert sevenn:7net-0 -o 7net-0.pt                  where `pip install sevenn` was done
+  equipot convert sevenn:7net-0 -o 7net-0.pt                  needs an installed sevenn (`pip install sevenn`)
   equipot convert sevenn:7net-mf-0 --modality PBE -o 7net-mf-0.pt
   equipot convert checkpoint_sevennet_0.pth -o 7net-0.pt      any checkpoint of SevenNet
   equipot convert best.ckpt -o model.pt                       a checkpoint of NequIP, or a .nequip.zip
@@ -19,20 +20,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", help="sevenn:7net-0, sevenn:7net-l3i5, sevenn:7net-mf-0, or a file")
     parser.add_argument("-o", "--output", required=True, metavar="model.pt", help="model file to write")
     parser.add_argument(
-        "--modality", help="level of theory, of a model that knows several, e.g. PBE or R2SCAN"
+        "--modality", help="level of theory, for a model with several of them, e.g. PBE or R2SCAN"
     )
     parser.add_argument(
         "--tolerance",
         type=float,
         default=1e-5,
         metavar="EV_PER_A",
-        help="what reading radial functions from splines may change in a force; default 1e-5 eV/Å",
+        help="largest error of a force due to splines of the radial functions (default: 1e-5 eV/Å)",
     )
     parser.add_argument(
-        "--dtype", choices=("float32", "float64"), default="float32", help="precision; default float32"
+        "--dtype", choices=("float32", "float64"), default="float32", help="precision (default: float32)"
     )
     parser.add_argument(
-        "--elements", metavar="Si,O", help="keep only these elements; by default all that the model knows"
+        "--elements", metavar="Si,O", help="keep only these elements (default: all elements of the model)"
     )
 
 
@@ -43,17 +44,17 @@ def run(args: argparse.Namespace) -> int:
     console = Console(highlight=False)
     elements = [name.strip() for name in args.elements.split(",")] if args.elements else None
     with console.status(f"converting {args.source}"):
-        done = convert(args.source, args.output, args.modality, args.tolerance, args.dtype, elements)
-        difference = load_model(done.path).self_test_difference
-    spec, splines = done.potential.spec, done.resolution
+        converted = convert(args.source, args.output, args.modality, args.tolerance, args.dtype, elements)
+        difference = load_model(converted.path).self_test_difference
+    spec, splines = converted.potential.spec, converted.resolution
     order = {2: "cubic", 3: "quintic"}[splines.spline_order]
     console.print(
-        f"{done.path}: {spec.n_layers} layers of {spec.hidden_irreps}, cutoff {spec.cutoff:g} Å, "
+        f"{converted.path}: {spec.n_layers} layers of {spec.hidden_irreps}, cutoff {spec.cutoff:g} Å, "
         f"{len(spec.type_names)} elements, {spec.dtype}",
         markup=False,
     )
     console.print(
-        f"{order} splines of {splines.n_knots} knots; they move forces by at most {splines.difference:.1e} eV/Å "
-        f"(asked for: {args.tolerance:g}); read back in a fresh process, difference {difference:.1e}"
+        f"{order} splines with {splines.n_knots} knots change forces by at most {splines.difference:.1e} eV/Å "
+        f"(tolerance {args.tolerance:g}); self-test in a fresh process passed, difference {difference:.1e}"
     )
     return 0

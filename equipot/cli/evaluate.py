@@ -1,4 +1,4 @@
-"""``equipot evaluate``: errors of a model on labelled structures."""
+"""`equipot evaluate`: compute the errors of a model on labelled structures."""
 
 import argparse
 
@@ -12,7 +12,7 @@ from equipot.structures.reading import read_frames
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="model file")
-    parser.add_argument("files", nargs="+", metavar="DATA", help="file or glob; anything ase.io reads")
+    parser.add_argument("files", nargs="+", metavar="DATA", help="file or glob, in any format of ASE")
     parser.add_argument(
         "-o",
         "--output",
@@ -27,12 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=20_000,
         metavar="N",
-        help="edges computed together, at most; lower it if memory runs out (default: %(default)s)",
+        help="largest number of edges in a batch; lower it if memory runs out (default: %(default)s)",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Evaluate, write the folder, print the tables."""
+    """Evaluate the model, write the output folder and print the tables."""
     from equipot.evaluation.evaluation import evaluate_and_write
     from equipot.model_file import load_model
 

@@ -1,4 +1,4 @@
-"""``equipot info``: what a model file holds."""
+"""`equipot info`: print the contents of a model file."""
 
 import argparse
 import sys
@@ -16,12 +16,14 @@ from equipot.model_file.metadata import ModelMetadata
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="model file")
     parser.add_argument(
-        "--json", action="store_true", help="print the raw metadata, self-test included, and run nothing"
+        "--json",
+        action="store_true",
+        help="print the raw metadata with the self-test, without running the model",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the metadata; without --json also load the network and run its self-test."""
+    """Print the metadata. Without --json, also load the network and run its self-test."""
     from equipot.model_file import load_model
     from equipot.model_file.read import read_metadata
 
@@ -41,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
             console.print(part)
     except (KeyError, TypeError) as error:
         raise ModelFileError(
-            f"{args.model}: its metadata lacks {error}; `--json` prints it as it is"
+            f"{args.model}: its metadata lacks {error}; `--json` prints the raw metadata"
         ) from None
     return 0
 
@@ -64,26 +66,26 @@ def _origin(path: str, metadata: Any, difference: float) -> Table:
 def _network(spec: dict[str, Any], parameters: int, table_numbers: int) -> Table:
     from equipot.network.spec import PotentialSpec
 
-    described = PotentialSpec.from_dict(spec)
+    complete_spec = PotentialSpec.from_dict(spec)
     table = _pairs("Network")
     table.add_row("elements", ", ".join(spec["type_names"]))
     table.add_row("precision", f"{spec['dtype']} (geometry, E0 and sums float64)")
     table.add_row("cutoff", f"{spec['cutoff']:g} Å")
-    shorter = PotentialSpec.from_dict(spec).cutoffs.shorter()
+    shorter = complete_spec.cutoffs.shorter()
     if shorter:
         table.add_row("pair cutoffs", ", ".join(f"{pair} {value:g} Å" for pair, value in shorter.items()))
     table.add_row("layers", str(spec["n_layers"]))
     table.add_row("hidden irreps", spec["hidden_irreps"])
-    table.add_row("self-connections", ", ".join(described.self_connections_of_layers))
+    table.add_row("self-connections", ", ".join(complete_spec.self_connections_of_layers))
     if spec.get("biases"):
-        table.add_row("biases", "of even scalars, in every linear map")
+        table.add_row("biases", "for even scalars, in every linear map")
     table.add_row("l_max", f"{spec['l_max']}{', all even parity' if spec['even'] else ''}")
     table.add_row("type embedding", str(spec["type_embedding"]))
     order = {2: "cubic", 3: "quintic"}[spec["spline_order"]]
     table.add_row(
         "radial network",
         f"{spec['n_bessel']} Bessel functions, {_envelope(spec)}, hidden layers of "
-        f"{_widths(described.radial_widths)}; {order} splines with {spec['n_knots']} knots",
+        f"{_widths(complete_spec.radial_widths)}; {order} splines with {spec['n_knots']} knots",
     )
     hidden = spec["readout_hidden"]
     table.add_row("readout", "linear" if hidden is None else f"hidden layers of {_widths(hidden)}")
@@ -125,7 +127,7 @@ def _elements(metadata: ModelMetadata) -> Table:
 
 
 def _training(metadata: Any) -> list[RenderableType]:
-    """Training set and training, as far as the file says anything about them."""
+    """Return the tables of the training set and the training, for the data that the file holds."""
     parts: list[RenderableType] = []
     statistics = metadata.statistics
     if statistics:
@@ -148,7 +150,7 @@ def _training(metadata: Any) -> list[RenderableType]:
             table.add_row(escape(name.replace("_", " ")), escape(_plain(value)))
         parts.append(table)
     if not parts:
-        parts.append("The file says nothing about a training.")
+        parts.append("The file holds no data about a training.")
     return parts
 
 

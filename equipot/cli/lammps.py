@@ -1,4 +1,4 @@
-"""``equipot lammps``: build the LAMMPS plugin if needed and print how to use it."""
+"""`equipot lammps`: build the LAMMPS plugin if needed and print the lines of an input that uses it."""
 
 import argparse
 import sys
@@ -14,16 +14,16 @@ EXAMPLES = """examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
-    parser.add_argument("--rebuild", action="store_true", help="compile again even if the plugin is there")
+    parser.add_argument("--rebuild", action="store_true", help="compile again even if the plugin exists")
     parser.add_argument("--include", metavar="DIR", help="headers of your own LAMMPS (its src folder)")
     parser.add_argument(
-        "--mpi-include", metavar="DIR", help="folder of the mpi.h your LAMMPS was compiled with"
+        "--mpi-include", metavar="DIR", help="folder of the mpi.h that your LAMMPS was compiled with"
     )
-    parser.add_argument("--model", metavar="FILE", help="model file to name in the printed input")
+    parser.add_argument("--model", metavar="FILE", help="model file for the printed input")
 
 
 def run(args: argparse.Namespace) -> int:
-    print("compiling the plugin unless it is there (about two minutes) ...", file=sys.stderr)
+    print("compiling the plugin if it does not exist yet (about two minutes) ...", file=sys.stderr)
     plugin = build_plugin(force=args.rebuild, include=args.include, mpi_include=args.mpi_include)
     print(f"the plugin is {plugin}", file=sys.stderr)
     print(input_snippet(args.model, plugin), end="")
@@ -31,16 +31,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def input_snippet(model: str | None, plugin: Path) -> str:
-    """Lines of a LAMMPS input that use the plugin, with the elements of the model file if one is given."""
+    """Return the lines of a LAMMPS input that use the plugin, with the elements of the model file if one is given."""
     elements = "Si O"
     if model is not None:
         from equipot.model_file.read import read_metadata  # torch takes a second to import
 
         elements = " ".join(read_metadata(model).type_names)
-    # The lmp of the wheel loads what lies in the folder of the entry point without being told.
+    # The lmp of the wheel loads the plugins in the folder of the entry point by itself.
     load = "" if str(plugin.parent) == plugin_folder() else f"plugin load {_quoted(plugin)}\n"
     return (
-        "# units real works too; the elements are those of atom types 1, 2, ...\n"
+        "# units real also works; the last words are the elements of atom types 1, 2, ...\n"
         "units metal\n"
         "newton on\n"
         f"{load}"
@@ -50,5 +50,5 @@ def input_snippet(model: str | None, plugin: Path) -> str:
 
 
 def _quoted(path: str | Path) -> str:
-    """A path as one word of a LAMMPS input."""
+    """Return a path as one word of a LAMMPS input."""
     return f'"{path}"' if any(c.isspace() or c in "#&$" for c in str(path)) else str(path)

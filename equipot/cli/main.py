@@ -1,4 +1,4 @@
-"""``equipot``: one command, one thin module per subcommand."""
+"""The entry point of the command `equipot`. Each subcommand is a module of this package."""
 
 import argparse
 import importlib
@@ -9,20 +9,20 @@ from collections.abc import Sequence
 from equipot import __version__
 from equipot.errors import EquipotError
 
-# Modules are imported only when their command runs: `equipot --help` must not wait for torch.
+# A module is imported only when its command runs: `equipot --help` must not wait for torch.
 COMMANDS = {
     "check": "check labelled structures before a training: keys, units, signs, duplicates",
-    "train": "fit a potential to labelled structures",
-    "evaluate": "errors of a model on labelled structures, with tables and parity plots",
-    "convert": "turn a model of SevenNet or NequIP into a model file",
-    "export": "turn a training checkpoint into a model file",
-    "info": "print what a model file holds",
-    "relax": "relax structures with a model, atoms and cell",
-    "phonons": "phonons of a crystal: bands, density of states, thermal properties",
-    "md": "molecular dynamics at constant energy, temperature or pressure",
-    "report": "the physics of a model on one HTML page, and its errors",
-    "benchmark": "time the steps of a model on this machine, part by part",
-    "lammps": "build the LAMMPS plugin and print how to use it",
+    "train": "train a potential on labelled structures",
+    "evaluate": "compute the errors of a model on labelled structures, with tables and parity plots",
+    "convert": "convert a model of SevenNet or NequIP to a model file",
+    "export": "write a model file from a training checkpoint",
+    "info": "print the contents of a model file",
+    "relax": "relax the atoms and optionally the cell of structures",
+    "phonons": "compute phonons of a crystal: bands, density of states, thermal properties",
+    "md": "run molecular dynamics at constant energy, temperature or pressure",
+    "report": "write an HTML page with the physics and the errors of a model",
+    "benchmark": "measure the speed of a model on this machine, part by part",
+    "lammps": "build the LAMMPS plugin and print an input that uses it",
 }
 
 EXAMPLES = """examples:
@@ -34,7 +34,7 @@ EXAMPLES = """examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return the exit code: 0 success, 1 bad input, 2 bad usage, 130 interrupted."""
+    """Run one command and return the exit code: 0 for success, 1 for bad input, 2 for bad usage, 130 for Ctrl-C."""
     arguments = [_with_home(a) for a in (sys.argv[1:] if argv is None else argv)]
     top = argparse.ArgumentParser(
         prog="equipot",
@@ -44,40 +44,41 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     top.add_argument("--version", action="version", version=f"equipot {__version__}")
     subparsers = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    wanted = next((a for a in arguments if not a.startswith("-")), None)
+    command = next((a for a in arguments if not a.startswith("-")), None)
     for name, summary in COMMANDS.items():
         sub = subparsers.add_parser(
             name, help=summary, description=summary, formatter_class=argparse.RawDescriptionHelpFormatter
         )
-        if name == wanted:
+        if name == command:
             module = importlib.import_module(f"equipot.cli.{name}")
             module.add_arguments(sub)
             sub.set_defaults(run=module.run)
     try:
-        args, rest = top.parse_known_args(arguments)
-        # argparse takes no positionals behind an option: `equipot train c.yaml --resume training.seed=2`.
-        if rest and (not hasattr(args, "overrides") or any(r.startswith("-") or "=" not in r for r in rest)):
-            top.error(f"unrecognized arguments: {' '.join(rest)}")
-        if rest:
-            args.overrides = [*args.overrides, *rest]
+        args, unknown = top.parse_known_args(arguments)
+        # argparse takes no positional arguments after an option: `equipot train c.yaml --resume training.seed=2`.
+        overrides_only = all("=" in text and not text.startswith("-") for text in unknown)
+        if unknown and not (hasattr(args, "overrides") and overrides_only):
+            top.error(f"unrecognized arguments: {' '.join(unknown)}")
+        if unknown:
+            args.overrides = [*args.overrides, *unknown]
         return int(args.run(args) or 0)
     except EquipotError as error:
-        print(f"equipot {wanted}: {error}", file=sys.stderr)
+        print(f"equipot {command}: {error}", file=sys.stderr)
         return 1
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        print(f"equipot {wanted}: {where}{error.strerror or error}", file=sys.stderr)
+        print(f"equipot {command}: {where}{error.strerror or error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as interrupt:
-        kept = f"; {interrupt}" if str(interrupt) else ""
-        print(f"equipot {wanted}: interrupted{kept}", file=sys.stderr)
+        details = f"; {interrupt}" if str(interrupt) else ""
+        print(f"equipot {command}: interrupted{details}", file=sys.stderr)
         return 130
 
 
 def _with_home(argument: str) -> str:
-    """Expand ~ where the shell does not: in `--output=~/runs` and `output=~/runs`."""
+    """Return the argument with ~ expanded also behind an equals sign (`--output=~/runs`), where the shell keeps it."""
     option, equals, path = argument.rpartition("=")
-    # A single ~ is YAML's null: `training.max_epochs=~`.
+    # A single ~ is null in YAML: `training.max_epochs=~`.
     return f"{option}{equals}{os.path.expanduser(path)}" if path.startswith("~/") else argument
 
 

@@ -1,4 +1,4 @@
-"""`equipot md`: molecular dynamics at constant energy, temperature or pressure."""
+"""`equipot md`: run molecular dynamics at constant energy, temperature or pressure."""
 
 import argparse
 from typing import TYPE_CHECKING, Any
@@ -15,15 +15,16 @@ if TYPE_CHECKING:
     from equipot.simulation.dynamics import Ensemble
     from equipot.simulation.md_files import MDFiles, MDState
 
-DESCRIPTION = """Molecular dynamics with a model, by ASE's integrators; LAMMPS (`equipot lammps`) serves larger systems.
+DESCRIPTION = """Run molecular dynamics with a model and ASE's integrators. For large systems, use `equipot lammps`.
 
   nve   constant energy: velocity Verlet
   nvt   constant temperature: --thermostat bussi (stochastic velocity rescaling), langevin or nose-hoover (chains)
-  npt   constant temperature and pressure: Martyna, Tobias and Klein's chains, --cell isotropic or full
+  npt   constant temperature and pressure: Martyna-Tobias-Klein chains, --cell isotropic or full
 
-Velocities are drawn at --temperature, without a drift of the centre of mass. Written are FILE.extxyz (a frame every
---interval steps, with velocities, energy, forces and stress; positions are not wrapped), FILE.csv (a row every
---log-interval steps) and FILE.state.npz, from which --restart continues.
+Initial velocities are drawn at --temperature, without a drift of the centre of mass. A run writes three files:
+  FILE.extxyz      a frame every --interval steps: unwrapped positions, velocities, energy, forces and stress
+  FILE.csv         a row every --log-interval steps
+  FILE.state.npz   the state, from which --restart continues
 """
 
 EXAMPLES = """examples:
@@ -31,12 +32,12 @@ EXAMPLES = """examples:
   equipot md si.cif -m model.pt --ensemble nve --temperature 600 --time 5 --repeat 3 3 3 -o nve.extxyz
   equipot md si.cif -m model.pt --ensemble npt --temperature 1000 --pressure 1 --time 20 --repeat 3 3 3
   equipot md water.xyz -m model.pt --ensemble nvt --temperature 330 --timestep 0.5 --time 2
-  equipot md si.cif -m model.pt --ensemble nvt --temperature 300 --time 20 --restart     10 ps more of the first
+  equipot md POSCAR -m model.pt --ensemble nvt --temperature 300 --time 20 --restart     continues the first
 
---time is the length of the whole run, so the same command with --restart finishes one that was stopped. Continuing is
-exact to the last bit of all variables; sums over neighbours may be rounded in another order. Ctrl-C writes a last
-frame. Total energy (bussi: less what the thermostat gave; chains: with theirs) should not drift: a few meV per atom in
-10 ps say that --timestep is too long.
+--time is the length of the whole run, so the same command with --restart finishes an interrupted run. A restart
+restores all variables exactly; only the order of sums over neighbours may differ, which changes their rounding.
+Ctrl-C writes a last frame. The conserved energy should not drift. It is the total energy, minus the heat from the
+bussi thermostat or plus the energy of the chains. If it drifts by a few meV per atom in 10 ps, --timestep is too long.
 """
 
 
@@ -47,14 +48,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "structure",
         metavar="STRUCTURE",
-        help="anything ase.io reads; its last frame, or name@0 for the first",
+        help="a file in any format of ASE; its last frame is used, name@0 is the first",
     )
     add_model_arguments(parser)
-    add("--ensemble", choices=("nve", "nvt", "npt"), required=True, help="what is constant, see above")
-    add("--temperature", type=float, metavar="K", help="of the thermostat and of the start")
+    add("--ensemble", choices=("nve", "nvt", "npt"), required=True, help="constant quantities, see above")
+    add("--temperature", type=float, metavar="K", help="of the thermostat and of the initial velocities")
     add("--pressure", type=float, default=0.0, metavar="GPA", help="of npt (default: %(default)g)")
     add("--time", type=float, required=True, metavar="PS", help="length of the whole run")
-    add("--timestep", type=float, default=1.0, metavar="FS", help="default: %(default)g; 0.5 with hydrogen")
+    add(
+        "--timestep",
+        type=float,
+        default=1.0,
+        metavar="FS",
+        help="default: %(default)g; use 0.5 with hydrogen",
+    )
     add(
         "--thermostat",
         choices=("bussi", "langevin", "nose-hoover"),
@@ -65,8 +72,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--barostat-time", type=float, default=1000.0, metavar="FS", help="default: %(default)g")
     add("--cell", choices=("isotropic", "full"), default="isotropic", help="of npt (default: %(default)s)")
     add("--repeat", type=int, nargs=3, default=(1, 1, 1), metavar="N", help="supercell of STRUCTURE")
-    add("--keep-velocities", action="store_true", help="begin with those of STRUCTURE")
-    add("--seed", type=int, default=1, help="of velocities and thermostat (default: %(default)s)")
+    add("--keep-velocities", action="store_true", help="start with the velocities of STRUCTURE")
+    add("--seed", type=int, default=1, help="of the velocities and the thermostat (default: %(default)s)")
     add("-o", "--output", default="md.extxyz", metavar="FILE", help="trajectory (default: %(default)s)")
     add("--interval", type=int, default=100, metavar="STEPS", help="between frames (default: %(default)s)")
     add("--log-interval", type=int, default=10, metavar="STEPS", help="between rows (default: %(default)s)")
@@ -75,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prepare, run, and say what came out."""
+    """Prepare the run, integrate and print a summary."""
     ensemble, total = _options(args)
     trajectory = output_file(args.output, "--output", [args.structure])
     from equipot.simulation.dynamics import conserved_energy, integrator, set_hidden_state
@@ -86,19 +93,21 @@ def run(args: argparse.Namespace) -> int:
     files = MDFiles(trajectory)
     if trajectory.exists() and not (args.restart or args.overwrite) and not trajectory.is_char_device():
         raise ConfigError(
-            f"{trajectory} exists; continue it with --restart, replace it with --overwrite, or name another"
+            f"{trajectory} exists; continue it with --restart, replace it with --overwrite, or give another --output"
         )
     if args.restart and not trajectory.exists():
-        raise ConfigError(f"--restart: there is no {trajectory} to continue; leave --restart out to begin")
+        raise ConfigError(f"--restart: {trajectory} does not exist; leave out --restart to start a new run")
     atoms = repeated(read_structure(args.structure), args.repeat)
     rng = np.random.default_rng(args.seed)
     console = Console(highlight=False)
     state = _last_state(files, atoms, ensemble) if args.restart else None
-    done, begun = (state.step, state.time_ps) if state else (0, 0.0)
-    n_steps = round((total - begun) * 1000 / ensemble.timestep)
+    first_step, first_time = (state.step, state.time_ps) if state else (0, 0.0)
+    n_steps = round((total - first_time) * 1000 / ensemble.timestep)
     if n_steps <= 0 and state:
         console.print(
-            f"{trajectory} has {begun:g} ps already; a longer --time goes on", markup=False, soft_wrap=True
+            f"{trajectory} already has {first_time:g} ps; give a longer --time to continue it",
+            markup=False,
+            soft_wrap=True,
         )
         return 0
     name_lost_constraints([atoms], [trajectory])
@@ -113,31 +122,29 @@ def run(args: argparse.Namespace) -> int:
     dynamics = integrator(atoms, ensemble, rng)
     reference = None
     if state is not None:
-        anew = _what_begins_anew(state, ensemble, atoms, files)
-        if not anew and set_hidden_state(dynamics, state.hidden):
+        discontinuities = _discontinuities(state, ensemble, atoms, files)
+        if not discontinuities and set_hidden_state(dynamics, state.hidden):
             reference = state.reference
-        for sentence in anew:
+        for sentence in discontinuities:
             console.print(sentence, markup=False, soft_wrap=True)
     if reference is None:
         reference = conserved_energy(dynamics)
     with files.open_again(state if state and state.random else None) if state else files.open_new():
         recorder = Recorder(files, dynamics, ensemble, rng, reference)
-        with Display(console, recorder, args.model, ensemble, done, done + n_steps) as display:
+        with Display(console, recorder, args.model, ensemble, first_step, first_step + n_steps) as display:
             try:
                 simulate(
                     dynamics,
                     n_steps,
-                    first_step=done,
-                    first_time=begun,
+                    first_step=first_step,
+                    first_time=first_time,
                     each=display.row,
                     each_interval=args.log_interval,
                     keep=recorder.frame,
                     keep_interval=args.interval,
                 )
             except KeyboardInterrupt as interrupt:
-                raise KeyboardInterrupt(
-                    f"{interrupt}; {trajectory} is kept, --restart continues it"
-                ) from None
+                raise KeyboardInterrupt(f"{interrupt}; --restart continues {trajectory}") from None
         display.summary()
     console.print(f"written to {trajectory}, {files.log}, {files.state}", markup=False, soft_wrap=True)
     return 0
@@ -156,14 +163,14 @@ def _options(args: argparse.Namespace) -> "tuple[Ensemble, float]":
     if args.seed < 0:
         raise ConfigError(f"--seed is {args.seed}; expected 0 or more")
     if args.restart and args.overwrite:
-        raise ConfigError("--restart continues a run and --overwrite replaces it; give one of them")
+        raise ConfigError("--restart continues a run and --overwrite replaces it; give only one of them")
     if args.pressure != 0 and args.ensemble != "npt":
         raise ConfigError(
-            f"--pressure is given, but the ensemble is {args.ensemble}; only npt has a pressure"
+            f"--pressure is given, but the ensemble is {args.ensemble}; only npt takes a pressure"
         )
     if args.temperature is None and not args.keep_velocities and not args.restart:
         raise ConfigError(
-            "no --temperature is given; expected one in K, or --keep-velocities to begin with those of STRUCTURE"
+            "no --temperature is given; expected one in K, or --keep-velocities to use the velocities of STRUCTURE"
         )
     ensemble = Ensemble(
         args.ensemble,
@@ -177,7 +184,7 @@ def _options(args: argparse.Namespace) -> "tuple[Ensemble, float]":
     )
     if args.time * 1000 < 0.5 * args.timestep:
         raise ConfigError(
-            f"--time {args.time:g} ps is shorter than a step of {args.timestep:g} fs; give a longer one"
+            f"--time {args.time:g} ps is shorter than a step of {args.timestep:g} fs; give a longer --time"
         )
     return ensemble, args.time
 
@@ -188,24 +195,22 @@ def _velocities(args: argparse.Namespace, atoms: Atoms, rng: np.random.Generator
     if not args.keep_velocities:
         set_velocities(atoms, args.temperature, rng)
     elif not atoms.has("momenta"):
-        raise DataError(
-            f"--keep-velocities: {args.structure} holds no velocities; give --temperature instead"
-        )
+        raise DataError(f"--keep-velocities: {args.structure} has no velocities; give --temperature instead")
 
 
 def _last_state(files: "MDFiles", atoms: Atoms, ensemble: "Ensemble") -> "MDState":
-    """Of the state file, or as much of it as the trajectory's last frame holds."""
+    """Return the state from the state file. Without one, return the state that the trajectory's last frame holds."""
     from equipot.simulation.md_files import MDState, read_state
     from equipot.simulation.structures import read_structures
 
     if files.state.exists():
         state = read_state(files.state)
-        state.put_into(atoms)  # raises for other atoms, before anything is loaded
+        state.put_into(atoms)  # raises an error for other atoms before the model is loaded
         return state
     last = read_structures(str(files.trajectory))[-1]
     if not last.has("momenta") or "step" not in last.info:
         raise DataError(
-            f"{files.trajectory}: its last frame holds no momenta and step; expected a file of `equipot md`"
+            f"{files.trajectory}: its last frame has no momenta and step; expected a file of `equipot md`"
         )
     state = MDState(
         step=int(last.info["step"]),
@@ -224,12 +229,12 @@ def _last_state(files: "MDFiles", atoms: Atoms, ensemble: "Ensemble") -> "MDStat
     return state
 
 
-def _what_begins_anew(state: "MDState", ensemble: "Ensemble", atoms: Atoms, files: "MDFiles") -> list[str]:
-    """Sentences about what is not continued."""
+def _discontinuities(state: "MDState", ensemble: "Ensemble", atoms: Atoms, files: "MDFiles") -> list[str]:
+    """Return a sentence for each reason why the restart does not continue the run exactly."""
     if not state.random:
         return [
             f"{files.state} is missing: continuing from the last frame of {files.trajectory}, rounded to 1e-8 Å; "
-            "thermostat, random numbers and the account of the energy begin anew."
+            "the thermostat, the random numbers and the energy balance start anew."
         ]
     now: dict[str, Any] = ensemble.to_dict()
     changed = [
@@ -239,15 +244,15 @@ def _what_begins_anew(state: "MDState", ensemble: "Ensemble", atoms: Atoms, file
     ]
     if state.ensemble.get("name") != ensemble.name:
         changed = [f"ensemble {state.ensemble.get('name')} → {ensemble.name}"]
-    found = []
+    sentences = []
     if changed:
-        found.append(
-            f"Changed since the last frame: {', '.join(changed)}; thermostat and the account of the energy begin anew."
+        sentences.append(
+            f"Changed since the last frame: {', '.join(changed)}; the thermostat and the energy balance start anew."
         )
     difference = abs(atoms.get_potential_energy() - state.potential) / len(atoms)
     if difference > 1e-4:
-        found.append(
-            f"The model gives the last frame an energy that differs by {1000 * difference:.3g} meV/atom: "
-            "it is another one, and the account of the energy begins anew."
+        sentences.append(
+            f"The energy of the last frame differs by {1000 * difference:.3g} meV/atom from the stored one: "
+            "this is another model, and the energy balance starts anew."
         )
-    return found
+    return sentences

@@ -1,4 +1,4 @@
-"""What a person sees of a molecular dynamics run: a bar, some twenty rows, a summary."""
+"""The terminal output of a molecular dynamics run: a progress bar, about twenty rows and a summary."""
 
 import math
 import time
@@ -23,26 +23,34 @@ HEADER = (
 
 
 class Display:
-    """Writes the log's rows too: it sees all of them."""
+    """A progress bar and table of a run. It also writes each observation to the log file."""
 
     def __init__(
-        self, console: Console, recorder: "Recorder", model: str, ensemble: "Ensemble", done: int, last: int
+        self,
+        console: Console,
+        recorder: "Recorder",
+        model: str,
+        ensemble: "Ensemble",
+        first_step: int,
+        last_step: int,
     ) -> None:
         self.console, self.recorder, self.ensemble = console, recorder, ensemble
-        self.done, self.last = done, last
+        self.first_step, self.last_step = first_step, last_step
         self.atoms = recorder.dynamics.atoms
-        self.seen: list[Observation] = []
-        self._printed = -math.inf
-        what = f"{ensemble.name}, {len(self.atoms)} atoms, {model}"
+        self.observations: list[Observation] = []
+        self._printed_fraction = -math.inf
         console.print(
-            f"{what}: steps {done} to {last} of {ensemble.timestep:g} fs", markup=False, soft_wrap=True
+            f"{ensemble.name}, {len(self.atoms)} atoms, {model}: "
+            f"steps {first_step} to {last_step} of {ensemble.timestep:g} fs",
+            markup=False,
+            soft_wrap=True,
         )
         console.print(HEADER, style="bold", markup=False, soft_wrap=True)
         self._bar = bar(console)
 
     def __enter__(self) -> "Display":
         self._bar.start()
-        self._task = begin(self._bar, self.ensemble.name, self.last, self.done)
+        self._task = begin(self._bar, self.ensemble.name, self.last_step, self.first_step)
         self._started = time.monotonic()
         return self
 
@@ -50,43 +58,46 @@ class Display:
         self.seconds = time.monotonic() - self._started
         self._bar.stop()
 
-    def row(self, seen: "Observation") -> None:
-        """Log, bar, and now and then a line."""
-        self.recorder.files.write_row(seen)
-        self.seen.append(seen)
-        rate = self._rate(seen.step)
-        drift = self.recorder.drift(seen)
+    def row(self, now: "Observation") -> None:
+        """Write an observation to the log, update the bar and print a row after each twentieth of the run."""
+        self.recorder.files.write_row(now)
+        self.observations.append(now)
+        rate = self._rate(now.step)
+        drift = self.recorder.drift(now)
         n = len(self.atoms)
-        said = (
-            f"{rate:.3g} steps/s, {self._ns_per_day(rate):.3g} ns/day, {seen.temperature_K:.0f} K, "
-            f"{seen.total_eV / n:.4f} eV/atom" + ("" if drift is None else f", drift {1000 * drift:+.2g} meV")
+        message = (
+            f"{rate:.3g} steps/s, {self._ns_per_day(rate):.3g} ns/day, {now.temperature_K:.0f} K, "
+            f"{now.total_eV / n:.4f} eV/atom" + ("" if drift is None else f", drift {1000 * drift:+.2g} meV")
         )
-        self._bar.update(self._task, completed=seen.step, said=said)
-        share = (seen.step - self.done) / max(self.last - self.done, 1)
-        if share - self._printed < 1 / ROWS and share < 1:
+        self._bar.update(self._task, completed=now.step, message=message)
+        fraction = (now.step - self.first_step) / max(self.last_step - self.first_step, 1)
+        if fraction - self._printed_fraction < 1 / ROWS and fraction < 1:
             return
-        self._printed = share
+        self._printed_fraction = fraction
         self.console.print(
-            f"{seen.time_ps:>9.4g} {seen.temperature_K:>8.1f} {seen.total_eV / n:>15.6f} "
+            f"{now.time_ps:>9.4g} {now.temperature_K:>8.1f} {now.total_eV / n:>15.6f} "
             f"{'–' if drift is None else format(1000 * drift, '.4f'):>15} "
-            f"{'–' if seen.pressure_GPa is None else format(seen.pressure_GPa, '.3f'):>8} "
-            f"{'–' if seen.volume_A3 is None else format(seen.volume_A3, '.2f'):>10} "
+            f"{'–' if now.pressure_GPa is None else format(now.pressure_GPa, '.3f'):>8} "
+            f"{'–' if now.volume_A3 is None else format(now.volume_A3, '.2f'):>10} "
             f"{'–' if rate == 0 else format(self._ns_per_day(rate), '.3g'):>7}",
             markup=False,
             soft_wrap=True,
         )
 
     def _rate(self, step: int) -> float:
-        """Steps per second of this run."""
-        return (step - self.done) / max(time.monotonic() - self._started, 1e-9)
+        """Return the number of steps per second since the start of the display."""
+        return (step - self.first_step) / max(time.monotonic() - self._started, 1e-9)
 
     def _ns_per_day(self, rate: float) -> float:
         return rate * self.ensemble.timestep * 1e-6 * 86400
 
     def summary(self) -> None:
-        """Means of the second half, in which a start from a crystal at rest has spread its energy, and the speed."""
-        n, steps = len(self.atoms), self.last - self.done
-        half = self.seen[len(self.seen) // 2 :]
+        """Print the speed and the means over the second half of the run.
+
+        The first half is left out, because a run that starts from a crystal at rest must first reach equilibrium.
+        """
+        n, steps = len(self.atoms), self.last_step - self.first_step
+        second_half = self.observations[len(self.observations) // 2 :]
         table = Table(
             title=f"{self.ensemble.name}, {n} atoms, {steps} steps", title_justify="left", show_header=False
         )
@@ -94,7 +105,7 @@ class Display:
         table.add_column(justify="right")
 
         def mean(name: str, title: str, digits: int) -> None:
-            values = np.array([getattr(seen, name) for seen in half], dtype=np.float64)
+            values = np.array([getattr(o, name) for o in second_half], dtype=np.float64)
             if not np.isnan(values).any():
                 table.add_row(title, f"{values.mean():.{digits}f} ± {values.std():.{digits}f}")
 
@@ -102,7 +113,7 @@ class Display:
         mean("pressure_GPa", "pressure, second half (GPa)", 3)
         if self.ensemble.name == "npt":
             mean("volume_A3", "volume, second half (Å³)", 2)
-        drift = self.recorder.drift(self.seen[-1])
+        drift = self.recorder.drift(self.observations[-1])
         table.add_row("energy drift (meV/atom)", "–" if drift is None else f"{1000 * drift:+.2g}")
         rate = steps / max(self.seconds, 1e-9)
         table.add_row("speed", f"{rate:.3g} steps/s, {self._ns_per_day(rate):.3g} ns/day")

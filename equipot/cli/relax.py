@@ -1,4 +1,4 @@
-"""`equipot relax`: structures to the nearest minimum of the energy."""
+"""`equipot relax`: relax structures to the nearest minimum of the energy."""
 
 import argparse
 from collections.abc import Sequence
@@ -16,27 +16,27 @@ from equipot.cli.simulation import (
     begin,
     load_calculator,
     name_lost_constraints,
-    not_there,
     output_file,
+    require_absent,
 )
 from equipot.errors import EquipotError, NumericsError
 
 if TYPE_CHECKING:
     from equipot.simulation.relaxation import Relaxed, State
 
-DESCRIPTION = """Relax structures with a model: atoms, and the cell where asked.
+DESCRIPTION = """Relax structures with a model: the atoms, and with --cell also the cell.
 
-All structures of a file are relaxed, one after the other. OUTPUT gets the last step of each (energy, forces and
-stress with it), and a second file, OUTPUT-steps, every step. A structure is done when no force is longer than
---fmax and no stress that the cell could relax is larger than --smax. Atoms that the file fixes stay fixed.
+All structures of a file are relaxed, one after the other. OUTPUT gets the last step of each with its energy, forces
+and stress. A second file, OUTPUT-steps, gets every step. A structure has converged when no force is larger than
+--fmax and no stress that the cell can relax is larger than --smax. Atoms with a constraint in the file stay fixed.
 """
 
 EXAMPLES = """cells:
-  none        as it is
-  full        all six components
-  isotropic   the volume; the shape stays
-  volume      the shape; the volume stays
-  xy          in the plane, for layers and slabs with a periodic vacuum
+  none        the cell is fixed
+  full        all six components relax
+  isotropic   the volume relaxes; the shape is fixed
+  volume      the shape relaxes; the volume is fixed
+  xy          the components in the plane relax, for layers and slabs with a periodic vacuum
 
 examples:
   equipot relax POSCAR -m model.pt                           atoms only; writes relaxed.extxyz
@@ -46,7 +46,7 @@ examples:
   equipot relax run.traj@-1 -m model.pt --cell full --symmetry
   equipot relax crystal.cif -m sevenn:7net-0 --cell full     a published model of 89 elements
 
-Exit code 1 when a structure did not converge; the files are written all the same.
+The exit code is 1 if a structure did not converge. The files are written nevertheless.
 """
 
 
@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = DESCRIPTION
     parser.epilog = EXAMPLES
     parser.add_argument(
-        "structure", metavar="STRUCTURE", help="anything ase.io reads; name@-1 is its last frame"
+        "structure", metavar="STRUCTURE", help="a file in any format of ASE; name@-1 is its last frame"
     )
     add_model_arguments(parser)
     parser.add_argument(
@@ -76,32 +76,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.01,
         metavar="GPA",
-        help="largest stress at the end, of those the cell could relax (default: %(default)g)",
+        help="largest stress at the end that the cell can relax (default: %(default)g)",
     )
     parser.add_argument(
         "--cell",
         choices=("none", "full", "isotropic", "volume", "xy"),
         default="none",
-        help="what of the cell relaxes, see below (default: %(default)s)",
+        help="parts of the cell that relax, see below (default: %(default)s)",
     )
     parser.add_argument("--pressure", type=float, default=0.0, metavar="GPA", help="default: %(default)g")
-    parser.add_argument("--steps", type=int, default=500, metavar="N", help="at most (default: %(default)s)")
+    parser.add_argument(
+        "--steps", type=int, default=500, metavar="N", help="largest number of steps (default: %(default)s)"
+    )
     parser.add_argument(
         "--optimizer", choices=("LBFGS", "BFGS", "FIRE"), default="LBFGS", help="default: %(default)s"
     )
     parser.add_argument(
         "--symmetry",
         action="store_true",
-        help="keep the space group that the structure has within 0.01 Å (needs spglib)",
+        help="keep the space group, which is found with a tolerance of 0.01 Å (needs spglib)",
     )
-    parser.add_argument("--no-trajectory", action="store_true", help="write no file of all steps")
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace the files that an earlier run left there"
-    )
+    parser.add_argument("--no-trajectory", action="store_true", help="do not write the file of all steps")
+    parser.add_argument("--overwrite", action="store_true", help="replace the files of an earlier run")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Relax all structures, write them, print the table; 1 if one did not converge."""
+    """Relax all structures, write them and print a table. Raise NumericsError if one did not converge."""
     from equipot.simulation.relaxation import check_options, check_structure
     from equipot.simulation.structures import read_structures
 
@@ -115,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
         )
     for path in (output, steps):
         if path is not None:
-            not_there(path, args.overwrite)
+            require_absent(path, args.overwrite)
     name_lost_constraints(structures, [path for path in (output, steps) if path is not None])
     calculator = load_calculator(args.model, args.device, structures)
     for k, atoms in enumerate(structures):
@@ -127,11 +127,12 @@ def run(args: argparse.Namespace) -> int:
     try:
         failed = _relax_all(args, structures, calculator, output, steps, console)
     except KeyboardInterrupt:
-        kept = [str(path) for path in (output, steps) if path is not None and path.stat().st_size]
-        raise KeyboardInterrupt(f"what was done is in {' and '.join(kept)}" if kept else "") from None
+        written = [str(path) for path in (output, steps) if path is not None and path.stat().st_size]
+        message = f"the finished steps are in {' and '.join(written)}" if written else ""
+        raise KeyboardInterrupt(message) from None
     finally:
         if output.is_file() and output.stat().st_size == 0:
-            output.unlink()  # nothing has ended: an empty file would be taken for a result
+            output.unlink()  # no structure was finished: an empty file would look like a result
     console.print(
         f"written to {output}" + (f", every step to {steps}" if steps else ""), markup=False, soft_wrap=True
     )
@@ -153,13 +154,13 @@ def _relax_all(
     steps: Path | None,
     console: Console,
 ) -> list[str]:
-    """Relax, write, print; the numbers of those that did not converge."""
+    """Relax, write and print all structures. Return the numbers of the structures that did not converge."""
     from equipot.simulation.relaxation import relax
     from equipot.simulation.structures import append_frame, snapshot
 
-    alone = len(structures) == 1
+    single = len(structures) == 1
     failed = []
-    console.print(HEADER_OF_STEPS if alone else HEADER, style="bold", markup=False, soft_wrap=True)
+    console.print(HEADER_OF_STEPS if single else HEADER, style="bold", markup=False, soft_wrap=True)
     with ExitStack() as files:
         ends = files.enter_context(output.open("w", encoding="utf-8"))
         every = files.enter_context(steps.open("w", encoding="utf-8")) if steps else None
@@ -170,12 +171,12 @@ def _relax_all(
             def show(state: "State", moving: Atoms, k: int = k) -> None:
                 if every is not None and steps is not None:
                     append_frame(every, steps, snapshot(moving, structure=k, step=state.step))
-                progress.update(task, said=f"structure {k}, step {state.step}, {state.fmax:.3g} eV/Å")
-                if alone:
+                progress.update(task, message=f"structure {k}, step {state.step}, {state.fmax:.3g} eV/Å")
+                if single:
                     console.print(_row_of_step(state), markup=False, soft_wrap=True)
 
             try:
-                found = relax(
+                relaxed = relax(
                     atoms,
                     calculator,
                     fmax=args.fmax,
@@ -189,15 +190,15 @@ def _relax_all(
                 )
             except EquipotError as error:
                 raise type(error)(f"{args.structure}, structure {k}: {error}") from None
-            end = snapshot(found.atoms, converged=found.converged, steps=found.end.step)
+            end = snapshot(relaxed.atoms, converged=relaxed.converged, steps=relaxed.end.step)
             append_frame(ends, output, end)
-            if not found.converged:
+            if not relaxed.converged:
                 failed.append(str(k))
-            if not alone:
-                console.print(_row(k, found), markup=False, soft_wrap=True)
+            if not single:
+                console.print(_row(k, relaxed), markup=False, soft_wrap=True)
             progress.update(task, completed=k + 1)
-    if alone:
-        console.print(_summary(found))
+    if single:
+        console.print(_summary(relaxed))
     return failed
 
 
@@ -212,28 +213,28 @@ def _row_of_step(state: "State") -> str:
     return f"{state.step:>5} {state.energy:>16.6f} {state.fmax:>11.2e} {cell}"
 
 
-def _row(k: int, found: "Relaxed") -> str:
-    end, formula = found.end, found.atoms.get_chemical_formula(empirical=True)
+def _row(k: int, relaxed: "Relaxed") -> str:
+    end, formula = relaxed.end, relaxed.atoms.get_chemical_formula(empirical=True)
     volume = (f"{'–':>9} {'–':>10}") if end.pressure is None else f"{end.pressure:>9.3f} {end.volume:>10.2f}"
     row = f"{k:>5} {formula[:12]:<12} {end.energy:>15.5f} {end.fmax:>10.2e} {volume} {end.step:>5}"
-    return row if found.converged else row + " not converged"
+    return row if relaxed.converged else row + " not converged"
 
 
-def _summary(found: "Relaxed") -> Table:
-    """Before and after."""
-    atoms = found.atoms
+def _summary(relaxed: "Relaxed") -> Table:
+    """Return a table of the first and the last step."""
+    atoms = relaxed.atoms
     table = Table(title=f"{atoms.get_chemical_formula()}, {len(atoms)} atoms", title_justify="left")
     table.add_column("")
     table.add_column("start", justify="right")
     table.add_column("end", justify="right")
-    both = (found.start, found.end)
+    both = (relaxed.start, relaxed.end)
     table.add_row("energy (eV)", *(f"{s.energy:.6f}" for s in both))
     table.add_row("energy (eV/atom)", *(f"{s.energy / len(atoms):.6f}" for s in both))
     table.add_row("largest force (eV/Å)", *(f"{s.fmax:.2e}" for s in both))
-    if found.end.pressure is not None:
+    if relaxed.end.pressure is not None:
         table.add_row("pressure (GPa)", *(f"{s.pressure:.4f}" for s in both))
         table.add_row("volume (Å³)", *(f"{s.volume:.3f}" for s in both))
         lengths = atoms.cell.cellpar()
         table.add_row("cell (Å, °)", "", " ".join(f"{x:.5g}" for x in lengths))
-    table.add_row("steps", "", f"{found.end.step}" + ("" if found.converged else ", not converged"))
+    table.add_row("steps", "", f"{relaxed.end.step}" + ("" if relaxed.converged else ", not converged"))
     return table

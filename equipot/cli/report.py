@@ -1,4 +1,4 @@
-"""`equipot report`: the physics of a model on one HTML page."""
+"""`equipot report`: write the physics of a model to one HTML page."""
 
 import argparse
 import json
@@ -26,13 +26,16 @@ if TYPE_CHECKING:
 MOST_ELEMENTS = 10
 SKIPPABLE = ("errors", "training", "pairs", "crystal", "eos", "elastic", "phonons", "md")
 
-DESCRIPTION = """Write the physics of a model to one HTML page that needs nothing else: curves of pairs of elements and
-how smoothly they end at the cutoff; equation of state, elastic constants and phonons of a crystal; a short molecular
-dynamics run with radial distribution, drift of the energy and speed; errors on DATA with parity plots; the curves of
-the training. Where labels of DATA hold the same (volumes of the crystal, dimers), they stand beside the model.
+DESCRIPTION = """Write the physics of a model to one self-contained HTML page:
 
-The crystal is --structure, or else a periodic frame of DATA with forces below 0.05 eV/Å; it is relaxed first.
-A section that cannot be made says why.
+  errors on DATA with parity plots, and the learning curves of the training
+  energy curves of pairs of elements and their smoothness at the cutoff
+  equation of state, elastic constants and phonons of a crystal
+  a short molecular dynamics run: radial distribution, energy drift and speed
+
+If DATA has labels of the same structures (volumes of the crystal, dimers), the page shows them beside the model. The
+crystal is --structure, or a periodic frame of DATA with forces below 0.05 eV/Å. It is relaxed first. If a section
+cannot be made, the page gives the reason.
 """
 
 EXAMPLES = """examples:
@@ -50,34 +53,60 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "model",
         metavar="MODEL",
-        help="model file, or a published one as in `equipot convert` (sevenn:7net-0)",
+        help="model file, or a published model as in `equipot convert` (sevenn:7net-0)",
     )
-    add("data", nargs="*", metavar="DATA", help="labelled structures: files or globs, anything ase.io reads")
+    add("data", nargs="*", metavar="DATA", help="labelled structures: files or globs, in any format of ASE")
     add("-o", "--output", default="report.html", metavar="FILE", help="default: %(default)s")
     add(
         "--structure",
         metavar="FILE",
-        help="a crystal (or a molecule, for dynamics); its last frame, or name@0",
+        help="a crystal, or a molecule for the dynamics; the last frame of the file is used, name@0 is the first",
     )
-    add("--elements", metavar="Si,O", help="for pairs; default: those of DATA and crystal, or the model's")
-    add("--temperature", type=float, default=300.0, metavar="K", help="default: %(default)g")
-    add("--md-time", type=float, default=2.0, metavar="PS", help="at constant energy (default: %(default)g)")
-    add("--timestep", type=float, default=1.0, metavar="FS", help="default: %(default)g; 0.5 with hydrogen")
-    add("--md-atoms", type=int, default=200, metavar="N", help="at least (default: %(default)s)")
-    add("--skip", action="append", default=[], choices=SKIPPABLE, help="leave a section out; may be repeated")
-    add("--json", metavar="FILE", help="write the figures to this file too")
+    add(
+        "--elements",
+        metavar="Si,O",
+        help="elements of the pair curves (default: those of DATA and the crystal, or those of the model)",
+    )
+    add(
+        "--temperature",
+        type=float,
+        default=300.0,
+        metavar="K",
+        help="initial temperature of the dynamics (default: %(default)g)",
+    )
+    add(
+        "--md-time",
+        type=float,
+        default=2.0,
+        metavar="PS",
+        help="length of the dynamics, which has constant energy (default: %(default)g)",
+    )
+    add(
+        "--timestep",
+        type=float,
+        default=1.0,
+        metavar="FS",
+        help="default: %(default)g; use 0.5 with hydrogen",
+    )
+    add(
+        "--md-atoms",
+        type=int,
+        default=200,
+        metavar="N",
+        help="smallest number of atoms in the dynamics (default: %(default)s)",
+    )
+    add("--skip", action="append", default=[], choices=SKIPPABLE, help="leave out a section; can be repeated")
+    add("--json", metavar="FILE", help="also write the figures to this file")
     add_label_options(parser)
     add("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Gather, make the sections, write the page, print the summary."""
+    """Collect the inputs, make the sections, write the page and print a summary."""
     output = _file(args.output, "--output")
     if output.suffix.lower() not in (".html", ".htm"):
-        raise ConfigError(
-            f"--output: {args.output} must end in .html; the page is HTML with its pictures inside"
-        )
-    target = _file(args.json, "--json") if args.json else None
+        raise ConfigError(f"--output: {args.output} must end in .html; the report is one HTML page")
+    json_file = _file(args.json, "--json") if args.json else None
     for name, unit in (("temperature", "K"), ("md_time", "ps"), ("timestep", "fs")):
         if not 0 < getattr(args, name) < np.inf:
             raise ConfigError(
@@ -94,17 +123,19 @@ def run(args: argparse.Namespace) -> int:
         report = make_report(
             subject,
             args.skip,
-            lambda title, k, of: progress.update(task, completed=k, total=of, said=title.lower()),
+            lambda title, k, of: progress.update(task, completed=k, total=of, message=title.lower()),
         )
     _write(output, report.html)
-    if target is not None:
-        _write(target, json.dumps(report.to_dict(), indent=1) + "\n")
+    if json_file is not None:
+        _write(json_file, json.dumps(report.to_dict(), indent=1) + "\n")
     _print(console, report)
-    console.print(f"written to {output}" + (f" and {target}" if target else ""), markup=False, soft_wrap=True)
+    console.print(
+        f"written to {output}" + (f" and {json_file}" if json_file else ""), markup=False, soft_wrap=True
+    )
     failed = [section.title for section in report.sections if section.failed]
     if failed:
         raise EquipotError(
-            f"{', '.join(failed)} failed by an error in equipot itself; {output} has its message"
+            f"{', '.join(failed)} failed due to an error in equipot itself; {output} has the message"
         )
     return 0
 
@@ -137,18 +168,18 @@ def _subject(args: argparse.Namespace) -> "Subject":
     for frame in frames:
         calculator.species.index(frame.numbers, frame.source)
     known = list(calculator.model.metadata.type_names)
-    source, without = args.structure or "", ""
+    source, why_none = args.structure or "", ""
     if crystal is None:
-        found, without = find_crystal(frames, [atomic_numbers[name] for name in known])
-        if found is not None:
-            crystal, source = found.to_atoms(), found.source
+        crystal_frame, why_none = find_crystal(frames, [atomic_numbers[name] for name in known])
+        if crystal_frame is not None:
+            crystal, source = crystal_frame.to_atoms(), crystal_frame.source
             crystal.calc = None
     symbols = [] if crystal is None else list(crystal.symbols)
     return Subject(
         calculator,
         _elements(args.elements, frames, symbols, known),
         crystal,
-        without,
+        why_none,
         source,
         frames,
         list(args.data),
@@ -160,18 +191,22 @@ def _subject(args: argparse.Namespace) -> "Subject":
 
 
 def _elements(
-    given: str | None, frames: "Sequence[Frame]", crystal: Sequence[str], known: Sequence[str]
+    option: str | None, frames: "Sequence[Frame]", crystal: Sequence[str], known: Sequence[str]
 ) -> list[str]:
-    """At most ten: those named, or the most frequent of data and crystal, or the model's if they are few."""
-    if given:
-        names = [name.strip() for name in given.split(",")]
+    """Return the elements of the pair curves, ten at most.
+
+    They come from --elements, else from the data and the crystal, the most frequent ones first. Without these, they are
+    all elements of the model, or none if there are more than ten.
+    """
+    if option:
+        names = [name.strip() for name in option.split(",")]
         unknown = [name for name in names if name not in known]
         if unknown:
             raise ConfigError(
                 f"--elements: the model does not know {', '.join(unknown)}; it knows {', '.join(known)}"
             )
         if len(names) > MOST_ELEMENTS:
-            raise ConfigError(f"--elements names {len(names)}; expected {MOST_ELEMENTS} at most")
+            raise ConfigError(f"--elements names {len(names)} elements; expected at most {MOST_ELEMENTS}")
         return list(dict.fromkeys(names))
     counts = Counter(chemical_symbols[z] for frame in frames for z in frame.numbers) + Counter(crystal)
     if counts:
@@ -190,9 +225,9 @@ def _print(console: Console, report: "Report") -> None:
         for row in grid.rows:
             table.add_row(*row)
         console.print(table)
-    for titles, why in reasons(report.sections):
-        console.print(f"{titles}: {why}", markup=False, style="yellow", soft_wrap=True)
+    for titles, reason in reasons(report.sections):
+        console.print(f"{titles}: {reason}", markup=False, style="yellow", soft_wrap=True)
     for section in report.sections:
         for remark in section.remarks:
-            if "imaginary" in remark or "not stable" in remark or "No wall" in remark:
+            if "imaginary" in remark or "not stable" in remark or "No repulsion" in remark:
                 console.print(f"{section.title}: {remark}", markup=False, style="yellow", soft_wrap=True)

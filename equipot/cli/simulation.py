@@ -1,4 +1,4 @@
-"""What `relax`, `phonons` and `md` share: a model, structures it knows, and a bar that says how long it takes."""
+"""Parts that `relax`, `phonons`, `md` and `report` share: the model, the output files and the progress bar."""
 
 import argparse
 import sys
@@ -24,13 +24,13 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         "--model",
         required=True,
         metavar="MODEL",
-        help="model file, or a published one as in `equipot convert` (sevenn:7net-0)",
+        help="model file, or a published model as in `equipot convert` (sevenn:7net-0)",
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
 
 
 def load_calculator(model: str, device: str, structures: Sequence[Atoms]) -> "EquipotCalculator":
-    """The calculator of a model. Raises UnknownSpeciesError when it does not know an element of the structures."""
+    """Return the calculator of a model. Raise UnknownSpeciesError if the model lacks an element of the structures."""
     from equipot.calculators import EquipotCalculator
     from equipot.calculators.universal import universal
 
@@ -41,27 +41,33 @@ def load_calculator(model: str, device: str, structures: Sequence[Atoms]) -> "Eq
     return calculator
 
 
-def output_file(name: str, option: str, taken: Sequence[str] = ()) -> Path:
-    """The path of an extended XYZ file to write, its folder made. Raises ConfigError.
+def output_file(name: str, option: str, inputs: Sequence[str] = ()) -> Path:
+    """Return the path of an extended XYZ file to write, and create its folder.
 
-    taken: files that must not be written over, for instance the input.
+    Args:
+        name: path from the command line.
+        option: name of the option, for error messages.
+        inputs: files that must not be overwritten.
+
+    Raises:
+        ConfigError: the name has another ending, is a folder or is one of the inputs.
     """
     path = Path(name)
     if path.suffix not in (".extxyz", ".xyz"):
         raise ConfigError(
-            f"{option}: {name} must end in .extxyz or .xyz; `ase convert` makes other formats of it"
+            f"{option}: {name} must end in .extxyz or .xyz; `ase convert` turns it into other formats"
         )
     if path.is_dir():
         raise ConfigError(f"{option}: {name} is a folder; expected the name of a file")
-    for other in taken:
+    for other in inputs:
         if path.exists() and Path(other).exists() and path.samefile(other):
-            raise ConfigError(f"{option}: {name} is the input itself; give another name")
+            raise ConfigError(f"{option}: {name} is the input file; give another name")
     path.absolute().parent.mkdir(parents=True, exist_ok=True)
     return path
 
 
 def name_lost_constraints(structures: Sequence[Atoms], files: Sequence[Path]) -> None:
-    """Say on stderr which constraints the files of a run cannot hold."""
+    """Print a note on stderr about the constraints that the output files cannot hold."""
     from equipot.simulation.constraints import lost_constraints
 
     sentence = lost_constraints(structures, files)
@@ -69,42 +75,44 @@ def name_lost_constraints(structures: Sequence[Atoms], files: Sequence[Path]) ->
         print(f"note: {sentence}", file=sys.stderr)
 
 
-def not_there(path: Path, overwrite: bool) -> None:
-    """Raise ConfigError for a file that exists, unless it may be replaced."""
+def require_absent(path: Path, overwrite: bool) -> None:
+    """Raise ConfigError if a file exists and must not be overwritten."""
     if path.exists() and not overwrite and not path.is_char_device():
-        raise ConfigError(f"{path} exists; replace it with --overwrite, or name another place with --output")
+        raise ConfigError(
+            f"{path} exists; replace it with --overwrite, or choose another place with --output"
+        )
 
 
 class _TimeLeft(ProgressColumn):
-    """Time left by the rate of this run, whatever was done before it."""
+    """A column with the remaining time, estimated from the rate of this run without an earlier one."""
 
     def render(self, task: Task) -> Text:
         spent = time.monotonic() - task.fields["started"]
-        done = task.completed - task.fields["begun_with"]
+        done = task.completed - task.fields["initial"]
         if task.total is None or done <= 0:
             return Text("")
         return Text(f"{clock(spent * (task.total - task.completed) / done)} left", style="cyan")
 
 
 def speed(progress: Progress, task: TaskID, done: int) -> str:
-    """How many of a task's parts are done in a second, or how long one takes."""
+    """Return a text with the number of parts of a task per second, or with the seconds per part if that is larger."""
     spent = max(time.monotonic() - progress.tasks[task].fields["started"], 1e-9)
     return f"{done / spent:.3g} a second" if done > spent else f"{spent / max(done, 1):.3g} s each"
 
 
 def clock(seconds: float) -> str:
-    """H:MM:SS."""
+    """Return a time as H:MM:SS."""
     minutes, s = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{s:02d}"
 
 
 def bar(console: Console) -> Progress:
-    """A bar on a terminal, nothing elsewhere; add tasks with `begin`."""
+    """Return a progress bar that shows only on a terminal. `begin` adds a task to it."""
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=None),
         TextColumn("{task.percentage:>3.0f} %"),
-        TextColumn("{task.fields[said]}", markup=False),
+        TextColumn("{task.fields[message]}", markup=False),
         _TimeLeft(),
         console=console,
         transient=True,
@@ -112,8 +120,8 @@ def bar(console: Console) -> Progress:
     )
 
 
-def begin(progress: Progress, what: str, total: int, begun_with: int = 0) -> TaskID:
-    """A task that starts now."""
+def begin(progress: Progress, title: str, total: int, initial: int = 0) -> TaskID:
+    """Add a task that starts now, with `initial` of its `total` parts done by an earlier run. Return its id."""
     return progress.add_task(
-        what, total=total, completed=begun_with, said="", started=time.monotonic(), begun_with=begun_with
+        title, total=total, completed=initial, message="", started=time.monotonic(), initial=initial
     )

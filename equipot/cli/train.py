@@ -1,10 +1,10 @@
-"""`equipot train`: fit a potential to labelled structures."""
+"""`equipot train`: train a potential on labelled structures."""
 
 import argparse
 
 from rich.console import Console
 
-DESCRIPTION = """Fit a potential. The smallest config:
+DESCRIPTION = """Train a potential. A small config:
 
   data:
     train: train.extxyz
@@ -18,7 +18,7 @@ DESCRIPTION = """Fit a potential. The smallest config:
     seed: 1
   output: runs/silicon
 
-Every key has a manual: equipot train --keys. Any key can be given behind the file:
+`equipot train --keys` explains every key. A key after the config file replaces the file's value:
 
   equipot train config.yaml training.max_epochs=200 model.preset=medium
 """
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = DESCRIPTION
     parser.add_argument("config", nargs="?", help="YAML config")
     parser.add_argument(
-        "overrides", nargs="*", metavar="key=value", help="values that replace those of the file"
+        "overrides", nargs="*", metavar="key=value", help="values that replace those of the config file"
     )
     parser.add_argument(
         "--resume", action="store_true", help="continue from the last checkpoint in the output folder"
@@ -37,10 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--overwrite", action="store_true", help="replace an earlier training in the output folder"
     )
     parser.add_argument(
-        "--profile", action="store_true", help="print at the end where the time of an epoch went"
+        "--profile", action="store_true", help="print at the end how the time of an epoch was spent"
     )
     parser.add_argument(
-        "--keys", action="store_true", help="print all config keys with defaults and manual, and stop"
+        "--keys",
+        action="store_true",
+        help="print all config keys with their defaults and a description, and exit",
     )
 
 

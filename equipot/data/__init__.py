@@ -1,4 +1,4 @@
-"""Labelled sets for training: checks, split, statistics, graphs and batches."""
+"""Labelled sets of structures for training: checks, split, statistics, graphs and batches."""
 
 from equipot.data.graph import Batch, Graph, collate, graph_from_frame
 from equipot.data.split import split

@@ -1,4 +1,4 @@
-"""Which frames form which batch: a pure function of seed and epoch, so that a resumed training sees the same ones."""
+"""The batches of an epoch. They depend only on the seed and the epoch, so a resumed training has the same batches."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,9 +8,16 @@ import numpy as np
 def pack(
     order: Sequence[int], sizes: Sequence[int], batch_size: int, max_edges: int | None
 ) -> list[list[int]]:
-    """Consecutive frames in batches of at most `batch_size` frames and `max_edges` edges; a larger frame goes alone.
+    """Pack consecutive frames into batches.
 
-    order: frame numbers; sizes: edges of every frame.
+    Args:
+        order: frame numbers.
+        sizes: number of edges of every frame.
+        batch_size: largest number of frames in a batch.
+        max_edges: largest number of edges in a batch. A frame with more edges forms a batch of its own.
+
+    Returns:
+        the frame numbers of each batch.
     """
     batches: list[list[int]] = []
     current: list[int] = []
@@ -28,10 +35,10 @@ def pack(
 
 
 class EpochBatches:
-    """The batches of one rank in one epoch: a batch sampler.
+    """A batch sampler with the batches of one rank in one epoch.
 
-    An epoch is one pass over the set, or, where a pass has more than `steps` batches, an equal part of one.
-    All ranks have the same number of batches in an epoch (DDP waits for all), so the last ones may repeat a batch.
+    An epoch is one pass over the set. If a pass has more than `steps` batches, it is divided into several epochs of
+    equal length. All ranks have the same number of batches in an epoch, as DDP needs, so some ranks may repeat a batch.
     """
 
     def __init__(
@@ -49,13 +56,13 @@ class EpochBatches:
         if max_edges is not None:
             estimate = max(estimate, -(-int(sum(sizes)) // max_edges))
         parts = max(1, -(-estimate // (steps * n_ranks)))
-        number, part = divmod(epoch, parts)
-        order = np.random.default_rng([seed, number]).permutation(len(sizes))
+        pass_number, part = divmod(epoch, parts)
+        order = np.random.default_rng([seed, pass_number]).permutation(len(sizes))
         batches = pack(order.tolist(), sizes, batch_size, max_edges)
         ends = np.linspace(0, len(batches), parts + 1).round().astype(int)
         batches = batches[ends[part] : ends[part + 1]]
-        even = -(-len(batches) // n_ranks) * n_ranks
-        self.batches = [batches[i % len(batches)] for i in range(rank, even, n_ranks)]
+        n_padded = -(-len(batches) // n_ranks) * n_ranks
+        self.batches = [batches[i % len(batches)] for i in range(rank, n_padded, n_ranks)]
 
     def __len__(self) -> int:
         return len(self.batches)

@@ -1,4 +1,4 @@
-"""Graphs to Lightning: neighbour lists are computed once, batches are made anew every epoch."""
+"""The training and validation data for Lightning. Edges are computed once; every epoch has new batches."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -12,14 +12,14 @@ from equipot.data.graph import Batch, Graph, collate
 
 
 class GraphDataModule(pl.LightningDataModule):
-    """Training and validation graphs, in memory or in a `GraphStore`.
+    """A Lightning data module with training and validation graphs, in memory or in a `GraphStore`.
 
     Args:
         train, validation: graphs with labels; `validation` may be empty.
-        n_edges, n_edges_validation: edges of every graph, so that batching need not read them.
+        n_edges, n_edges_validation: number of edges of every graph, so that packing does not read the graphs.
         batch_size, max_edges: limits of a batch.
-        seed: of the order of frames.
-        steps_per_epoch: batches after which an epoch ends even within a pass.
+        seed: random seed of the order of frames.
+        steps_per_epoch: largest number of batches in an epoch.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class GraphDataModule(pl.LightningDataModule):
         self.seed, self.steps_per_epoch = seed, steps_per_epoch
 
     def batches_of(self, epoch: int, rank: int = 0, n_ranks: int = 1) -> EpochBatches:
-        """The training batches (frame numbers) of an epoch."""
+        """Return the training batches of an epoch as frame numbers."""
         return EpochBatches(
             self.n_edges,
             self.batch_size,
@@ -61,19 +61,19 @@ class GraphDataModule(pl.LightningDataModule):
         )
 
     def train_dataloader(self) -> DataLoader[Graph]:
-        """Called at every epoch (`reload_dataloaders_every_n_epochs=1`)."""
+        """Return the loader of the current epoch. Lightning calls this for every epoch."""
         trainer = self.trainer
         assert trainer is not None
         epoch = self.batches_of(trainer.current_epoch, trainer.global_rank, trainer.world_size)
         return self._loader(self.train, epoch)
 
     def val_dataloader(self) -> DataLoader[Graph]:
-        """Every rank has its share of the frames; the sums of the errors are exact however they are shared."""
+        """Return the loader of this rank's validation frames. The sums of errors do not depend on the distribution."""
         trainer = self.trainer
         assert trainer is not None
-        mine = range(trainer.global_rank, len(self.validation), trainer.world_size)
-        # Without double backward a validation batch needs far less memory than a training batch.
-        batches = pack(mine, self.n_edges_validation, 4 * self.batch_size, self.max_edges)
+        own_frames = range(trainer.global_rank, len(self.validation), trainer.world_size)
+        # Validation needs no double backward, so its batches can be larger than training batches.
+        batches = pack(own_frames, self.n_edges_validation, 4 * self.batch_size, self.max_edges)
         return self._loader(self.validation, batches)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:

@@ -1,4 +1,4 @@
-"""From a frame to tensors, and from graphs to one batch."""
+"""Graphs, the tensors of one frame, and batches of graphs."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -17,7 +17,7 @@ from equipot.structures.species import SpeciesMap
 
 @dataclass
 class Graph:
-    """One structure and the labels that it has, by the names of `equipot.quantities`."""
+    """The edges and labels of one structure. The names of labels are those of `equipot.quantities`."""
 
     species: torch.Tensor  # Shape: (n_atoms,), int64, index into the type names
     edge_index: torch.Tensor  # Shape: (2, n_edges), int32, row 0 centre, row 1 neighbour, sorted by centre
@@ -26,11 +26,11 @@ class Graph:
     cell: torch.Tensor  # Shape: (3, 3), float64, Å, rows are the cell vectors
     pbc: torch.Tensor  # Shape: (3,), bool
     labels: dict[str, torch.Tensor] = field(default_factory=dict)  # float64
-    config_type: int = 0  # index into the list of group names the graph was built with
+    config_type: int = 0  # index into the list of group names, see `graph_from_frame`
 
     @property
     def volume(self) -> float:
-        """Å³, NaN unless periodic in all directions."""
+        """Cell volume in Å³; NaN unless the structure is periodic in all directions."""
         return float(_volumes(self.cell[None], self.pbc[None])[0])
 
     @property
@@ -48,15 +48,17 @@ def graph_from_frame(
     cutoffs: PairCutoffs | float,
     groups: Sequence[str] | None = None,
 ) -> Graph:
-    """The graph of a frame.
+    """Return the graph of a frame. A stress is left out if the frame is not periodic in all directions.
 
     Args:
-        cutoffs: Å, one number or by pair of elements
-        groups: names of config_types; the graph stores the frame's place among them (0 without them)
+        frame: the structure.
+        species: elements of the model.
+        cutoffs: Å, one cutoff for all pairs, or cutoffs of pairs of elements.
+        groups: names of the config_types. The graph stores the index of the frame's name, or 0 without `groups`.
 
-    A label that needs a volume is kept only where the frame is periodic in all directions. Raises
-    UnknownSpeciesError for an element outside `species`, DataError for positions, cell or labels that cannot
-    be used.
+    Raises:
+        UnknownSpeciesError: an element is not in `species`.
+        DataError: positions, cell or labels cannot be used, or the config_type is not in `groups`.
     """
     index = species.index(frame.numbers, frame.source or "the structure")
     if not isinstance(cutoffs, PairCutoffs):
@@ -75,7 +77,7 @@ def graph_from_frame(
     for name, label in frame.labels.items():
         if not np.isfinite(label).all():
             raise DataError(
-                f"{frame.source or 'structure'}: the {name} is not finite; run `equipot check` on the set"
+                f"{frame.source or 'structure'}: the label {name} is not finite; run `equipot check` on the set"
             )
     group = 0
     if groups is not None:
@@ -102,23 +104,21 @@ def graph_from_frame(
 
 
 def _volumes(cell: torch.Tensor, pbc: torch.Tensor) -> torch.Tensor:
-    """(G,) Å³ of cells (G, 3, 3), NaN unless periodic in all directions."""
-    # The triple product; torch.linalg.det would start a solver for every batch.
+    """Return the volumes (G,) in Å³ of cells (G, 3, 3); NaN for cells that are not periodic in all directions."""
+    # The triple product is faster than torch.linalg.det, which starts a solver for every batch.
     volume = (torch.linalg.cross(cell[:, 0], cell[:, 1]) * cell[:, 2]).sum(1).abs()
     return torch.where(pbc.all(1), volume, torch.nan)
 
 
 @dataclass
 class Batch:
-    """Graphs side by side: atoms and edges concatenated, labels stacked; G graphs, N atoms, E edges."""
+    """Several graphs in one: G graphs with N atoms and E edges in total, concatenated."""
 
-    inputs: Inputs  # of the network
+    inputs: Inputs  # inputs of the network
     n_atoms: torch.Tensor  # Shape: (G,), int64
     n_edges: torch.Tensor  # Shape: (G,), int64
-    labels: dict[
-        str, torch.Tensor
-    ]  # (G, …) or (N, …), float64, every quantity's; zero where a graph has none
-    labelled: dict[str, torch.Tensor]  # (G,), bool: which graphs have the label
+    labels: dict[str, torch.Tensor]  # (G, …) or (N, …), float64, for every quantity; zero without a label
+    labelled: dict[str, torch.Tensor]  # (G,), bool, whether the graph has the label
     config_type: torch.Tensor  # Shape: (G,), int64
 
     def __len__(self) -> int:
@@ -126,15 +126,15 @@ class Batch:
 
     @property
     def volume(self) -> torch.Tensor:
-        """(G,) Å³, NaN unless periodic in all directions."""
+        """Cell volumes in Å³, shape (G,); NaN for graphs that are not periodic in all directions."""
         return _volumes(self.inputs.cell, self.inputs.pbc)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
-        """A copy on another device."""
+        """Return a copy on another device."""
         return self._map(lambda t: t.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> "Batch":
-        """A copy in page-locked memory (called by torch's DataLoader)."""
+        """Return a copy in page-locked memory. torch's DataLoader calls this."""
         return self._map(lambda t: t.pin_memory())
 
     def _map(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "Batch":
@@ -147,21 +147,21 @@ class Batch:
 
 
 def collate(graphs: Iterable[Graph]) -> Batch:
-    """Join graphs to one batch, in their order. Zero graphs, graphs without atoms or without edges are fine."""
+    """Join graphs to a batch, in their order. It may have no graphs, and graphs without atoms or edges."""
     graphs = list(graphs)
     n_atoms = torch.tensor([g.n_atoms for g in graphs], dtype=torch.int64)
     n_edges = torch.tensor([g.n_edges for g in graphs], dtype=torch.int64)
     first_atom = torch.cumsum(n_atoms, 0) - n_atoms
-    real = torch.zeros(0, 3, dtype=torch.float64)
+    no_vectors = torch.zeros(0, 3, dtype=torch.float64)
     edges = [torch.zeros((2, 0), dtype=torch.int64)]
     edges += [g.edge_index.to(torch.int64) + start for g, start in zip(graphs, first_atom.tolist())]
     inputs = Inputs(
         species=torch.cat([torch.zeros(0, dtype=torch.int64), *(g.species for g in graphs)]),
         edge_index=torch.cat(edges, dim=1),
-        edge_vectors=torch.cat([real, *(g.edge_vectors for g in graphs)]),
-        positions=torch.cat([real, *(g.positions for g in graphs)]),
-        cell=torch.cat([real.reshape(0, 3, 3), *(g.cell[None] for g in graphs)]),
-        pbc=torch.cat([real.reshape(0, 3).bool(), *(g.pbc[None] for g in graphs)]),
+        edge_vectors=torch.cat([no_vectors, *(g.edge_vectors for g in graphs)]),
+        positions=torch.cat([no_vectors, *(g.positions for g in graphs)]),
+        cell=torch.cat([no_vectors.reshape(0, 3, 3), *(g.cell[None] for g in graphs)]),
+        pbc=torch.cat([no_vectors.bool(), *(g.pbc[None] for g in graphs)]),
         graph_of_atom=torch.repeat_interleave(torch.arange(len(graphs)), n_atoms),
     )
     return Batch(

@@ -1,4 +1,4 @@
-"""From the data section of a config to checked, split and graphed sets."""
+"""Loading of the sets that the config names: read, check, split, and build graphs."""
 
 import json
 import math
@@ -22,28 +22,29 @@ from equipot.structures.labels import LabelKeys
 from equipot.structures.reading import expand, iter_frames, read_frames
 from equipot.structures.species import SpeciesMap
 
-# Labelled text of 500 MB becomes roughly 10 GB of graphs with 50 neighbours per atom.
+# Bytes of files beyond which graphs are streamed from disk: 500 MB of text give about 10 GB of graphs with 50
+# neighbours per atom.
 STREAM_BEYOND = 500_000_000
-SAMPLE = 5000
+SAMPLE = 5000  # largest number of frames in the sample that is checked
 
 
 @dataclass
 class DataSets:
-    """Everything a training needs to know about its data."""
+    """The sets of a training with their statistics and the reports of the checks."""
 
     species: SpeciesMap
     train: Sequence[Graph]
     validation: Sequence[Graph]
-    n_edges: list[int]  # of every training graph
+    n_edges: list[int]  # number of edges of every training graph
     n_edges_validation: list[int]
     statistics: Statistics
     volume_per_atom: float | None  # Å³, mean over training frames with a volume
-    validation_frames: list[Frame]  # empty where the sets are streamed and there are test frames
+    validation_frames: list[Frame]  # empty for streamed sets with test frames
     test_frames: list[Frame]
     reports: dict[str, Report] = field(default_factory=dict)
 
     def summary(self) -> str:
-        """One line: how many frames, and what of them is used."""
+        """Return one line with the numbers of frames and labels."""
         s = self.statistics
         return (
             f"{len(self.train)} training frames ({s.n_atoms} atoms; labels used: {s.n_energies} energies, "
@@ -57,10 +58,10 @@ def _n_edges(graphs: Sequence[Graph]) -> list[int]:
 
 
 class Loading:
-    """The two steps of loading: `read` and check frames, then `build` graphs."""
+    """Loading in two steps: `read` reads and checks the frames, and `build` makes the graphs."""
 
     reports: dict[str, Report]
-    note = ""  # for the person who reads the reports
+    note = ""  # printed beside the reports
 
     def __init__(
         self, config: DataConfig, cutoff: float, pair_cutoffs: dict[str, float], scratch: Path
@@ -78,9 +79,11 @@ class Loading:
         raise NotImplementedError
 
     def build(self) -> DataSets:
-        """Graphs and statistics of frames that passed the checks.
+        """Return graphs and statistics of the frames.
 
-        Raises UnknownSpeciesError when validation or test frames hold elements that no training frame has.
+        Raises:
+            UnknownSpeciesError: validation or test frames hold elements that no training frame has.
+            DataError: no training frame has an edge.
         """
         raise NotImplementedError
 
@@ -101,8 +104,8 @@ class Loading:
     ) -> DataSets:
         if not any(_n_edges(train)):
             raise DataError(
-                f"no training frame has two atoms within {self.cutoff:g} Å, so there are no neighbours to learn from; "
-                "check the positions' unit (Å) or raise model.cutoff"
+                f"no training frame has two atoms within {self.cutoff:g} Å, so there are no neighbours; "
+                "check the unit of the positions (Å) or increase model.cutoff"
             )
         volumes = [g.volume / g.n_atoms for g in train if g.n_atoms and math.isfinite(g.volume)]
         return DataSets(
@@ -126,12 +129,12 @@ class Loading:
 
 
 class InMemory(Loading):
-    """Frames and graphs as lists."""
+    """Loading of sets that fit into memory: frames and graphs are lists."""
 
     def read(self) -> None:
         frames = {name: read_frames(files, self.keys) for name, files in self.files.items() if files}
-        for name, some in frames.items():
-            self._check(name, some)
+        for name, frames_of_set in frames.items():
+            self._check(name, frames_of_set)
         pool = frames["train"]
         parts = split(pool, self.fractions, self.config.split_seed)
         self.sets = {"train": [pool[i] for i in parts[0]]}
@@ -155,7 +158,7 @@ class InMemory(Loading):
 
 
 class Streamed(Loading):
-    """Frames are read twice, one at a time: first for the split and a sample, then into graph stores."""
+    """Loading of large sets. Frames are read twice, one at a time: for the split and a sample, and for the graphs."""
 
     def read(self) -> None:
         self.frame_keys: dict[str, list[FrameKey]] = {}
@@ -172,25 +175,25 @@ class Streamed(Loading):
                     self.numbers.update(np.unique(frame.numbers).tolist())
                 if i % stride == 0:
                     sample.append(frame)
-                    if len(sample) > SAMPLE:  # keep every other one: the sample stays even over the whole set
+                    if (
+                        len(sample) > SAMPLE
+                    ):  # drop every second frame: the sample still covers the set evenly
                         sample, stride = sample[::2], 2 * stride
             self.frame_keys[name] = keys
             self._check(name, sample)
             self.note += (
-                f"{name}: {len(keys)} frames are streamed from disk, the checks saw {len(sample)} of them. "
+                f"{name}: {len(keys)} frames are streamed from disk; {len(sample)} of them were checked. "
             )
         self.parts = split(self.frame_keys["train"], self.fractions, self.config.split_seed)
         if not self.parts[0]:
             raise DataError("no frame is left to train on; give more frames or smaller fractions")
 
     def _frames(self, name: str) -> Iterator[Frame]:
-        """Frames of a set after the split, in the order of the files."""
+        """Yield the frames of a set after the split, in the order of the files."""
         files = self.files[name]
-        if files:
-            whole = iter_frames(files, self.keys)
-            if name != "train":
-                yield from whole
-                return
+        if files and name != "train":
+            yield from iter_frames(files, self.keys)
+            return
         part = set(self.parts[("train", "validation", "test").index(name)])
         if part:
             pool = iter_frames(self.config.train, self.keys)
@@ -218,23 +221,30 @@ class Streamed(Loading):
         return self._sets(species, train, validation, [] if test else list(self._frames("validation")), test)
 
     def _stamps(self) -> list[tuple[str, int, int]]:
-        """Size and time of every file: a store of older files is not used."""
+        """Return size and time of every file, so that a store of older files is not used."""
         paths = [path for files in self.files.values() for path in (expand(files) if files else [])]
         return [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
 
 
 def load_sets(config: DataConfig, cutoff: float, pair_cutoffs: dict[str, float], scratch: Path) -> Loading:
-    """Read, check and split; graphs follow by `Loading.build` when the reports show no errors.
+    """Read, check and split the sets. `Loading.build` then makes the graphs.
 
-    Large sets (`data.stream`, or more than STREAM_BEYOND bytes of files) are never in memory as a whole: their
-    graphs go to a store below `scratch`, and the checks see an even sample of SAMPLE frames.
+    Large sets (`data.stream`, or more than STREAM_BEYOND bytes of files) are streamed: their graphs are written to a
+    store below `scratch`, and only an even sample of SAMPLE frames is checked.
 
-    Raises DataError when files cannot be read or no frame is left to train on.
+    Args:
+        config: the section `data` of the config.
+        cutoff: Å.
+        pair_cutoffs: shorter cutoffs (Å) of pairs of elements.
+        scratch: folder for graph stores.
+
+    Raises:
+        DataError: files cannot be read, or no frame is left to train on.
     """
     stream = config.stream
     if stream is None:
-        given = [*config.train, *(config.validation or [])]
-        stream = sum(path.stat().st_size for path in expand(given)) > STREAM_BEYOND
+        patterns = [*config.train, *(config.validation or [])]
+        stream = sum(path.stat().st_size for path in expand(patterns)) > STREAM_BEYOND
     loading = (Streamed if stream else InMemory)(config, cutoff, pair_cutoffs, scratch)
     loading.read()
     return loading

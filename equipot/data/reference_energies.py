@@ -1,4 +1,4 @@
-"""E0: the energy of one isolated atom of each element, which the network's energies are added to."""
+"""Reference energies E0: the energy of an isolated atom of each element. The network's energies are added to them."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ import numpy as np
 from equipot.errors import ConfigError, DataError
 from equipot.structures.species import SpeciesMap
 
-# Singular values below this, relative to the largest, carry no information about single elements.
+# Singular values below this fraction of the largest one carry no information about single elements.
 _RANK_TOLERANCE = 1e-5
 
 
@@ -18,25 +18,30 @@ def reference_energies(
     species: SpeciesMap,
     option: str | Mapping[str, float] = "auto",
 ) -> tuple[np.ndarray, list[str]]:
-    """E0 of every type and how it was obtained.
+    """Compute the reference energy of every species.
+
+    If an element has several isolated-atom frames, the lowest energy is used (the ground state). If the compositions do
+    not determine the fit, for example because all frames have one composition, the result is the solution closest to
+    the mean energy per atom.
 
     Args:
-        composition: (n_frames, n_types), atoms of each type
-        energy: (n_frames,) eV, of whole structures
-        isolated: (n_frames,) bool, frames of one atom without neighbours
-        option: "auto" takes isolated-atom frames where there are any and fits the rest; "fit" fits all by least
-            squares of the energies per atom; "isolated" insists on isolated-atom frames; a mapping gives eV by
-            element. Isolated atoms of which several are there count with the lowest energy (the ground state).
+        composition: (n_frames, n_types), number of atoms of each species.
+        energy: (n_frames,) eV, energies of whole structures.
+        isolated: (n_frames,) bool, whether the frame is an isolated atom.
+        species: elements of the model.
+        option: "isolated" takes the energies of isolated-atom frames; "fit" makes a least-squares fit to the energies
+            per atom; "auto" takes isolated-atom frames if an element has any, and fits all other elements; a mapping
+            gives eV by element.
 
     Returns:
-        (n_types,) float64 eV, and n_types phrases.
+        the energies, (n_types,) float64 eV, and a phrase for each species that states the source of its energy.
 
-    Where compositions do not determine the elements (all frames of one composition, say), the solution
-    nearest to the mean energy per atom is taken, and the phrase says so.
-    Raises ConfigError (mapping incomplete), DataError (isolated atoms missing, energies not finite).
+    Raises:
+        ConfigError: the mapping lacks an element, has a value that is not finite, or the option is unknown.
+        DataError: isolated atoms are missing, or energies are not finite.
     """
     if isinstance(option, Mapping):
-        return _given(option, species)
+        return _from_mapping(option, species)
     if option not in ("auto", "fit", "isolated"):
         raise ConfigError(f"e0 is {option!r}; expected auto, fit, isolated or a mapping from element to eV")
     if not np.isfinite(energy).all():
@@ -45,10 +50,11 @@ def reference_energies(
     source = ["" for _ in species.names]
     if option != "fit":
         for k in range(len(species)):
-            own = energy[isolated & (composition[:, k] == 1)]
-            if len(own):
-                values[k] = own.min()
-                source[k] = "isolated atom" if len(own) == 1 else f"isolated atom, lowest of {len(own)}"
+            candidates = energy[isolated & (composition[:, k] == 1)]
+            n = len(candidates)
+            if n:
+                values[k] = candidates.min()
+                source[k] = "isolated atom" if n == 1 else f"isolated atom, lowest of {n}"
     missing = [k for k in range(len(species)) if not source[k]]
     if option == "isolated" and missing:
         names = ", ".join(species.names[k] for k in missing)
@@ -67,11 +73,11 @@ def reference_energies(
     return values, source
 
 
-def _given(option: Mapping[str, float], species: SpeciesMap) -> tuple[np.ndarray, list[str]]:
+def _from_mapping(option: Mapping[str, float], species: SpeciesMap) -> tuple[np.ndarray, list[str]]:
     missing = [name for name in species.names if name not in option]
     if missing:
         raise ConfigError(
-            f"e0 gives no energy for {', '.join(missing)}; expected one for every element of the set"
+            f"e0 has no energy for {', '.join(missing)}; expected a value for every element of the set"
         )
     values = np.array([float(option[name]) for name in species.names])
     if not np.isfinite(values).all():
@@ -80,10 +86,15 @@ def _given(option: Mapping[str, float], species: SpeciesMap) -> tuple[np.ndarray
 
 
 def _fit(fractions: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """Least squares target = fractions·e0, (n_frames, k) and (n_frames,) eV/atom, nearest to their mean."""
+    """Solve target = fractions·e0 by least squares; if it is underdetermined, take the solution closest to the mean.
+
+    Args:
+        fractions: (n_frames, k), fraction of the atoms of each element.
+        target: (n_frames,) eV/atom.
+    """
     k = fractions.shape[1]
     share = fractions.sum(axis=1)
-    # Frames made of known elements only have nothing to say here.
+    # Frames without an unknown element do not contribute.
     fractions, target, share = fractions[share > 0], target[share > 0], share[share > 0]
     if len(target) == 0:
         return np.zeros(k), ["0: no energies to fit"] * k

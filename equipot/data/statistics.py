@@ -1,4 +1,4 @@
-"""What a network needs to know about its training set: reference energies, scales, coordination."""
+"""Statistics of the training set that a network needs: reference energies, scale, numbers of neighbours."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -14,11 +14,11 @@ from equipot.structures.species import SpeciesMap
 
 @dataclass(frozen=True)
 class Statistics:
-    """Numbers over a set of graphs; None where the set has nothing to compute one from."""
+    """Statistics of a set of graphs. A value is None if the set lacks the labels for it."""
 
     species: list[str]
-    e0: dict[str, float]  # eV, energy of the isolated atom by element
-    e0_source: dict[str, str]  # how each was obtained
+    e0: dict[str, float]  # eV, reference energy by element
+    e0_source: dict[str, str]  # source of each reference energy
     rms_force: float | None  # eV/Å, root mean square of the force components
     rms_stress: float | None  # eV/Å³, root mean square of the stress components
     energy_std: float | None  # eV/atom, standard deviation of (E - ΣE0)/n_atoms over frames
@@ -34,36 +34,36 @@ class Statistics:
 
     @property
     def scale(self) -> float:
-        """Size of an atomic energy contribution: rms force, else the energies' spread, else 1."""
+        """Factor in eV between readout and energy: the rms force, else the spread of the energies, else 1."""
         return self._scale()[0]
 
     @property
     def scale_source(self) -> str:
-        """What `scale` was taken from."""
+        """The source of `scale`."""
         return self._scale()[1]
 
     def _scale(self) -> tuple[float, str]:
         if self.rms_force:
             return self.rms_force, "rms force"
         if self.energy_std:
-            return self.energy_std, "spread of the energies per atom: there are no forces to take it from"
-        return 1.0, "1: the set has neither forces nor a spread of energies"
+            return self.energy_std, "spread of the energies per atom, because the set has no forces"
+        return 1.0, "1, because the set has neither forces nor a spread of energies"
 
     def e0_array(self) -> np.ndarray:
-        """(n_types,) float64, eV, in the order of `species`."""
+        """Return the reference energies, (n_types,) float64 in eV, in the order of `species`."""
         return np.array([self.e0[name] for name in self.species], dtype=np.float64)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return plain JSON values."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Statistics":
-        """The inverse of to_dict."""
+        """Return the statistics from the result of `to_dict`."""
         return cls(**values)
 
     def table(self) -> Table:
-        """A rich table of everything above."""
+        """Return a rich table of all values."""
         table = Table(title="Training set", show_header=False)
         table.add_column(style="bold")
         table.add_column()
@@ -88,13 +88,16 @@ class Statistics:
 def compute_statistics(
     graphs: Iterable[Graph], species: SpeciesMap, e0: str | Mapping[str, float] = "auto"
 ) -> Statistics:
-    """Statistics of graphs, in one pass over them (a list, or a store on disk).
+    """Compute the statistics of graphs in one pass.
 
     Args:
-        e0: "auto", "fit", "isolated", or eV by element; see `reference_energies`
+        graphs: a list, or a store on disk.
+        species: elements of the model.
+        e0: "auto", "fit", "isolated", or eV by element; see `reference_energies`.
 
-    Raises DataError when "isolated" finds no isolated atom of an element, ConfigError when a mapping lacks an
-    element.
+    Raises:
+        DataError: `e0` is "isolated", and an element has no isolated-atom frame.
+        ConfigError: a mapping `e0` lacks an element.
     """
     n_types = len(species)
     n_frames = n_forces = n_stresses = n_components = 0

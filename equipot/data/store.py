@@ -1,9 +1,9 @@
-"""Graphs on disk, for sets that do not fit into memory.
+"""A store of graphs on disk, for sets that do not fit into memory.
 
-A store is a folder of plain arrays: one binary file per field, all graphs behind one another, and `index.npy`
-with where each graph begins. Reading maps the files into memory; the operating system keeps what is used.
-Nothing in it can execute code. A store is written into a folder beside its final place and renamed when it is
-complete, so a folder of the final name is always whole.
+A store is a folder of plain arrays. Each field has one binary file with the values of all graphs, one after the other,
+and `index.npy` holds the start of each graph. To read a store, its files are mapped into memory. A store contains no
+code. It is written into a temporary folder next to its final place and renamed when it is complete, so a folder with
+the final name is always complete.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ from equipot.structures.frame import Frame
 from equipot.structures.species import SpeciesMap
 
 _VERSION = 2
-# Per atom, per edge and per graph: field, type, numbers in a row.
+# Fields of atoms, edges and graphs: name, type, numbers per row.
 _ATOM_FIELDS = {
     "species": ("<i4", 1),
     "positions": ("<f8", 3),
@@ -50,9 +50,13 @@ _GRAPH = np.dtype(
 
 
 class GraphStore(Sequence[Graph]):
-    """A sequence of graphs read from a folder that `build` has written.
+    """A sequence of graphs in a folder that `build` has written.
 
-    Raises DataError when the folder is no store, of another version, or damaged.
+    Args:
+        path: the folder.
+
+    Raises:
+        DataError: the folder is not a store, is damaged, or has another version.
     """
 
     def __init__(self, path: str | Path):
@@ -66,7 +70,7 @@ class GraphStore(Sequence[Graph]):
             ) from None
         if self._graphs.dtype != _GRAPH or len(self._graphs) != totals["graphs"]:
             raise DataError(
-                f"{self.path}: the store's index is damaged; delete the folder to have it built again"
+                f"{self.path}: the store's index is damaged; delete the folder, and it will be built again"
             )
         self._arrays: dict[str, np.ndarray] = {}
         for fields, total in ((_ATOM_FIELDS, totals["atoms"]), (_EDGE_FIELDS, totals["edges"])):
@@ -83,15 +87,18 @@ class GraphStore(Sequence[Graph]):
         groups: Sequence[str] | None = None,
         source: str = "",
     ) -> "GraphStore":
-        """Write the graphs of frames, one frame in memory at a time, and open the result.
+        """Write the graphs of frames and return the store. Memory holds one frame at a time.
+
+        If there is an error, the partial store is removed.
 
         Args:
-            path: folder of the store; a complete one already there is replaced only when the new one is complete
-            species, cutoffs, groups: as in graph_from_frame
-            source: anything that identifies the frames; `open_or_build` compares it
+            path: folder of the store. An existing store is replaced when the new one is complete.
+            frames: the frames.
+            species, cutoffs, groups: as in `graph_from_frame`.
+            source: a text that identifies the frames. `open_or_build` compares it.
 
-        Raises DataError when the disk is full or cannot be written, and whatever graph_from_frame raises;
-        the partial store is removed.
+        Raises:
+            DataError: the disk is full or cannot be written. Errors of `graph_from_frame` are also raised.
         """
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -102,7 +109,7 @@ class GraphStore(Sequence[Graph]):
             _replace(partial, path)
         except OSError as error:
             raise DataError(
-                f"{path}: the graph store cannot be written ({error.strerror or error}); make room, or set "
+                f"{path}: the graph store cannot be written ({error.strerror or error}); free some disk space, or set "
                 "data.stream to false to keep the graphs in memory"
             ) from None
         finally:
@@ -119,9 +126,9 @@ class GraphStore(Sequence[Graph]):
         groups: Sequence[str] | None = None,
         source: str = "",
     ) -> "GraphStore":
-        """The store at `path` if it is whole and was built with these arguments, else a new one.
+        """Return the store at `path` if it is complete and was built with these arguments; else build a new one.
 
-        `frames` is not touched if the store can be used. Of several processes, one should come here first.
+        `frames` is read only for a new store. If there are several processes, one of them must call this first.
         """
         with contextlib.suppress(DataError):
             store = cls(path)
@@ -130,7 +137,7 @@ class GraphStore(Sequence[Graph]):
         return cls.build(path, frames, species, cutoffs, groups, source)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A worker process maps the files itself; pickled arrays would be copies of the whole set.
+        # A worker process maps the files itself. Pickled arrays would be copies of the whole set.
         return GraphStore, (self.path,)
 
     def __len__(self) -> int:
@@ -168,7 +175,7 @@ class GraphStore(Sequence[Graph]):
         return (self[i] for i in range(len(self)))
 
     def n_edges(self) -> np.ndarray:
-        """(n_graphs,) int64, edges of every graph, for building batches of even size."""
+        """Return the number of edges of every graph, (n_graphs,) int64, for the packing of batches."""
         return np.array(self._graphs["n_edges"])
 
 
@@ -178,7 +185,7 @@ def store_key(
     groups: Sequence[str] | None = None,
     source: str = "",
 ) -> dict[str, Any]:
-    """What a store depends on, as plain JSON values."""
+    """Return the arguments that a store depends on, as plain JSON values."""
     return {
         "species": list(species.names),
         "cutoff": cutoffs.cutoff,
@@ -225,11 +232,11 @@ def _write(folder: Path, graphs: Iterable[Graph], key: dict[str, Any]) -> None:
 
 
 def _replace(partial: Path, path: Path) -> None:
-    """Rename `partial` to `path`; a folder there before is removed only if it holds nothing but a store."""
+    """Rename `partial` to `path`. Remove an existing folder at `path` first, but only if it is a store."""
     if path.exists():
         known = {"store.json", "index.npy"} | {f"{n}.bin" for n in (*_ATOM_FIELDS, *_EDGE_FIELDS)}
         if not path.is_dir() or any(child.name not in known for child in path.iterdir()):
-            raise DataError(f"{path}: exists and is not a graph store; choose another place")
+            raise DataError(f"{path}: exists and is not a graph store; choose another folder")
         shutil.rmtree(path)
     partial.rename(path)
 
@@ -240,17 +247,21 @@ def _read_header(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
         version, key, totals = header["equipot_graph_store"], header["key"], header["totals"]
         totals = {name: int(totals[name]) for name in ("graphs", "atoms", "edges")}
     except (OSError, ValueError, KeyError, TypeError):
-        raise DataError(f"{path}: not a complete graph store; it has to be built again") from None
+        raise DataError(f"{path}: not a complete graph store; it must be built again") from None
     if version != _VERSION:
-        raise DataError(f"{path}: a graph store of version {version}; expected {_VERSION}: build it again")
+        raise DataError(
+            f"{path}: a graph store of version {version}; expected version {_VERSION}: build it again"
+        )
     return key, totals
 
 
 def _mapped(path: Path, kind: str, shape: tuple[int, int]) -> np.ndarray:
     size = int(np.prod(shape)) * np.dtype(kind).itemsize
-    found = path.stat().st_size if path.is_file() else -1
-    if found != size:
-        raise DataError(f"{path}: {found} bytes, expected {size}; the store is damaged, delete its folder")
+    actual_size = path.stat().st_size if path.is_file() else -1
+    if actual_size != size:
+        raise DataError(
+            f"{path}: {actual_size} bytes, expected {size}; the store is damaged, delete its folder"
+        )
     if size == 0:  # an empty file cannot be mapped
         return np.zeros(shape, dtype=kind)
     return np.memmap(path, dtype=kind, mode="r", shape=shape)

@@ -1,1 +1,1 @@
-"""Predictions beside labels: errors, tables, plots."""
+"""Comparison of predictions with labels: errors, tables and plots."""

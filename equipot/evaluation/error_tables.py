@@ -1,4 +1,4 @@
-"""Errors as tables for the terminal, in meV."""
+"""Tables of errors for the terminal, in meV."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from equipot.structures.frame import Frame
 
 
 def error_tables(report: ErrorReport, frames: Sequence[Frame]) -> list[Table]:
-    """One table over the set and its groups; a second one by element where there are several."""
+    """Return a table of the errors by group, and a second one of force errors by element if there are several."""
     table = Table(title="Errors: MAE / RMSE", title_justify="left")
     table.add_column("config_type")
     table.add_column("frames", justify="right")
@@ -37,14 +37,14 @@ def error_tables(report: ErrorReport, frames: Sequence[Frame]) -> list[Table]:
 
 
 def in_meV(errors: Errors | None) -> str:
-    """MAE / RMSE in thousandths of the unit; a dash where there are no labels."""
+    """Return "MAE / RMSE" in thousandths of the unit, or a dash without labels."""
     if errors is None:
         return "–"
     return f"{_short(1000 * errors.mae)} / {_short(1000 * errors.rmse)}"
 
 
 def _short(value: float) -> str:
-    """Three digits, without an exponent for anything an error is likely to be."""
+    """Return a value with three digits, without an exponent unless it is very small."""
     if value >= 100:
         return f"{value:.0f}"
     return f"{value:.3g}" if value >= 1e-3 or value == 0 else f"{value:.1e}"

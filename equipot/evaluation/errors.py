@@ -1,4 +1,4 @@
-"""Mean absolute and root mean square errors of predictions, over everything and over parts."""
+"""Mean absolute and root mean square errors of predictions: in total, by group and by element."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -10,13 +10,13 @@ from ase.data import chemical_symbols
 from equipot.quantities import LABELS, Quantity, by_name
 from equipot.structures.frame import Frame, config_types
 
-# Predicted labels of one frame by name; those that need a volume are left out where there is none.
+# Predicted labels of one frame by name. A frame without a volume has no predicted stress.
 FramePrediction = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Errors:
-    """Errors over `count` numbers, in the unit of these numbers."""
+    """The errors of `count` numbers, in their unit."""
 
     mae: float
     rmse: float
@@ -24,7 +24,7 @@ class Errors:
 
     @classmethod
     def of(cls, differences: Iterable[np.ndarray]) -> "Errors | None":
-        """From arrays of predicted minus reference; None where there are no numbers."""
+        """Compute the errors from arrays of predicted minus reference values. Return None without values."""
         absolute = squared = 0.0
         count = 0
         for difference in differences:
@@ -35,17 +35,17 @@ class Errors:
 
 
 def differences(quantity: Quantity, frame: Frame, predicted: FramePrediction) -> np.ndarray:
-    """Return predicted minus reference of one frame, empty where it has no such label.
+    """Return predicted minus reference values of one frame; an empty array if the frame lacks the label.
 
-    In the shape of the label, of extensive quantities divided by the number of atoms. All nine components of a stress
-    count, so that its RMSE does not depend on the orientation of the axes.
+    The result has the shape of the label. An extensive quantity is divided by the number of atoms. A stress has all
+    nine components, so that its RMSE does not depend on the orientation of the axes.
     """
     reference, value = pair(quantity, frame, predicted)
     return value - reference
 
 
 def pair(quantity: Quantity, frame: Frame, predicted: FramePrediction) -> tuple[np.ndarray, np.ndarray]:
-    """Return reference and prediction of one frame in the shapes of `differences`, empty without a label."""
+    """Return reference and prediction of one frame, in the form of `differences`."""
     reference, value = frame.labels.get(quantity.name), predicted.get(quantity.name)
     if reference is None or value is None:
         return np.zeros(0), np.zeros(0)
@@ -55,18 +55,18 @@ def pair(quantity: Quantity, frame: Frame, predicted: FramePrediction) -> tuple[
 
 @dataclass(frozen=True)
 class ErrorReport:
-    """All errors over a set of frames, by name of the quantity; None where there are no labels."""
+    """The errors for a set of frames, by name of the quantity. They are None without labels."""
 
     errors: dict[str, Errors | None]
-    groups: dict[str, dict[str, Errors | None]]  # the same by config_type
+    groups: dict[str, dict[str, Errors | None]]  # errors by config_type and quantity
     forces_by_species: dict[str, Errors]
 
     def __getitem__(self, name: str) -> Errors | None:
-        """Errors over all frames."""
+        """Return the errors of a quantity for all frames."""
         return self.errors[name]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; errors under the names that files give them (`energy_per_atom`)."""
+        """Return plain JSON values, with the names of errors in files (`energy_per_atom`)."""
 
         def plain(errors: dict[str, Errors | None]) -> dict[str, Any]:
             return {by_name(k).error_name: None if e is None else asdict(e) for k, e in errors.items()}
@@ -79,14 +79,14 @@ class ErrorReport:
 
 
 def error_report(frames: Sequence[Frame], predictions: Sequence[FramePrediction]) -> ErrorReport:
-    """Errors over all frames, by config_type, and of the forces by element."""
+    """Compute the errors for all frames, by config_type, and for the forces by element."""
 
-    def over(group: str | None = None) -> dict[str, Errors | None]:
+    def errors_of(group: str | None = None) -> dict[str, Errors | None]:
         chosen = [(f, p) for f, p in zip(frames, predictions) if group in (None, f.config_type)]
         return {q.name: Errors.of(differences(q, f, p) for f, p in chosen) for q in LABELS}
 
     elements = sorted({int(z) for frame in frames for z in np.unique(frame.numbers)})
-    of_element = {
+    by_element = {
         chemical_symbols[z]: Errors.of(
             (p["forces"] - f.forces)[f.numbers == z]
             for f, p in zip(frames, predictions)
@@ -95,7 +95,7 @@ def error_report(frames: Sequence[Frame], predictions: Sequence[FramePrediction]
         for z in elements
     }
     return ErrorReport(
-        errors=over(),
-        groups={group: over(group) for group in config_types(frames)},
-        forces_by_species={name: errors for name, errors in of_element.items() if errors is not None},
+        errors=errors_of(),
+        groups={group: errors_of(group) for group in config_types(frames)},
+        forces_by_species={name: errors for name, errors in by_element.items() if errors is not None},
     )

@@ -1,4 +1,4 @@
-"""A model beside the labels of a set of frames: its predictions, and how far off they are."""
+"""Evaluation of a model on labelled frames: its predictions and their errors."""
 
 import json
 from collections import Counter
@@ -32,7 +32,7 @@ BATCH_EDGES = 20_000
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Frames, what a model says about each of them, and the errors of that."""
+    """Labelled frames with a model's predictions and their errors."""
 
     frames: list[Frame]
     predictions: list[FramePrediction]  # in the order of the frames
@@ -40,31 +40,31 @@ class Evaluation:
 
     @property
     def energy_keys(self) -> dict[str, int]:
-        """Number of frames by the key that their energy was read from."""
+        """The number of frames for each key from which energies were read."""
         return dict(
             sorted(Counter(f.energy_key or "energy" for f in self.frames if f.energy is not None).items())
         )
 
     @property
     def stresses_without_volume(self) -> int:
-        """Frames whose stress label was not used, because they are not periodic in all directions."""
+        """The number of frames whose stress is not compared because they are not periodic in all directions."""
         return sum(f.stress is not None and "stress" not in p for f, p in zip(self.frames, self.predictions))
 
     def remarks(self) -> list[str]:
-        """What a reader of the errors should know about the labels, one sentence each."""
+        """Return sentences about the labels that a reader of the errors should know."""
         keys = ", ".join(f"{key} ({_count(n)})" for key, n in self.energy_keys.items())
-        found = (
+        sentences = (
             [f"Reference energies were read from {keys}."] if keys else ["No frame has a reference energy."]
         )
         if self.stresses_without_volume:
-            found.append(
+            sentences.append(
                 f"The stress of {_count(self.stresses_without_volume)} was not compared: "
-                "no periodicity in all three directions, so no volume."
+                "without periodicity in all three directions there is no volume."
             )
-        return found
+        return sentences
 
     def to_dict(self, model: str = "", files: Sequence[str] = ()) -> dict[str, Any]:
-        """Plain JSON values; energies in eV, lengths in Å."""
+        """Return plain JSON values with energies in eV and lengths in Å."""
         return {
             "model": model,
             "data": list(files),
@@ -75,7 +75,7 @@ class Evaluation:
         }
 
     def print(self, console: Console) -> None:
-        """Tables of the errors and the remarks."""
+        """Print the tables of errors and the remarks."""
         for table in error_tables(self.errors, self.frames):
             console.print(table)
         for remark in self.remarks():
@@ -91,17 +91,21 @@ def evaluate(
     batch_edges: int = BATCH_EDGES,
     console: Console | None = None,
 ) -> Evaluation:
-    """Predict all frames and compare with their labels.
+    """Predict all frames and compare the predictions with the labels.
 
     Args:
-        model: from a model file, or any module from `Inputs` to `Outputs`
-        cutoffs: elements and cutoffs of such a module; by default those of its `spec`, as a `Potential` has one
-        device: where such a module lies; by default where its first parameter or buffer does
-        batch_edges: edges in a batch, at most, which bounds the memory; a larger frame goes alone
-        console: shows a progress bar
+        model: a loaded model file, or a module from `Inputs` to `Outputs`.
+        frames: the labelled frames.
+        cutoffs: elements and cutoffs of a module; by default those of its `spec`.
+        device: device of a module; by default that of its first parameter or buffer.
+        batch_edges: largest number of edges in a batch. It limits the memory. A frame with more edges forms a batch of
+            its own.
+        console: console for a progress bar.
 
-    Raises UnknownSpeciesError for elements that the model does not know, before anything is computed,
-    DataError for labels or cells that cannot be used, NumericsError for a prediction that is not finite.
+    Raises:
+        UnknownSpeciesError: the model does not know an element. This is checked before the first prediction.
+        DataError: labels or cells cannot be used.
+        NumericsError: a prediction is not finite.
     """
     if isinstance(model, LoadedModel):
         module: nn.Module = model.module
@@ -138,7 +142,15 @@ def evaluate_and_write(
 ) -> Evaluation:
     """Evaluate a model and write evaluation.json, predictions.extxyz and parity.png into a folder.
 
-    files: names of the data, for evaluation.json; console: where the tables go. Raises as `evaluate` does.
+    Errors are those of `evaluate`.
+
+    Args:
+        model: the loaded model file.
+        frames: the labelled frames.
+        folder: the output folder.
+        files: names of the data files, for evaluation.json.
+        batch_edges: largest number of edges in a batch.
+        console: console for the tables.
     """
     evaluation = evaluate(model, frames, batch_edges=batch_edges, console=console)
     folder = Path(folder)
@@ -189,8 +201,8 @@ def _check_finite(p: FramePrediction, frame: Frame, number: int) -> None:
     for name, value in p.items():
         if not np.isfinite(value).all():
             raise NumericsError(
-                f"{frame.source or f'frame {number}'}: the predicted {name} is not finite; "
-                "look for atoms that lie on each other with `equipot check`"
+                f"{frame.source or f'frame {number}'}: the prediction of {name} is not finite; "
+                "look for atoms at the same position with `equipot check`"
             )
 
 

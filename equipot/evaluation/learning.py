@@ -1,4 +1,4 @@
-"""The curves of a training, from its metrics.csv."""
+"""The learning curves of a training, from its metrics.csv."""
 
 import csv
 from pathlib import Path
@@ -13,9 +13,11 @@ PANELS = [(f"{q.error_name}_rmse", f"{q.title} RMSE (m{q.error_unit})", 1000.0) 
 
 
 def plot_learning(metrics: str | Path, image: str | Path | IO[bytes]) -> None:
-    """Loss, learning rate and errors against time; labels that were never there get no panel.
+    """Plot the loss, the learning rate and the errors over time. A label without values has no panel.
 
-    metrics: a metrics.csv of `equipot train`; image: PNG to write.
+    Args:
+        metrics: metrics.csv of `equipot train`.
+        image: PNG to write.
     """
     with open(metrics, newline="") as file:
         rows = list(csv.DictReader(file))

@@ -1,4 +1,4 @@
-"""Prediction against reference, for the eye."""
+"""Parity plots: predictions over reference values."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,9 @@ from equipot.quantities import LABELS, Quantity
 from equipot.structures.frame import Frame, config_types
 
 MOST_COLOURS = 10
-MOST_POINTS = 100_000  # of one label; more are thinned evenly, and the panel says so
+MOST_POINTS = (
+    100_000  # largest number of points in a panel; more are thinned evenly, with a note in the panel
+)
 
 
 def plot_parity(
@@ -25,9 +27,9 @@ def plot_parity(
 ) -> None:
     """Write a PNG with one panel for each labelled quantity.
 
-    Points have the colour of their config_type where there are at most ten of these.
+    If there are two to ten config_types, each has its own colour.
     """
-    # Without pyplot: nothing global is changed, and no display is asked for.
+    # pyplot is not used because it changes global state and may need a display.
     figure = Figure(figsize=(4.2 * len(LABELS), 4.3), layout="constrained")
     FigureCanvasAgg(figure)
     groups = config_types(frames)

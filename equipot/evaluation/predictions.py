@@ -1,4 +1,4 @@
-"""Predictions and reference labels side by side in one extended XYZ file."""
+"""Writing of predictions together with the reference labels, in one extended XYZ file."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,10 +14,10 @@ from equipot.structures.frame import Frame, as_ase
 
 
 def predicted_atoms(frame: Frame, predicted: FramePrediction) -> Atoms:
-    """Atoms whose calculator results are the prediction.
+    """Return Atoms with the predictions as calculator results.
 
-    The labels are info["reference_energy"] (eV), arrays["reference_forces"] (eV/Å) and
-    info["reference_stress"] (eV/Å³, ASE's six components), as far as the frame has them.
+    The labels of the frame are info["reference_energy"] (eV), arrays["reference_forces"] (eV/Å) and
+    info["reference_stress"] (eV/Å³, ASE's six components).
     """
     atoms = Atoms(frame.numbers, positions=frame.positions, cell=frame.cell, pbc=frame.pbc)
     results: dict[str, Any] = {name: as_ase(name, value) for name, value in predicted.items()}
@@ -34,7 +34,7 @@ def predicted_atoms(frame: Frame, predicted: FramePrediction) -> Atoms:
 def write_predictions(
     path: str | Path, frames: Sequence[Frame], predictions: Sequence[FramePrediction]
 ) -> None:
-    """Write one frame per input, in order."""
+    """Write the frames with their predictions to a file, in order."""
     with open(path, "w", encoding="utf-8") as file:
         for frame, predicted in zip(frames, predictions):
             ase.io.write(file, predicted_atoms(frame, predicted), format="extxyz")

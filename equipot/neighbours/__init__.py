@@ -1,4 +1,4 @@
-"""Neighbours within a cutoff: the search, the list kept from step to step, and the cutoffs of pairs of elements."""
+"""Neighbours within a cutoff: the search, a Verlet list for successive steps, and cutoffs for pairs of elements."""
 
 from equipot.neighbours.pair_cutoffs import PairCutoffs
 from equipot.neighbours.search import Search, neighbour_list, search_for

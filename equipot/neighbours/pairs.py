@@ -1,4 +1,4 @@
-"""The libraries that find pairs of atoms in a box: matscipy and scipy on the CPU, nvalchemi-toolkit-ops on a GPU."""
+"""Search of pairs of atoms in a box with libraries: matscipy and scipy on the CPU, nvalchemi-toolkit-ops on a GPU."""
 
 import functools
 import warnings
@@ -11,17 +11,18 @@ from matscipy.neighbours import neighbour_list as linked_cells
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-# (positions (n_atoms, 3) inside the cell, cell (3, 3), pbc (3,), cutoff) -> int64 centres and neighbours (n_pairs,) and
-# shifts (n_pairs, 3) of all pairs closer than the cutoff, in any order; more pairs do no harm.
+# Arguments: positions (n_atoms, 3) inside the cell, cell (3, 3), pbc (3,), cutoff. Results: int64 centres (n_pairs,),
+# neighbours (n_pairs,) and shifts (n_pairs, 3) of all pairs closer than the cutoff, in any order. The result may also
+# contain pairs beyond the cutoff.
 Pairs = Callable[[Tensor, Tensor, Tensor, float], tuple[Tensor, Tensor, Tensor]]
 
 
 def pairs_of_matscipy(
     positions: Tensor, cell: Tensor, pbc: Tensor, cutoff: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Search by matscipy's linked cells, or by scipy's k-d tree where nothing is periodic.
+    """Search with matscipy's linked cells, or with scipy's k-d tree for structures without periodicity.
 
-    Open structures may spread so far that nearly all linked cells would be empty.
+    The atoms of an open structure may be so far apart that nearly all linked cells would be empty.
     """
     x, periodic = positions.numpy(), pbc.numpy()
     if not periodic.any():
@@ -29,7 +30,7 @@ def pairs_of_matscipy(
         i, j = torch.from_numpy(np.concatenate([pairs, pairs[:, ::-1]])).T.contiguous()
         return i, j, torch.zeros((len(i), 3), dtype=torch.int64)
     with warnings.catch_warnings():
-        # It says that a mostly empty cell is slow to search, and takes larger bins.
+        # For a mostly empty cell, matscipy warns that the search is slow, and uses larger bins.
         warnings.filterwarnings("ignore", message="Ratio of simulation cell size", category=RuntimeWarning)
         i, j, shifts = linked_cells(
             "ijS",
@@ -46,10 +47,10 @@ def pairs_of_matscipy(
 def pairs_of_nvalchemi(
     positions: Tensor, cell: Tensor, pbc: Tensor, cutoff: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Search by the linked cells of nvalchemi-toolkit-ops, whose kernel serves GPUs and CPUs.
+    """Search with the linked cells of nvalchemi-toolkit-ops, whose kernel runs on GPUs and CPUs.
 
-    It fills a table with a row for every atom. The row's length is guessed from the density, and where an atom has
-    more neighbours the search is made once more with the number that it counted.
+    The library fills a table with one row for each atom. The length of a row is estimated from the density. If an atom
+    has more neighbours, the search is repeated with the largest number of neighbours that it counted.
     """
     cell_list = _cell_list()
     volume = float(torch.linalg.det(cell).abs())
@@ -59,15 +60,15 @@ def pairs_of_nvalchemi(
         table, counts, shifts = cell_list(
             positions, cutoff, cell, pbc, max_neighbors=columns, strategy="atom_centric"
         )
-        most = int(counts.max())
-        if most <= columns:
+        n_max = int(counts.max())
+        if n_max <= columns:
             break
-        columns = most
+        columns = n_max
     filled = torch.arange(columns, device=counts.device) < counts[:, None]
-    places = filled.flatten().nonzero().squeeze(1)
-    centres = torch.div(places, columns, rounding_mode="floor")
-    neighbours = table.flatten()[places].to(torch.int64)
-    return centres, neighbours, shifts.view(-1, 3)[places].to(torch.int64)
+    entries = filled.flatten().nonzero().squeeze(1)
+    centres = torch.div(entries, columns, rounding_mode="floor")
+    neighbours = table.flatten()[entries].to(torch.int64)
+    return centres, neighbours, shifts.view(-1, 3)[entries].to(torch.int64)
 
 
 @functools.cache
@@ -75,7 +76,7 @@ def _cell_list() -> Callable[..., Any]:
     import warp
 
     config: Any = warp.config
-    config.quiet = True  # it would greet and report every kernel it loads
+    config.quiet = True  # otherwise warp prints a message at its start and for each kernel
     from nvalchemiops.torch.neighbors import cell_list
 
     return cell_list

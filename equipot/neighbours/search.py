@@ -1,7 +1,8 @@
-"""Neighbours within a cutoff, for any periodicity, on the CPU or on a GPU.
+"""The neighbour search within a cutoff, for any periodicity, on the CPU or on a GPU.
 
-A library is asked only for pairs in a box (`Pairs`). Which atoms lie in the cell, what a direction without periodicity
-means, which pairs count, and in which order: that is decided here, in torch, on the device of the positions.
+A library only finds pairs in a box (`Pairs`). This module does all other steps in torch, on the device of the
+positions: it wraps atoms into the cell, makes a box along non-periodic directions, selects the pairs within the
+cutoff and sorts them.
 """
 
 import functools
@@ -30,19 +31,21 @@ def neighbour_list(
     """Find all pairs closer than the cutoff, periodic images included, in both directions.
 
     Args:
-        positions: (n_atoms, 3), Å; atoms may lie outside the cell
-        cell: (3, 3), Å, rows are cell vectors; rows of non-periodic directions are not used and may be zero
-        pbc: (3,) bool
-        cutoff: Å; pairs with r < cutoff, strictly
-        species, pair_cutoffs: (n_atoms,) int and (n_types, n_types) Å, symmetric: shorter cutoffs of some pairs
+        positions: (n_atoms, 3) Å; atoms may lie outside the cell.
+        cell: (3, 3) Å, rows are cell vectors; rows of non-periodic directions are not used and may be zero.
+        pbc: (3,) bool.
+        cutoff: Å; pairs with r < cutoff are found.
+        species: (n_atoms,) int, needed with `pair_cutoffs`.
+        pair_cutoffs: (n_types, n_types) Å, symmetric: shorter cutoffs for pairs of species.
 
     Returns:
-        edge_index: (2, n_edges) int64, row 0 the centre i, row 1 the neighbour j; sorted by i, j, shift
-        shifts: (n_edges, 3) int64, the number of cell vectors added to the neighbour
-        edge_vectors: (n_edges, 3) float64, Å, r_ij = r_j - r_i + shift·cell
+        edge_index: (2, n_edges) int64, row 0 the centre i, row 1 the neighbour j; sorted by i, j and shift. An atom is
+            a neighbour of its periodic images but never of itself.
+        shifts: (n_edges, 3) int64, the number of cell vectors added to the neighbour.
+        edge_vectors: (n_edges, 3) float64, Å, r_ij = r_j - r_i + shift·cell.
 
-    An atom is a neighbour of its own images but never of itself. Raises DataError when positions or cell are
-    not finite, or when the periodic cell vectors are linearly dependent.
+    Raises:
+        DataError: positions or cell are not finite, or the periodic cell vectors are linearly dependent.
     """
     x = torch.from_numpy(np.array(positions, dtype=np.float64).reshape(-1, 3))
     cell, pbc = np.array(cell, dtype=np.float64).reshape(3, 3), np.array(pbc, dtype=bool).reshape(3)
@@ -51,7 +54,7 @@ def neighbour_list(
 
 
 class Find(Protocol):
-    """`neighbour_list` for positions on any device, without the vectors."""
+    """A search like `neighbour_list` for positions on any device. It returns no vectors."""
 
     def __call__(
         self,
@@ -65,14 +68,14 @@ class Find(Protocol):
 
 
 class Search(NamedTuple):
-    """A way to search, with the name that a user reads."""
+    """A search function and the name that is printed for it."""
 
     name: str
     find: Find
 
 
 def search_for(device: torch.device) -> Search:
-    """Return the fastest search for a device: nvalchemi-toolkit-ops on a GPU where it works, otherwise matscipy."""
+    """Return the fastest search for a device: nvalchemi-toolkit-ops on a GPU if it works there, else matscipy."""
     if device.type == "cuda" and _nvalchemi_works(device):
         return Search(f"nvalchemi-toolkit-ops {version('nvalchemi-toolkit-ops')} on {device}", on_gpu)
     return Search("matscipy on the CPU", on_cpu)
@@ -86,7 +89,7 @@ def on_cpu(
     species: np.ndarray | None = None,
     pair_cutoffs: np.ndarray | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Search with matscipy; positions and edges travel between the device and the CPU."""
+    """Search with matscipy on the CPU, and copy positions and edges from and to the device."""
     edges = _search(positions.cpu(), cell, pbc, cutoff, species, pair_cutoffs, pairs_of_matscipy)
     return edges.edge_index.to(positions.device), edges.shifts.to(positions.device)
 
@@ -99,7 +102,7 @@ def on_gpu(
     species: np.ndarray | None = None,
     pair_cutoffs: np.ndarray | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Search on the GPU; with matscipy where the library's table does not fit into the memory that is left there."""
+    """Search on the GPU, or with matscipy on the CPU if the library's table does not fit into the GPU's memory."""
     arguments = (positions, cell, pbc, cutoff, species, pair_cutoffs)
     try:
         return on_device(*arguments)
@@ -117,9 +120,12 @@ def on_device(
     pair_cutoffs: np.ndarray | None = None,
     pairs: Pairs | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Search on the device of the positions, with nvalchemi-toolkit-ops or other `pairs`.
+    """Search on the device of the positions, with nvalchemi-toolkit-ops or another function for `pairs`.
 
-    Parameters and errors as in `neighbour_list`. Returns edge_index (2, n_edges) and shifts (n_edges, 3), int64.
+    The other arguments and the errors are those of `neighbour_list`.
+
+    Returns:
+        edge_index (2, n_edges) and shifts (n_edges, 3), int64.
     """
     edges = _search(positions, cell, pbc, cutoff, species, pair_cutoffs, pairs or pairs_of_nvalchemi)
     return edges.edge_index, edges.shifts
@@ -154,7 +160,7 @@ def _search(
     wrapped = torch.floor(positions @ on(np.linalg.inv(basis))) * on(pbc.astype(np.float64))
     inside = positions - wrapped @ h
     boxed, box = _enclose(inside, basis, pbc, cutoff)
-    # A slightly larger search, so that the strict comparison below decides in one place and symmetrically.
+    # The search goes slightly further than the cutoff, so that only the strict, symmetric comparison below decides.
     i, j, shifts = pairs(boxed, box, on(pbc), cutoff * (1 + 1e-9))
 
     vectors = inside.index_select(0, j)
@@ -171,16 +177,17 @@ def _search(
     i, j, shifts, vectors = i[keep], j[keep], shifts[keep], vectors[keep]
     order = _order(i, j, shifts, n_atoms)
     i, j, shifts, vectors = i[order], j[order], shifts[order], vectors[order]
-    # From wrapped atoms back to the atoms as given; of one pair of atoms all shifts change alike, so the order stays.
+    # Shifts of wrapped atoms become shifts of the given atoms. All shifts of a pair change by one value, so the order
+    # remains.
     shifts += (wrapped[i] - wrapped[j]).to(torch.int64)
     return _Edges(torch.stack([i, j]), shifts, vectors)
 
 
 def _enclose(inside: Tensor, basis: np.ndarray, pbc: np.ndarray, cutoff: float) -> tuple[Tensor, Tensor]:
-    """Positions and a box that holds them, with the same neighbours.
+    """Return positions with unchanged neighbours, and a box that holds them.
 
-    Along a non-periodic direction, empty stretches longer than the cutoff are shortened: no atom has a
-    neighbour across them, and two atoms a micrometre apart would otherwise ask for 10¹² linked cells.
+    Along a non-periodic direction, gaps longer than twice the cutoff are shortened to this length. No atom has a
+    neighbour across them. Without this step, two atoms at a distance of a micrometre would need 10¹² linked cells.
     """
     box = torch.from_numpy(basis.copy()).to(inside.device)
     boxed = inside
@@ -192,14 +199,14 @@ def _enclose(inside: Tensor, basis: np.ndarray, pbc: np.ndarray, cutoff: float) 
         moved = torch.empty_like(along)
         moved[order] = ascending - excess
         moved -= moved.min()
-        # Half a cutoff of room on both sides keeps atoms off the box's faces.
+        # A margin of half a cutoff on both sides keeps the atoms away from the faces of the box.
         boxed = boxed + torch.outer(moved - along + 0.5 * cutoff, axis)
         box[k] = axis * (moved.max() + cutoff)
     return boxed, box
 
 
 def _order(i: Tensor, j: Tensor, shifts: Tensor, n_atoms: int) -> Tensor:
-    """The permutation that sorts pairs by centre, neighbour and shift."""
+    """Return the permutation that sorts pairs by centre, neighbour and shift."""
     if len(i) == 0:
         return i
     lowest = shifts.amin(0)
@@ -212,18 +219,18 @@ def _order(i: Tensor, j: Tensor, shifts: Tensor, n_atoms: int) -> Tensor:
 
 @functools.cache
 def _nvalchemi_works(device: torch.device) -> bool:
-    """Try the library once on each GPU with two atoms, which also compiles its kernels."""
+    """Return whether nvalchemi-toolkit-ops finds the neighbours of two atoms. The first call compiles its kernels."""
     if importlib.util.find_spec("nvalchemiops") is None:
         return False
     try:
         two = torch.tensor([[0.0, 0.0, 0.0], [0.0, 0.0, 1.0]], dtype=torch.float64, device=device)
         edge_index, _ = on_device(two, np.zeros((3, 3)), np.zeros(3, dtype=bool), 1.5)
-        works, why = edge_index.tolist() == [[0, 1], [1, 0]], "it finds wrong neighbours"
-    except Exception as error:  # whatever a library of another version or a driver may say
-        works, why = False, f"{type(error).__name__}: {error}"
+        works, reason = edge_index.tolist() == [[0, 1], [1, 0]], "it finds wrong neighbours"
+    except Exception as error:  # another version of the library or a driver may raise any error
+        works, reason = False, f"{type(error).__name__}: {error}"
     if not works:
         warnings.warn(
-            f"nvalchemi-toolkit-ops does not work on {device} ({why}); neighbours are searched on the CPU",
+            f"nvalchemi-toolkit-ops does not work on {device} ({reason}); neighbours are searched on the CPU",
             RuntimeWarning,
             stacklevel=2,
         )

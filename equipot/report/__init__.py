@@ -1,4 +1,4 @@
-"""The physics of a model on one page."""
+"""The report: one HTML page with the physics of a model."""
 
 from equipot.report.build import Report, make_report
 

@@ -1,4 +1,4 @@
-"""All sections, the page, and what the terminal shows of it."""
+"""The sections of a report, and the report as an HTML page and as JSON values."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from equipot.report.page import page
 from equipot.report.pairs import pairs
 from equipot.report.section import Grid, Section, Subject
 
-# Name for --skip, title where it is missing, maker.
+# Name for --skip: title of a missing section, and the function that makes the section.
 SECTIONS: dict[str, tuple[str, Callable[[Subject], Section]]] = {
     "errors": ("Errors", errors),
     "training": ("Training", learning),
@@ -30,13 +30,13 @@ SECTIONS: dict[str, tuple[str, Callable[[Subject], Section]]] = {
 
 @dataclass(frozen=True)
 class Report:
-    """Sections in order, and the page they make."""
+    """The sections of a report in order, and the HTML page."""
 
     sections: list[Section]
     html: str
 
     def to_dict(self) -> dict[str, Any]:
-        """The figures as plain JSON values."""
+        """Return the figures as plain JSON values."""
         return {
             section.title: {
                 "figures": [
@@ -49,18 +49,23 @@ class Report:
 
 
 def make_report(
-    subject: Subject, skip: Sequence[str] = (), begun: Callable[[str, int, int], object] | None = None
+    subject: Subject, skip: Sequence[str] = (), progress: Callable[[str, int, int], object] | None = None
 ) -> Report:
-    """Make all sections but those to skip.
+    """Make a report with all sections except those to skip.
 
-    begun: called with the title of a section, its number and the number of all when it begins. A section that cannot be
-    made says why; one that fails by an error in the program says so too, and has `failed` set.
+    If a section cannot be made, its `missing` has the reason. If it fails due to an error in the program, `missing` has
+    the error, and `failed` is set.
+
+    Args:
+        subject: the model and the structures.
+        skip: names of sections to leave out.
+        progress: called at the start of each section with its title, its number and the number of sections.
     """
-    wanted = {name: maker for name, maker in SECTIONS.items() if name not in skip}
-    made = []
-    for k, (title, maker) in enumerate(wanted.values()):
-        if begun is not None:
-            begun(title, k, len(wanted))
+    chosen = {name: section for name, section in SECTIONS.items() if name not in skip}
+    sections = []
+    for k, (title, maker) in enumerate(chosen.values()):
+        if progress is not None:
+            progress(title, k, len(chosen))
         start = time.perf_counter()
         try:
             section = maker(subject)
@@ -68,19 +73,19 @@ def make_report(
             section = Section(title, missing=f"{error}.")
         except (
             Exception
-        ) as error:  # one section must not take the others with it; the command's exit code tells
+        ) as error:  # the other sections are still made; the exit code of the command reports the error
             section = Section(title, missing=f"{type(error).__name__}: {error}", failed=True)
         section.seconds = time.perf_counter() - start
-        made.append(section)
+        sections.append(section)
     for name in skip:
-        made.append(Section(SECTIONS[name][0], missing="left out by --skip."))
+        sections.append(Section(SECTIONS[name][0], missing="left out by --skip."))
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     title = f"Physics of {subject.calculator.model.path.name}"
-    return Report(made, page(title, _facts(subject), made, f"equipot {__version__}, {now}"))
+    return Report(sections, page(title, _facts(subject), sections, f"equipot {__version__}, {now}"))
 
 
 def _facts(subject: Subject) -> Grid:
-    """What the model is."""
+    """Return a table with facts about the model and the data."""
     metadata = subject.calculator.model.metadata
     spec = metadata.spec
     names = list(metadata.type_names)

@@ -1,4 +1,4 @@
-"""Sections: the crystal at rest, its equation of state, elastic constants and phonons."""
+"""Sections about a crystal: the relaxed structure, its equation of state, elastic constants and phonons."""
 
 from dataclasses import replace
 from io import BytesIO
@@ -15,17 +15,17 @@ from equipot.report import figures
 from equipot.report.labelled_volumes import LabelledVolumes, labelled_volumes
 from equipot.report.section import Figure, Grid, Section, Subject
 
-NEAR, FAR = 0.01, 0.04  # strains: of the fit, and of the picture
-LONGEST = 15.0  # Å, of a side of the phonons' supercell
+NEAR, FAR = 0.01, 0.04  # largest strains of the fit and of the picture
+LONGEST = 15.0  # Å, smallest length of the sides of the phonon supercell, if the number of atoms allows it
 
 
 def at_rest(subject: Subject) -> Section:
-    """The relaxed crystal."""
-    found = subject.crystal_at_rest()
-    atoms, end = found.atoms, found.end
+    """Make the section about the relaxed crystal."""
+    relaxed = subject.crystal_at_rest()
+    atoms, end = relaxed.atoms, relaxed.end
     section = Section(
         "Crystal",
-        f"{atoms.get_chemical_formula()} from {subject.crystal_source}, relaxed in its space group: atoms and cell.",
+        f"{atoms.get_chemical_formula()} from {subject.crystal_source}. Atoms and cell are relaxed in its space group.",
     )
     names = ("a", "b", "c")
     before, after = (x.cell.cellpar() for x in (subject.crystal, atoms) if x is not None)
@@ -35,26 +35,26 @@ def at_rest(subject: Subject) -> Section:
     rows.append(
         (
             "volume (Å³/atom)",
-            *(f"{s.volume / len(atoms):.4f}" for s in (found.start, end) if s.volume is not None),
+            *(f"{s.volume / len(atoms):.4f}" for s in (relaxed.start, end) if s.volume is not None),
         )
     )
-    rows.append(("energy (eV/atom)", *(f"{s.energy / len(atoms):.5f}" for s in (found.start, end))))
-    section.tables.append(Grid(("", "as found", "relaxed"), rows))
+    rows.append(("energy (eV/atom)", *(f"{s.energy / len(atoms):.5f}" for s in (relaxed.start, end))))
+    section.tables.append(Grid(("", "start", "relaxed"), rows))
     section.figures.append(Figure("energy of the crystal", end.energy / len(atoms), "eV/atom", form=".4f"))
     return section
 
 
 def curve(subject: Subject) -> Section:
-    """Energy over volume, beside the same volumes in the labels."""
+    """Make the section about the equation of state, compared with labels of the crystal at other volumes."""
     atoms = subject.crystal_at_rest().atoms
     n = len(atoms)
     fitted = equation_of_state(atoms, subject.calculator, np.linspace(-NEAR, NEAR, 9))
     labelled = labelled_volumes(subject.frames, atoms)
     section = Section(
         "Equation of state",
-        "Energy of the uniformly strained crystal, scaled positions fixed. The bulk modulus is that of a "
-        f"Birch-Murnaghan curve within ±{100 * NEAR:g} % of the lengths; where labels hold the crystal at other "
-        "volumes, both they and the model at these volumes are fitted alike.",
+        "Energy of the uniformly strained crystal with fixed scaled positions. The bulk modulus is from a "
+        f"Birch-Murnaghan fit within ±{100 * NEAR:g} % of the lengths. If labelled frames are the crystal at other "
+        "volumes, a second fit uses their labels, and a third one the model's energies of these frames.",
     )
     lengths = _different(atoms.cell.lengths())
     section.figures = [
@@ -62,23 +62,23 @@ def curve(subject: Subject) -> Section:
     ]
     section.figures.append(Figure("bulk modulus", fitted["bulk_modulus"], "GPa", form=".1f"))
     volumes, energies = _fine(subject, labelled)
-    dft_points = same = None
+    dft_points = model_points = None
     if labelled is not None:
         predicted = np.array([_energy(subject, f.to_atoms()) for f in labelled.frames])
         dft_points = np.stack([labelled.volumes, labelled.energies], axis=1)
-        same = np.stack([labelled.volumes, predicted], axis=1)
-        error = (same[:, 1] - same[:, 1].min()) - (labelled.energies - labelled.energies.min())
+        model_points = np.stack([labelled.volumes, predicted], axis=1)
+        error = (predicted - predicted.min()) - (labelled.energies - labelled.energies.min())
         section.remarks.append(
-            f"{len(labelled.frames)} labelled frames are this crystal at other volumes; relative energies differ from "
-            f"theirs by {1000 * float(np.sqrt(np.mean(error**2))):.2f} meV/atom (root mean square)."
+            f"{len(labelled.frames)} labelled frames are this crystal at other volumes. The model's relative energies "
+            f"differ from theirs by {1000 * float(np.sqrt(np.mean(error**2))):.2f} meV/atom (root mean square)."
         )
-        found, of_labels = replace(labelled, energies=predicted).fit(), labelled.fit()
-        if found is None or of_labels is None:
+        model_fit, label_fit = replace(labelled, energies=predicted).fit(), labelled.fit()
+        if model_fit is None or label_fit is None:
             section.remarks.append(
-                "These are too few, or too far from the minimum, for a lattice parameter from DFT."
+                "These frames are too few, or too far from the minimum, for a lattice parameter from DFT."
             )
         else:
-            size = [(n * v / atoms.get_volume()) ** (1 / 3) for v, _ in (found, of_labels)]
+            size = [(n * v / atoms.get_volume()) ** (1 / 3) for v, _ in (model_fit, label_fit)]
             section.figures += [
                 Figure(
                     f"lattice parameter {name}, of labelled volumes",
@@ -90,14 +90,14 @@ def curve(subject: Subject) -> Section:
                 for name, length in lengths
             ]
             section.figures.append(
-                Figure("bulk modulus, of labelled volumes", found[1], "GPa", of_labels[1], ".1f")
+                Figure("bulk modulus, of labelled volumes", model_fit[1], "GPa", label_fit[1], ".1f")
             )
     elif subject.frames:
         section.remarks.append(
-            "No labelled frames are this crystal at other volumes, so there are no values from DFT."
+            "No labelled frames are this crystal at other volumes, so there are no values from DFT here."
         )
     section.images.append(
-        ("energy over volume", figures.equation_of_state(volumes, energies, dft_points, same))
+        ("energy over volume", figures.equation_of_state(volumes, energies, dft_points, model_points))
     )
     section.tables.append(
         Grid(
@@ -112,16 +112,16 @@ def curve(subject: Subject) -> Section:
 
 
 def _fine(subject: Subject, labelled: LabelledVolumes | None) -> tuple[np.ndarray, np.ndarray]:
-    """A dense curve that reaches as far as the labels."""
+    """Return volumes and energies per atom of a dense curve that covers the labelled volumes."""
     atoms = subject.crystal_at_rest().atoms
     low, high = 1 - FAR, 1 + FAR
     if labelled is not None:
         sizes = (labelled.volumes * len(atoms) / atoms.get_volume()) ** (1 / 3)
         low, high = min(low, sizes.min()), max(high, sizes.max())
-    found = [deformed(atoms, subject.calculator, s * np.eye(3)) for s in np.linspace(low, high, 41)]
+    scaled = [deformed(atoms, subject.calculator, s * np.eye(3)) for s in np.linspace(low, high, 41)]
     return (
-        np.array([a.get_volume() / len(a) for a in found]),
-        np.array([a.get_potential_energy() / len(a) for a in found]),
+        np.array([a.get_volume() / len(a) for a in scaled]),
+        np.array([a.get_potential_energy() / len(a) for a in scaled]),
     )
 
 
@@ -131,24 +131,26 @@ def _energy(subject: Subject, atoms: Atoms) -> float:
 
 
 def _different(lengths: np.ndarray) -> list[tuple[str, float]]:
-    """Names and values of the lengths that symmetry does not make equal."""
-    found: list[tuple[str, float]] = []
+    """Return names and values of the cell lengths that differ from each other."""
+    different: list[tuple[str, float]] = []
     for name, length in zip("abc", lengths):
-        if all(abs(length - other) > 1e-4 for _, other in found):
-            found.append((name, float(length)))
-    return found
+        if all(abs(length - other) > 1e-4 for _, other in different):
+            different.append((name, float(length)))
+    return different
 
 
 def elastic(subject: Subject) -> Section:
-    """Elastic constants in the symmetry of the crystal."""
-    found = elastic_constants(subject.crystal_at_rest().atoms, subject.calculator)
+    """Make the section about the elastic constants."""
+    constants = elastic_constants(subject.crystal_at_rest().atoms, subject.calculator)
     section = Section(
         "Elastic constants",
-        f"From the stress at strains of ±0.5 %, atoms relaxed, averaged over the symmetry ({found.system}), in its "
-        "usual axes; GPa.",
+        "Elastic constants in GPa, from the stress at strains of ±0.5 % with relaxed atoms. They are averaged over the "
+        f"symmetry ({constants.system}) and refer to its usual axes.",
     )
-    section.figures = [Figure(name, value, "GPa", form=".1f") for name, value in found.independent().items()]
-    moduli = found.moduli()
+    section.figures = [
+        Figure(name, value, "GPa", form=".1f") for name, value in constants.independent().items()
+    ]
+    moduli = constants.moduli()
     section.tables.append(
         Grid(
             ("modulus (Hill)", "GPa"),
@@ -160,57 +162,61 @@ def elastic(subject: Subject) -> Section:
     section.tables.append(
         Grid(
             ("", *axes),
-            [(a, *(f"{x + 0.0:.1f}" for x in np.round(row, 1))) for a, row in zip(axes, found.tensor)],
+            [(a, *(f"{x + 0.0:.1f}" for x in np.round(row, 1))) for a, row in zip(axes, constants.tensor)],
         )
     )
-    section.remarks.append(f"Imposing the symmetry changed them by {found.asymmetry:.2g} GPa at most.")
-    if not found.stable:
+    section.remarks.append(
+        f"The average over the symmetry changed the constants by {constants.asymmetry:.2g} GPa at most."
+    )
+    if not constants.stable:
         section.remarks.append(
             "The crystal is not stable: a small strain lowers its energy (Born's criterion)."
         )
     if subject.frames:
-        section.remarks.append("Labels hold no elastic constants to compare with.")
+        section.remarks.append("The labels contain no elastic constants for a comparison.")
     return section
 
 
 def vibrations(subject: Subject) -> Section:
-    """Bands, density of states, frequencies at Γ."""
+    """Make the section about phonons: bands, density of states, frequencies at Γ."""
     atoms = subject.crystal_at_rest().atoms
     length = LONGEST
     while (
-        len(atoms) * int(np.prod(supercell_of_length(atoms, length))) > subject.atoms_at_most and length > 2
+        len(atoms) * int(np.prod(supercell_of_length(atoms, length))) > subject.max_phonon_atoms
+        and length > 2
     ):
         length -= 0.5
-    times = supercell_of_length(atoms, length)
-    if len(atoms) * int(np.prod(times)) > subject.atoms_at_most:
+    supercell = supercell_of_length(atoms, length)
+    n_atoms = len(atoms) * int(np.prod(supercell))
+    if n_atoms > subject.max_phonon_atoms:
         raise NumericsError(
-            f"the cell has {len(atoms)} atoms; use `equipot phonons`, which takes as long as it needs"
+            f"the cell has {len(atoms)} atoms, too many for a report; use `equipot phonons`, which has no limit"
         )
-    found = phonons(atoms, subject.calculator, times)
+    result = phonons(atoms, subject.calculator, supercell)
     section = Section(
         "Phonons",
-        f"Finite displacements in a supercell {' × '.join(map(str, times))} of {len(atoms) * int(np.prod(times))} "
-        "atoms, by phonopy; imaginary frequencies below zero.",
+        f"Finite displacements in a supercell {' × '.join(map(str, supercell))} of {n_atoms} atoms, with phonopy. "
+        "Imaginary frequencies are shown as negative.",
     )
     image = BytesIO()
-    plot_phonons(image, found)
+    plot_phonons(image, result)
     section.images.append(("phonon bands and density of states", image.getvalue()))
     section.tables.append(
         Grid(
             ("Γ", "THz"),
-            [(f"mode {k + 1}", f"{f + 0.0:.3f}") for k, f in enumerate(np.round(np.sort(found.gamma), 3))],
+            [(f"mode {k + 1}", f"{f + 0.0:.3f}") for k, f in enumerate(np.round(np.sort(result.gamma), 3))],
         )
     )
-    section.figures.append(Figure("highest frequency at Γ", float(found.gamma.max()), "THz", form=".2f"))
-    lowest = min(float(f.min()) for f in found.bands.frequencies)
+    section.figures.append(Figure("highest frequency at Γ", float(result.gamma.max()), "THz", form=".2f"))
+    lowest = min(float(f.min()) for f in result.bands.frequencies)
     section.figures.append(Figure("lowest frequency of all bands", lowest, "THz", form=".3f"))
-    at_300 = found.thermal[np.abs(found.thermal[:, 0] - 300).argmin()]
+    at_300 = result.thermal[np.abs(result.thermal[:, 0] - 300).argmin()]
     section.figures.append(
         Figure("heat capacity at 300 K, per primitive cell", float(at_300[3]), "J/K/mol", form=".2f")
     )
-    section.remarks += [f"There is an {mode.sentence()}." for mode in found.imaginary]
+    section.remarks += [f"There is an {mode.sentence()}." for mode in result.imaginary]
     section.remarks.append(
-        f"Acoustic frequencies at Γ were {found.acoustic:.3f} THz at most before the sum rule was imposed. "
-        "Polar crystals have no splitting of longitudinal and transverse modes here."
+        f"Acoustic frequencies at Γ were {result.acoustic:.3f} THz at most before the sum rule was imposed. "
+        "The model has no charges, so the modes of polar crystals have no LO-TO splitting."
     )
     return section

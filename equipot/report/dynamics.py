@@ -1,4 +1,4 @@
-"""Section: a short run of molecular dynamics."""
+"""The section about a short run of molecular dynamics."""
 
 import torch
 
@@ -8,56 +8,54 @@ from equipot.report import figures
 from equipot.report.section import Figure, Section, Subject
 from equipot.speed.structure import repeat
 
-FARTHEST = 8.0  # Å
+FARTHEST = 8.0  # Å, largest distance of g(r)
 
 
 def motion(subject: Subject) -> Section:
-    """Conservation of energy, distribution of distances, time per step."""
+    """Make the section about molecular dynamics: energy conservation, g(r) and time per step."""
     atoms = subject.at_rest().atoms
     if atoms.pbc.any():
-        atoms = repeat(atoms, subject.atoms_in_motion)
+        atoms = repeat(atoms, subject.md_atoms)
     timestep = subject.timestep
     if "H" in set(atoms.symbols):
         timestep = min(timestep, 0.5)
-    found = measure_motion(atoms, subject.calculator, subject.temperature, subject.duration, timestep)
+    run = measure_motion(atoms, subject.calculator, subject.temperature, subject.duration, timestep)
     threads = torch.get_num_threads()
-    where = "1 thread" if threads == 1 else f"{threads} threads"
+    hardware = "1 thread" if threads == 1 else f"{threads} threads"
     if subject.calculator.model.device.type != "cpu":
-        where = str(subject.calculator.model.device)
+        hardware = str(subject.calculator.model.device)
     section = Section(
         "Molecular dynamics",
-        f"{len(atoms)} atoms, 0.5 ps with a thermostat at {subject.temperature:g} K, then {subject.duration:g} ps "
+        f"{len(atoms)} atoms: 0.5 ps with a thermostat at {subject.temperature:g} K, then {subject.duration:g} ps "
         f"at constant energy with steps of {timestep:g} fs.",
     )
-    microseconds = 1e6 * found.seconds_per_step / len(atoms)
+    microseconds = 1e6 * run.seconds_per_step / len(atoms)
     section.figures = [
-        Figure("drift of the energy", 1e6 * found.drift, "µeV/atom/ps", form="+.2g"),
-        Figure("fluctuation of the energy", 1e6 * found.deviation, "µeV/atom", form=".2g"),
-        Figure("mean temperature at constant energy", float(found.temperatures.mean()), "K", form=".0f"),
+        Figure("drift of the energy", 1e6 * run.drift, "µeV/atom/ps", form="+.2g"),
+        Figure("fluctuation of the energy", 1e6 * run.deviation, "µeV/atom", form=".2g"),
+        Figure("mean temperature at constant energy", float(run.temperatures.mean()), "K", form=".0f"),
     ]
-    if found.pressures is not None:
-        section.figures.append(Figure("mean pressure", float(found.pressures.mean()), "GPa", form=".2f"))
+    if run.pressures is not None:
+        section.figures.append(Figure("mean pressure", float(run.pressures.mean()), "GPa", form=".2f"))
     section.figures.append(
         Figure(
-            f"time per atom and step ({where})",
+            f"time per atom and step ({hardware})",
             microseconds,
             "µs",
             form=".3g" if microseconds < 1000 else ".0f",
         )
     )
-    section.images.append(("temperature and total energy", figures.motion(found)))
+    section.images.append(("temperature and total energy", figures.motion(run)))
     if not atoms.pbc.all():
-        section.remarks.append(
-            "Without a volume there is no density to compare distances with, so there is no g(r)."
-        )
+        section.remarks.append("There is no g(r), because a structure without a volume has no density.")
         return section
     heights = 1 / (atoms.cell.reciprocal().lengths())
     reach = min(FARTHEST, float(heights.min()) / 2)
-    g = radial_distribution(found.frames, reach)
+    g = radial_distribution(run.frames, reach)
     section.images.append(("radial distribution function", figures.distribution(g)))
     peak, height = g.first_peak
     section.remarks.append(
-        f"The highest peak of g(r) is at {peak:.2f} Å ({height:.2f}). Shown is what fits into half the cell, "
-        f"to {FARTHEST:g} Å at most."
+        f"The highest peak of g(r) is at {peak:.2f} Å ({height:.2f}). The curve ends at half the height of the cell, "
+        f"but at {FARTHEST:g} Å at most."
     )
     return section

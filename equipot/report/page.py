@@ -1,4 +1,4 @@
-"""One self-contained HTML page: pictures inside, no scripts, nothing from elsewhere."""
+"""The HTML page of a report. It is self-contained: it includes its pictures, and has no scripts or external files."""
 
 import base64
 from collections.abc import Iterable, Sequence
@@ -23,22 +23,22 @@ img { max-width: 100%; margin: 0.6em 0; } nav a { margin-right: 1em; }
 
 
 def page(title: str, facts: Grid, sections: Sequence[Section], footer: str) -> str:
-    """The whole page."""
+    """Return the HTML of the page."""
     body = [f"<h1>{escape(title)}</h1>", _table(facts, "facts")]
-    made = [section for section in sections if not section.missing]
-    links = [f'<a href="#s{k}">{escape(section.title)}</a>' for k, section in enumerate(made)]
-    if len(made) < len(sections):
-        links.append('<a href="#missing">Not made</a>')
+    complete = [section for section in sections if not section.missing]
+    links = [f'<a href="#s{k}">{escape(section.title)}</a>' for k, section in enumerate(complete)]
+    if len(complete) < len(sections):
+        links.append('<a href="#missing">Missing sections</a>')
     body.append(f"<nav>{' '.join(links)}</nav>")
-    if any(section.figures for section in made):
-        body += ["<h2>Summary</h2>", _table(summary(made), "summary")]
-    for k, section in enumerate(made):
+    if any(section.figures for section in complete):
+        body += ["<h2>Summary</h2>", _table(summary(complete), "summary")]
+    for k, section in enumerate(complete):
         body += _section(k, section)
-    if len(made) < len(sections):
-        body.append('<h2 id="missing">Not made</h2>')
+    if len(complete) < len(sections):
+        body.append('<h2 id="missing">Missing sections</h2>')
         body += [
-            f'<p class="missing"><b>{escape(titles)}</b>: {escape(why)}</p>'
-            for titles, why in reasons(sections)
+            f'<p class="missing"><b>{escape(titles)}</b>: {escape(reason)}</p>'
+            for titles, reason in reasons(sections)
         ]
     body.append(f'<p class="small">{escape(footer)}</p>')
     return (
@@ -50,23 +50,23 @@ def page(title: str, facts: Grid, sections: Sequence[Section], footer: str) -> s
 
 
 def summary(sections: Iterable[Section]) -> Grid:
-    """All figures, beside DFT where there are any."""
-    found = [figure for section in sections for figure in section.figures]
+    """Return a table of all figures, with columns for DFT values if there are any."""
+    figures = [figure for section in sections for figure in section.figures]
     names, rows = (
         ("quantity", "model", "DFT labels", "difference", "unit"),
-        [_row(figure) for figure in found],
+        [_row(figure) for figure in figures],
     )
-    kept = range(5) if any(figure.dft is not None for figure in found) else (0, 1, 4)
-    return Grid([names[k] for k in kept], [[row[k] for k in kept] for row in rows])
+    columns = range(5) if any(figure.dft is not None for figure in figures) else (0, 1, 4)
+    return Grid([names[k] for k in columns], [[row[k] for k in columns] for row in rows])
 
 
 def reasons(sections: Iterable[Section]) -> list[tuple[str, str]]:
-    """Titles of sections that could not be made, and why; those with the same reason together."""
-    found: dict[str, list[str]] = {}
+    """Return the titles and the reason of missing sections. Sections with one reason are joined."""
+    titles_of: dict[str, list[str]] = {}
     for section in sections:
         if section.missing:
-            found.setdefault(section.missing, []).append(section.title)
-    return [(", ".join(titles), why) for why, titles in found.items()]
+            titles_of.setdefault(section.missing, []).append(section.title)
+    return [(", ".join(titles), reason) for reason, titles in titles_of.items()]
 
 
 def _row(figure: Figure) -> tuple[str, str, str, str, str]:
@@ -79,7 +79,7 @@ def _row(figure: Figure) -> tuple[str, str, str, str, str]:
 
 
 def _number(value: float, form: str) -> str:
-    """Formatted, without the sign of what is rounded to zero."""
+    """Format a number. A number that is rounded to zero has no sign."""
     text = format(value, form)
     return text if float(text) else text.lstrip("-+")
 
@@ -88,16 +88,16 @@ def _section(k: int, section: Section) -> list[str]:
     parts = [f'<h2 id="s{k}">{escape(section.title)}</h2>']
     if section.about:
         parts.append(f"<p>{escape(section.about)}</p>")
-    parts += [_image(what, data) for what, data in section.images]
+    parts += [_image(title, data) for title, data in section.images]
     parts += [_table(grid) for grid in section.tables]
     parts += [f"<p>{escape(remark)}</p>" for remark in section.remarks]
     parts.append(f'<p class="small">{section.seconds:.1f} s</p>')
     return parts
 
 
-def _image(what: str, data: bytes) -> str:
+def _image(title: str, data: bytes) -> str:
     encoded = base64.b64encode(data).decode("ascii")
-    return f'<img alt="{escape(what)}" src="data:image/png;base64,{encoded}">'
+    return f'<img alt="{escape(title)}" src="data:image/png;base64,{encoded}">'
 
 
 def _table(grid: Grid, kind: str = "") -> str:

@@ -1,4 +1,4 @@
-"""What a section of the page consists of, and what its makers are given."""
+"""The parts of a report's section, and the subject of a report."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ FMAX, SMAX, STEPS = 1e-3, 0.01, 500
 
 @dataclass(frozen=True)
 class Grid:
-    """A table of strings."""
+    """A table of texts."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -30,41 +30,41 @@ class Figure:
     name: str
     value: float
     unit: str
-    dft: float | None = None  # the same from DFT labels, where there are some
+    dft: float | None = None  # value from DFT labels
     form: str = ".4g"
 
 
 @dataclass
 class Section:
-    """One subject of the page; `missing` says why there is nothing else."""
+    """A section of the page. If `missing` has a reason, the section has no contents."""
 
     title: str
     about: str = ""
     figures: list[Figure] = field(default_factory=list)
     tables: list[Grid] = field(default_factory=list)
-    images: list[tuple[str, bytes]] = field(default_factory=list)  # what is to be seen, PNG
+    images: list[tuple[str, bytes]] = field(default_factory=list)  # title, PNG
     remarks: list[str] = field(default_factory=list)
     missing: str = ""
-    failed: bool = False  # missing because of an error in the program
+    failed: bool = False  # whether the section is missing due to an error in the program
     seconds: float = 0.0
 
 
 @dataclass
 class Subject:
-    """What is reported on. Sections only read it."""
+    """The model and the structures of a report. Sections do not change it."""
 
     calculator: EquipotCalculator
-    elements: list[str]  # whose pairs are looked at
-    crystal: Atoms | None  # as it was found; for dynamics alone a molecule or layer does too
-    without_crystal: str  # why there is none
+    elements: list[str]  # elements of the pair curves
+    crystal: Atoms | None  # structure before the relaxation; a molecule or a layer has only dynamics
+    no_crystal_reason: str  # reason why there is no crystal
     crystal_source: str
     frames: list[Frame]  # labelled; may be empty
-    files: list[str]  # where they are from
+    files: list[str]  # files of the frames
     temperature: float = 300.0  # K
     duration: float = 2.0  # ps
     timestep: float = 1.0  # fs
-    atoms_in_motion: int = 200
-    atoms_at_most: int = 1000  # in a supercell of phonons
+    md_atoms: int = 200
+    max_phonon_atoms: int = 1000  # largest number of atoms in the phonon supercell
 
     @cached_property
     def _relaxation(self) -> Relaxed | str:
@@ -72,34 +72,38 @@ class Subject:
         periodic = bool(self.crystal.pbc.all())
         cell = "full" if periodic else "none"
         try:
-            found = relax(
+            relaxed = relax(
                 self.crystal, self.calculator, fmax=FMAX, smax=SMAX, cell=cell, steps=STEPS, symmetry=periodic
             )
         except (DataError, NumericsError) as error:
             return f"the structure cannot be relaxed: {error}"
-        if not found.converged:
-            return f"the structure did not relax in {STEPS} steps: forces {found.end.fmax:.2g} eV/Å" + (
-                f", stress {found.end.excess:.2g} GPa" if periodic else ""
+        if not relaxed.converged:
+            return f"the structure did not relax in {STEPS} steps: forces {relaxed.end.fmax:.2g} eV/Å" + (
+                f", stress {relaxed.end.excess:.2g} GPa" if periodic else ""
             )
-        return found
+        return relaxed
 
     def at_rest(self) -> Relaxed:
-        """The structure relaxed, a crystal in its symmetry; computed once. Raises DataError where there is none."""
+        """Return the relaxed structure, computed once. A crystal keeps its space group.
+
+        Raises:
+            DataError: there is no structure, or it cannot be relaxed.
+        """
         if self.crystal is None:
-            raise DataError(self.without_crystal)
-        found = self._relaxation
-        if isinstance(found, str):
-            raise DataError(found)
-        return found
+            raise DataError(self.no_crystal_reason)
+        relaxed = self._relaxation
+        if isinstance(relaxed, str):
+            raise DataError(relaxed)
+        return relaxed
 
     def crystal_at_rest(self) -> Relaxed:
-        """Likewise, for what only crystals have."""
+        """Return the relaxed crystal. Raise DataError for a structure that is not periodic in all directions."""
         if self.crystal is not None and not self.crystal.pbc.all():
             raise DataError(
-                f"{self.crystal_source} is not periodic in all three directions, so it is no crystal"
+                f"{self.crystal_source} is not periodic in all three directions, so it is not a crystal"
             )
         return self.at_rest()
 
     def cutoff_of(self, a: str, b: str) -> float:
-        """Å."""
+        """Return the cutoff (Å) of two elements."""
         return self.calculator.model.metadata.cutoffs.of(a, b)

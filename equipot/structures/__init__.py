@@ -1,4 +1,4 @@
-"""Structures and their labels, as files hold them."""
+"""Structures and their labels, read from files."""
 
 from equipot.structures.frame import Frame, config_types
 from equipot.structures.labels import LabelKeys, frame_from_atoms

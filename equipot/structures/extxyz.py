@@ -1,9 +1,9 @@
-"""(Extended) XYZ files, frame by frame.
+"""Reading of XYZ and extended XYZ files, frame by frame.
 
-ASE parses each frame; this module hands it one frame's text at a time. So a compressed file is read
-straight through, memory holds one frame, an error knows its frame, and what ASE would pass over is an
-error: rows that are too long or too short, a file that ends inside a frame. Text is UTF-8, with a byte order
-mark or without, or UTF-16 with one.
+ASE parses each frame. This module gives it the text of one frame at a time, which has four advantages. A compressed
+file is read in one pass. Memory holds only one frame. An error message names its frame. Faults that ASE ignores are
+errors: rows that are too long or too short, and a file that ends inside a frame. The text is UTF-8 with or without a
+byte order mark, or UTF-16 with one.
 """
 
 from collections.abc import Iterator
@@ -21,16 +21,16 @@ from equipot.errors import DataError
 from equipot.structures.extxyz_header import read_header
 from equipot.structures.labels import symmetric
 
-# The columns of a file whose header names none.
+# The columns of a plain XYZ file, whose header has no Properties.
 _PLAIN = "species:S:1:pos:R:3"
 
 
 def iter_extxyz(path: Path) -> Iterator[Atoms]:
-    """Atoms of every frame; raises DataError naming file and frame."""
+    """Yield the Atoms of every frame. Raise DataError with the file and the frame if one cannot be read."""
     with open_with_compression(str(path), "rb") as stream:
         buffered = BufferedReader(cast(RawIOBase, stream))
-        marked = buffered.peek(2)[:2] in (b"\xff\xfe", b"\xfe\xff")
-        yield from _frames(TextIOWrapper(buffered, encoding="utf-16" if marked else "utf-8-sig"), path)
+        is_utf16 = buffered.peek(2)[:2] in (b"\xff\xfe", b"\xfe\xff")
+        yield from _frames(TextIOWrapper(buffered, encoding="utf-16" if is_utf16 else "utf-8-sig"), path)
 
 
 def _frames(file: IO[str], path: Path) -> Iterator[Atoms]:
@@ -61,7 +61,7 @@ def _frames(file: IO[str], path: Path) -> Iterator[Atoms]:
         text = [lookahead, *body]
         line_number += len(body)
         lookahead = file.readline()
-        while lookahead.lstrip().startswith("VEC"):  # cell vectors in the style of ADF
+        while lookahead.lstrip().startswith("VEC"):  # cell vectors in ADF's style
             text.append(lookahead)
             line_number += 1
             lookahead = file.readline()
@@ -70,10 +70,10 @@ def _frames(file: IO[str], path: Path) -> Iterator[Atoms]:
 
 
 def _cut_off(rows: list[str]) -> bool:
-    """Whether the file's last row, without an end of line, lacks digits that all rows before it have."""
+    """Return whether the last row of the file is cut off: no end of line, and fewer digits than all other rows."""
     if rows[-1].endswith("\n") or len(rows) < 2:
         return False
-    # Writers with a fixed format give all numbers of a column equally many decimals.
+    # Programs with a fixed format write all numbers of a column with the same number of decimals.
     *before, last = [len(row.split()[-1].partition(".")[2]) for row in rows if row.split()] or [0]
     return len(set(before)) == 1 and last < before[0]
 
@@ -83,7 +83,7 @@ def _parse(text: list[str], n_atoms: int, where: str) -> Atoms:
 
     def comment(line: str) -> dict[str, Any]:
         info = read_header(line, n_atoms, where)
-        # ASE keeps the upper triangle of `stress` alone, so its symmetry is looked at here.
+        # ASE keeps only the upper triangle of `stress`, so its symmetry is checked here.
         stress = info.get("stress")
         if isinstance(stress, np.ndarray) and stress.shape == (3, 3) and stress.dtype.kind in "if":
             symmetric(stress, f"{where}: stress")
@@ -106,7 +106,7 @@ def _parse(text: list[str], n_atoms: int, where: str) -> Atoms:
 
 
 def _check_species(rows: list[str], layout: list[str], where: str) -> None:
-    """Raise DataError for an atom whose species is no element: ASE would only repeat the word."""
+    """Raise DataError for an atom whose species is not an element. ASE's own message would be only the word."""
     if "species" not in layout[::3]:
         return
     column = sum(int(c) for c in layout[2 : 3 * layout[::3].index("species") : 3])
@@ -114,18 +114,18 @@ def _check_species(rows: list[str], layout: list[str], where: str) -> None:
         name = row.split()[column : column + 1]
         if name and not name[0].isdigit() and not atomic_numbers.get(name[0].capitalize(), 0) > 0:
             raise DataError(
-                f"{where}: atom {k} is of the species {name[0]!r}, which is no chemical element; expected a symbol "
+                f"{where}: the species of atom {k} is {name[0]!r}, which is not a chemical element; expected a symbol "
                 "such as Si, without labels or ghost atoms"
             )
 
 
 def _check_rows(text: list[str], n_atoms: int, columns: list[int], where: str) -> None:
-    if not columns:  # cell vectors in the style of ADF: ASE reads no header
+    if not columns:  # ASE reads no header if the cell vectors are in ADF's style
         return
     for k, row in enumerate(text[2 : 2 + n_atoms]):
         if len(row.split()) != columns[0]:
-            announced = "Properties announces" if "=" in text[1] else "plain XYZ has"
+            source = "Properties names" if "=" in text[1] else "plain XYZ has"
             raise DataError(
-                f"{where}: atom {k} has {len(row.split())} columns, but {announced} {columns[0]}; name every "
+                f"{where}: atom {k} has {len(row.split())} columns, but {source} {columns[0]}; name every "
                 "column in Properties"
             )

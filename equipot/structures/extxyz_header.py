@@ -1,7 +1,8 @@
-"""The second line of an extended XYZ frame: keys in any case, and nothing that ASE's reader would drop silently.
+"""The header of an extended XYZ frame, its second line. Keys may be in capital letters or not.
 
-ASE knows `Lattice`, `Properties` and `pbc` in exactly this spelling. Under any other one a crystal would be read as a
-cluster, and columns would vanish. So spellings are made ASE's, and what cannot be read without loss is refused.
+ASE knows `Lattice`, `Properties` and `pbc` only in this spelling. In another spelling, it would read a crystal as a
+cluster and ignore columns. So this module changes the spelling to ASE's, and refuses a header that ASE cannot read
+without loss.
 """
 
 import re
@@ -12,21 +13,27 @@ from ase.io.extxyz import key_val_str_to_dict
 
 from equipot.errors import DataError
 
-# Quoted and bracketed values, which may hold anything, or a key with its equals sign.
+# A quoted or bracketed value with any contents, or a key with its equals sign.
 _TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|\{[^}]*\}|\[[^\]]*\]|([^\s="{}\[\],]+)(\s*=)')
 _STRUCTURAL = {"lattice": "Lattice", "properties": "Properties", "pbc": "pbc"}
 _COLUMNS = {"species": "species", "symbols": "species", "pos": "pos", "positions": "pos", "z": "Z"}
-# A value that is missing or an empty string: ASE's parser would take the next key for it.
+# A missing or empty value. ASE's parser would take the next key as the value.
 _NO_VALUE = re.compile(r"""\s*(?:""|''|$|(?=\s[^\s="{}\[\]]+\s*=))""")
 _SIX = re.compile(r'\s*(["{\[]?)\s*(?:[^\s"\]},]+[\s,]+){5}[^\s"\]},]+\s*(?:["}\]]|$)')
 _VOIGT = "_stress_of_six_components"
 
 
 def read_header(line: str, n_atoms: int, where: str) -> dict[str, Any]:
-    """Keys and values of a frame's comment line, in the form that ASE's reader takes.
+    """Return the keys and values of a header in the form that ASE's reader expects.
 
-    Raises DataError for a structural key that comes twice, for `key=value` pairs without `Properties`, and for
-    `Properties` without element or position.
+    Args:
+        line: the header.
+        n_atoms: number of atoms in the frame.
+        where: file and frame, for error messages.
+
+    Raises:
+        DataError: a structural key occurs twice, there are `key=value` pairs but no `Properties`, or `Properties` lacks
+            the element or the position.
     """
     text, keys = _in_ase_spelling(line, where)
     if "Properties" not in keys:
@@ -41,7 +48,7 @@ def read_header(line: str, n_atoms: int, where: str) -> dict[str, Any]:
 
 
 def _in_ase_spelling(line: str, where: str) -> tuple[str, list[str]]:
-    """The line with structural keys as ASE spells them and without keys that have no value; and its keys."""
+    """Return the line and its keys, with structural keys in ASE's spelling and without keys that have no value."""
     parts: list[str] = []
     keys: list[str] = []
     end = 0
@@ -52,31 +59,31 @@ def _in_ase_spelling(line: str, where: str) -> tuple[str, list[str]]:
         if key in _STRUCTURAL.values() and key in keys:
             raise DataError(f"{where}: the header gives {key} twice; expected it once")
         keys.append(key)
-        rest = line[match.end() :]
-        shown = _VOIGT if key == "stress" and _SIX.match(_first_value(rest)) else key
+        remainder = line[match.end() :]
+        ase_key = _VOIGT if key == "stress" and _SIX.match(_first_value(remainder)) else key
         parts.append(line[end : match.start(1)])
         end = match.end()
-        nothing = _NO_VALUE.match(rest)
-        if nothing:
-            end += nothing.end()
+        no_value = _NO_VALUE.match(remainder)
+        if no_value:
+            end += no_value.end()
         else:
-            parts += [shown, match.group(2)]
+            parts += [ase_key, match.group(2)]
     return "".join([*parts, line[end:]]), keys
 
 
-def _first_value(rest: str) -> str:
-    """The quoted or bracketed value that the text begins with."""
-    match = re.match(r'\s*("[^"]*"|\{[^}]*\}|\[[^\]]*\])', rest)
+def _first_value(text: str) -> str:
+    """Return the quoted or bracketed value at the start of the text, or an empty string."""
+    match = re.match(r'\s*("[^"]*"|\{[^}]*\}|\[[^\]]*\])', text)
     return match.group(1) if match else ""
 
 
 def _expect_plain(line: str, keys: list[str], where: str) -> None:
-    """A comment of plain XYZ may say anything, but not what only extended XYZ can mean."""
-    meant = [key for key in keys if f"{key}=" in line or key in _STRUCTURAL.values()]
-    if meant:
+    """Raise DataError if the comment of a plain XYZ frame holds keys of extended XYZ."""
+    extended_keys = [key for key in keys if f"{key}=" in line or key in _STRUCTURAL.values()]
+    if extended_keys:
         raise DataError(
-            f"{where}: the header gives {meant[0]}=… but no Properties, so the columns have no names and the frame "
-            "would be read as plain XYZ; add Properties=species:S:1:pos:R:3 and the other columns"
+            f"{where}: the header gives {extended_keys[0]}=… but no Properties, so the columns have no names and the "
+            "frame would be read as plain XYZ; add Properties=species:S:1:pos:R:3 and the other columns"
         )
 
 
@@ -93,7 +100,7 @@ def _layout(properties: str, where: str) -> str:
         raise DataError(
             f"{where}: Properties={properties[:60]!r} names no element or position; expected species:S:1 and pos:R:3"
         )
-    doubled = next((name for name in names if names.count(name) > 1), None)
-    if doubled is not None:
-        raise DataError(f"{where}: Properties names the column {doubled} twice; expected each name once")
+    duplicate = next((name for name in names if names.count(name) > 1), None)
+    if duplicate is not None:
+        raise DataError(f"{where}: Properties names the column {duplicate} twice; expected each name once")
     return ":".join(":".join(column) for column in layout)

@@ -1,4 +1,4 @@
-"""One labelled structure, as it was read."""
+"""A labelled structure, as it was read from a file."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,10 +12,10 @@ from equipot.quantities import by_name
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """A structure with its labels, by the names and with the shapes of `equipot.quantities`.
+    """A structure with its labels. Their names and shapes are those of `equipot.quantities`.
 
-    A label that the structure lacks is not in `labels`; it is never zero. Stress has ASE's sign: positive under
-    tension, stress = (1/volume) dE/dstrain.
+    `labels` holds only the labels that the structure has. The stress has ASE's sign, positive under tension:
+    stress = (1/volume) dE/dstrain.
     """
 
     numbers: np.ndarray  # Shape: (n_atoms,), int64, atomic numbers
@@ -25,29 +25,29 @@ class Frame:
     labels: Mapping[str, np.ndarray] = field(default_factory=dict)
     config_type: str = "default"
     source: str = ""  # "file.extxyz#12": frame 12 of the file, counted from 0 as in ASE's file@12
-    # Keys that look like labels and were not read, each with the label whose shape it has ("" for none).
+    # Keys that look like labels but were not read, each with the label whose shape it has ("" for none).
     unread: tuple[tuple[str, str], ...] = ()
-    energy_key: str = ""  # the key the energy was read from
-    scf_converged: bool = True  # False where the file says that the electrons did not converge
-    charge_spin: tuple[tuple[str, float], ...] = ()  # charge, spin and the like, as the file gives them
+    energy_key: str = ""  # key from which the energy was read
+    scf_converged: bool = True  # False if the electronic steps did not converge, according to the file
+    charge_spin: tuple[tuple[str, float], ...] = ()  # values of the keys for charge and spin in the file
 
     def __len__(self) -> int:
         return len(self.numbers)
 
     @property
     def energy(self) -> float | None:
-        """Total energy, eV."""
+        """Total energy in eV; None without a label."""
         value = self.labels.get("energy")
         return None if value is None else float(value)
 
     @property
     def forces(self) -> np.ndarray | None:
-        """(n_atoms, 3), eV/Å."""
+        """Forces in eV/Å, shape (n_atoms, 3); None without a label."""
         return self.labels.get("forces")
 
     @property
     def stress(self) -> np.ndarray | None:
-        """(3, 3), eV/Å³."""
+        """Stress in eV/Å³, shape (3, 3); None without a label."""
         return self.labels.get("stress")
 
     def relabelled(self, **labels: "np.ndarray | float | None") -> "Frame":
@@ -57,13 +57,13 @@ class Frame:
 
     @property
     def volume(self) -> float:
-        """Cell volume (Å³), NaN unless the frame is periodic in all three directions."""
+        """Cell volume in Å³; NaN unless the frame is periodic in all three directions."""
         return abs(float(np.linalg.det(self.cell))) if self.pbc.all() else float("nan")
 
     def to_atoms(self) -> Atoms:
         """Return ASE Atoms with the labels in a SinglePointCalculator and the group in info["config_type"].
 
-        The energy is also `free_energy`, since forces are its derivatives.
+        The energy is also stored as `free_energy`, because the forces are its derivatives.
         """
         atoms = Atoms(self.numbers, positions=self.positions, cell=self.cell, pbc=self.pbc)
         atoms.info["config_type"] = self.config_type
@@ -76,7 +76,7 @@ class Frame:
 
 
 def as_ase(name: str, label: np.ndarray) -> float | np.ndarray:
-    """Return a label as ASE writes it: a number, or an array; of a stress the six components xx yy zz yz xz xy."""
+    """Return a label in ASE's form: a number or an array, and for a stress the six components xx yy zz yz xz xy."""
     quantity = by_name(name)
     if quantity.per == "structure" and quantity.shape == (3, 3):
         return label[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
@@ -84,5 +84,5 @@ def as_ase(name: str, label: np.ndarray) -> float | np.ndarray:
 
 
 def config_types(frames: Sequence[Frame]) -> list[str]:
-    """Names of the groups in the frames, sorted."""
+    """Return the sorted names of the groups in the frames."""
     return sorted({frame.config_type for frame in frames})

@@ -1,4 +1,4 @@
-"""Which keys of a file are the labels, and how their values become energy, forces and stress."""
+"""Conversion of ASE Atoms to frames: it finds the keys of the labels and reads energy, forces and stress."""
 
 import difflib
 import re
@@ -14,36 +14,37 @@ from equipot.errors import DataError
 from equipot.neighbours.cell import independent
 from equipot.quantities import LABELS, STRESS, Quantity, by_name
 from equipot.structures.frame import Frame
-from equipot.structures.units import expect_our_units
+from equipot.structures.units import expect_equipot_units
 
 if TYPE_CHECKING:
     from equipot.config import DataConfig
 
-# Patterns by which a key looks like a label, in the order in which they are tried.
+# Patterns of keys that look like labels, in the order of the search.
 _LOOKS_LIKE = {
     "virial": re.compile(r"virial", re.IGNORECASE),
     **{q.name: q.looks_like for q in reversed(LABELS)},
 }
-# Calculator results that look like labels and are none of ours: per-atom shares, and settings of a run.
-_PER_ATOM_SHARES = {"energies": 1, "stresses": 2, "magmoms": 1, "charges": 1}  # with their number of axes
+# Per-atom results of calculators that look like labels but are not, with their number of axes.
+_PER_ATOM_SHARES = {"energies": 1, "stresses": 2, "magmoms": 1, "charges": 1}
 _SYMMETRY_TOLERANCE = 1e-3
-# Not `converged` alone: relaxations, those of `equipot relax` too, say by it that the atoms came to rest.
+# `converged` is not one of these keys: relaxations, also those of `equipot relax`, use it for the atoms.
 _CONVERGED = ("scf_converged", "electronic_converged")
 _CHARGE_SPIN = ("charge", "total_charge", "spin", "total_spin", "multiplicity", "spin_multiplicity")
 
 
 @dataclass(frozen=True)
 class LabelKeys:
-    """Names of the labels; a label that is not in `labels` has the name of ASE's standard calculator result.
+    """The keys of the labels in a file.
 
-    Standard results are `forces`, `stress` and, as energy, `free_energy` where a frame has one and else
-    `energy`, in capital letters or not: ASE calls `free_energy` the quantity whose derivatives are the forces,
-    while with smeared occupations `energy` may be an extrapolation to zero temperature. A mapped key is looked up
-    in atoms.info, then atoms.arrays, then among the calculator results, where ASE's readers put the standard names.
+    A label without a key is read from the result of ASE's calculator with its name, in capital letters or not. For the
+    energy, `free_energy` is read if a frame has it, else `energy`. In ASE, the forces are the derivatives of
+    `free_energy`; with smeared occupations, `energy` may be an extrapolation to zero temperature. A key is looked up in
+    atoms.info, then in atoms.arrays, then in the calculator's results.
 
     Attributes:
-        labels: key by name of a label, or of "virial", which becomes a stress where a frame has none.
-        config_type: key of the group.
+        labels: the key of each label by its name. The name "virial" is also allowed; a virial gives the stress of a
+            frame without one.
+        config_type: the key of the group.
     """
 
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -51,50 +52,58 @@ class LabelKeys:
 
     @classmethod
     def from_config(cls, config: "DataConfig") -> "LabelKeys":
-        """Take the keys of a configuration's data section."""
+        """Return the keys that the section `data` of a config names."""
         return cls.from_values(config.model_dump())
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> "LabelKeys":
-        """Take energy_key, forces_key, …, virial_key and config_type_key from a mapping; a None names nothing."""
+        """Return the keys from a mapping with energy_key, forces_key, …, virial_key and config_type_key (or None)."""
         names = [*(q.name for q in LABELS), "virial"]
         keys = {name: values[f"{name}_key"] for name in names if values.get(f"{name}_key") is not None}
         return cls(keys, values["config_type_key"])
 
 
 def available(atoms: Atoms) -> dict[str, Any]:
-    """All values a frame carries by key: calculator results, arrays, info."""
+    """Return all values of a frame by key: calculator results, arrays and info."""
     results = getattr(atoms.calc, "results", None) or {}
     arrays = {k: v for k, v in atoms.arrays.items() if k not in ("numbers", "positions")}
     return {**results, **arrays, **atoms.info}
 
 
 def frame_from_atoms(atoms: Atoms, keys: LabelKeys | None = None, source: str = "") -> Frame:
-    """A Frame from ASE Atoms. Labels are taken as stored: ASE's constraints do not zero any force.
+    """Return a Frame from ASE Atoms.
 
-    Raises DataError for a label of the wrong shape or type, a stress that is not symmetric, a virial without
-    a volume, periodic cell vectors that span no volume, an atom that is no element, or a foreign unit that the
-    frame declares.
+    The labels are the stored values: ASE's constraints do not set any force to zero.
+
+    Args:
+        atoms: structure with calculator results, arrays and info.
+        keys: the keys of the labels; by default, ASE's standard results are read.
+        source: name of the structure, for error messages.
+
+    Raises:
+        DataError: a label has the wrong shape or type, a stress is not symmetric, a frame with a virial has no volume,
+            the periodic cell vectors span no volume, an atom is not an element, or the frame declares units other than
+            eV and Å.
     """
     keys = keys or LabelKeys()
     where = source or "structure"
     values = available(atoms)
-    expect_our_units(values, where)
+    expect_equipot_units(values, where)
     _expect_elements(atoms.numbers, where)
     pbc = np.array(atoms.pbc, dtype=bool)
     cell = np.array(atoms.cell.array, dtype=np.float64)
     if np.isfinite(cell).all() and not independent(cell[pbc]):
         raise DataError(
-            f"{where}: periodic along {' and '.join(np.array(['a', 'b', 'c'])[pbc])}, but the cell vectors "
-            "there are zero or linearly dependent; give a cell (Lattice) or set pbc to F there"
+            f"{where}: periodic along {' and '.join(np.array(['a', 'b', 'c'])[pbc])}, but these cell vectors "
+            "are zero or linearly dependent; give a cell (Lattice) or set pbc to F along them"
         )
     n = len(atoms)
     spelling = _spellings(values, where)
     has_free_energy = values.get("free_energy") is not None
     standard = {"energy": "free_energy"} if has_free_energy else {}
-    used = {q.name: keys.labels.get(q.name) or spelling(standard.get(q.name, q.name)) for q in LABELS}
-    labels = {q.name: _label(q, values.get(used[q.name]), n, f"{where}: {used[q.name]}") for q in LABELS}
-    read = {*used.values(), keys.config_type, "energy" if used["energy"] == "free_energy" else ""}
+    key_of = {q.name: keys.labels.get(q.name) or spelling(standard.get(q.name, q.name)) for q in LABELS}
+    labels = {q.name: _label(q, values.get(key_of[q.name]), n, f"{where}: {key_of[q.name]}") for q in LABELS}
+    read = {*key_of.values(), keys.config_type, "energy" if key_of["energy"] == "free_energy" else ""}
     if "virial" in keys.labels:
         key = keys.labels["virial"]
         read.add(key)
@@ -116,24 +125,24 @@ def frame_from_atoms(atoms: Atoms, keys: LabelKeys | None = None, source: str = 
         config_type=str(group).strip() if group is not None and str(group).strip() else "default",
         source=source,
         unread=tuple(sorted((k, label) for k, label in unread.items() if label is not None)),
-        energy_key=used["energy"] if labels["energy"] is not None else "",
+        energy_key=key_of["energy"] if labels["energy"] is not None else "",
         scf_converged=not any(values.get(k) is False for k in _CONVERGED),
         charge_spin=tuple((k, float(values[k])) for k in _CHARGE_SPIN if _is_number(values.get(k))),
     )
 
 
 def _expect_elements(numbers: np.ndarray, where: str) -> None:
-    """Raise DataError for atomic numbers that are no element's: ghost atoms, dummies."""
-    strange = np.flatnonzero((numbers < 1) | (numbers >= len(chemical_symbols)))
-    if len(strange):
+    """Raise DataError for atoms that are not elements, such as ghost or dummy atoms."""
+    invalid = np.flatnonzero((numbers < 1) | (numbers >= len(chemical_symbols)))
+    if len(invalid):
         raise DataError(
-            f"{where}: atom {strange[0]} has the atomic number {numbers[strange[0]]}, which is no element; "
+            f"{where}: atom {invalid[0]} has the atomic number {numbers[invalid[0]]}, which is not an element; "
             "remove ghost and dummy atoms"
         )
 
 
 def _spellings(values: dict[str, Any], where: str) -> Callable[[str], str]:
-    """From a standard name to the key that a frame gives it, whatever its case. DataError where two could be meant."""
+    """Return a function from a standard name to the frame's key in any case. It raises DataError if two keys match."""
 
     def spelling(name: str) -> str:
         if values.get(name) is not None:
@@ -149,7 +158,7 @@ def _spellings(values: dict[str, Any], where: str) -> Callable[[str], str]:
 
 
 def _label_like(key: str, value: Any, n_atoms: int) -> str | None:
-    """The label that a key could hold by name and shape; "" where only its name looks like one; None otherwise."""
+    """Return the label that a key could hold by name and shape, "" if only the name looks like one, else None."""
     label = next((label for label, words in _LOOKS_LIKE.items() if words.search(key)), None)
     if label is None or value is None:
         return None
@@ -166,24 +175,24 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
 
 
-def check_mapped_keys(keys: LabelKeys, seen: Iterable[str], where: str) -> None:
-    """Raise DataError when a key that was named occurs in no frame; the sentence offers names that do."""
-    seen = set(seen)
+def check_mapped_keys(keys: LabelKeys, file_keys: Iterable[str], where: str) -> None:
+    """Raise DataError if a key of a label occurs in no frame. The message offers similar keys of the file."""
+    known = sorted(set(file_keys))
     for label, key in keys.labels.items():
-        if key in seen:
+        if key in known:
             continue
-        near = difflib.get_close_matches(key, sorted(seen), n=3, cutoff=0.5)
-        near += [k for k in sorted(seen) if label[:5] in k.lower() and k not in near]
+        near = difflib.get_close_matches(key, known, n=3, cutoff=0.5)
+        near += [k for k in known if label[:5] in k.lower() and k not in near]
         hint = (
             f"did you mean {' or '.join(near[:3])}?"
             if near
-            else f"found: {', '.join(sorted(seen)) or 'no keys'}"
+            else f"keys in the file: {', '.join(known) or 'none'}"
         )
         raise DataError(f"{where}: {label}_key is '{key}', which no frame has; {hint}")
 
 
 def _shapes(quantity: Quantity, n_atoms: int) -> tuple[tuple[int, ...], ...]:
-    """The shapes in which files give a label; a symmetric tensor comes in three."""
+    """Return the shapes in which files hold a label: three for a symmetric tensor, two for a number, else one."""
     shape = quantity.shape_of(n_atoms)
     if quantity.per == "structure" and quantity.shape == (3, 3):
         return (6,), (9,), (3, 3)
@@ -191,7 +200,7 @@ def _shapes(quantity: Quantity, n_atoms: int) -> tuple[tuple[int, ...], ...]:
 
 
 def _label(quantity: Quantity, value: Any, n_atoms: int, where: str) -> np.ndarray | None:
-    """A label in the shape of its quantity; six numbers of a tensor are in ASE's order xx yy zz yz xz xy."""
+    """Return a label in the shape of its quantity. Six numbers of a tensor are in ASE's order xx yy zz yz xz xy."""
     if value is None:
         return None
     shapes = _shapes(quantity, n_atoms)
@@ -222,7 +231,7 @@ def _expected(quantity: Quantity, shapes: tuple[tuple[int, ...], ...]) -> str:
 
 
 def symmetric(tensor: np.ndarray, where: str) -> np.ndarray:
-    """The tensor with rounding removed; raises DataError when it is not symmetric."""
+    """Return the symmetric part of a tensor. Raise DataError if the tensor is not symmetric except for rounding."""
     finite = np.isfinite(tensor).all()
     if finite and np.abs(tensor - tensor.T).max() > _SYMMETRY_TOLERANCE * max(np.abs(tensor).max(), 1e-2):
         raise DataError(

@@ -1,4 +1,4 @@
-"""Labelled structures from files: anything ase.io reads, with nothing dropped in silence."""
+"""Reading of labelled structures from files in any format of ASE. Nothing is ignored silently."""
 
 import glob
 import lzma
@@ -23,45 +23,46 @@ __all__ = ["LabelKeys", "expand", "iter_frames", "read_frames"]
 
 
 def read_frames(patterns: Sequence[str], keys: LabelKeys | None = None) -> list[Frame]:
-    """All frames of all files; see iter_frames."""
+    """Return all frames of all files; see `iter_frames`."""
     return list(iter_frames(patterns, keys))
 
 
 def iter_frames(patterns: Sequence[str], keys: LabelKeys | None = None) -> Iterator[Frame]:
-    """Frames of all files, one at a time.
+    """Yield the frames of all files, one at a time.
+
+    NaN and infinite values of labels and positions are not refused; `check_frames` reports them.
 
     Args:
-        patterns: files or globs (** included); a glob's files come sorted by name, each file once
-        keys: names of the labels; ASE's standard results by default
+        patterns: files or globs, also with **. The files of a glob are sorted by name. Each file is read once.
+        keys: the keys of the labels; by default, ASE's standard results are read.
 
-    Labels and positions that are NaN or infinite are read as they are: `check_frames` reports them. Raises
-    DataError, in one sentence with file and frame, for a pattern without files, a file that is empty,
-    truncated or unreadable, a label of the wrong shape, and, after the last frame, for a named key that no
-    frame had.
+    Raises:
+        DataError: a pattern matches no file; a file is empty, truncated or unreadable; a label has the wrong shape; or,
+            after the last frame, no frame has a key of `keys`.
     """
     keys = keys or LabelKeys()
-    seen: set[str] = set()
+    file_keys: set[str] = set()
     for path in expand(patterns):
         number = -1
         for number, atoms in enumerate(iter_atoms(path)):
-            seen.update(available(atoms))
+            file_keys.update(available(atoms))
             yield frame_from_atoms(atoms, keys, f"{path}#{number}")
         if number < 0:
             raise DataError(f"{path}: the file holds no structures")
-    check_mapped_keys(keys, seen, ", ".join(patterns))
+    check_mapped_keys(keys, file_keys, ", ".join(patterns))
 
 
 def expand(patterns: Sequence[str]) -> list[Path]:
-    """Files that the patterns name, each once. Raises DataError for a pattern that matches none."""
+    """Return the files that match the patterns, each once. Raise DataError for a pattern that matches no file."""
     if isinstance(patterns, str):
         patterns = [patterns]
     files: dict[Path, None] = {}
     for pattern in map(os.path.expanduser, patterns):
-        # A name that exists is meant literally, even with brackets in it.
+        # The name of an existing file is no pattern, even if it has brackets.
         matches = [pattern] if Path(pattern).exists() else sorted(glob.glob(pattern, recursive=True))
         if not matches:
-            what = "matches no file" if glob.has_magic(pattern) else "there is no such file"
-            raise DataError(f"{pattern}: {what}")
+            problem = "matches no file" if glob.has_magic(pattern) else "there is no such file"
+            raise DataError(f"{pattern}: {problem}")
         for match in matches:
             files[Path(match)] = None
     return list(files)
@@ -80,12 +81,12 @@ def iter_atoms(path: Path) -> Iterator[Atoms]:
         else:
             yield from _marked(_by_ase(path), unconverged_steps(path, form))
     except UnknownFileTypeError:
-        raise DataError(f"{path}: not a file format ase.io knows; extxyz is the usual one") from None
+        raise DataError(f"{path}: ASE does not know this file format; the usual format is extxyz") from None
     except (lzma.LZMAError, EOFError) as error:
         raise DataError(f"{path}: the compressed file is damaged or truncated ({error})") from None
     except UnicodeError as error:
         raise DataError(
-            f"{path}: not a text file in UTF-8 ({error}); convert another encoding with `iconv -t UTF-8`"
+            f"{path}: not a text file in UTF-8 ({error}); convert it with `iconv -t UTF-8`"
         ) from None
 
 
@@ -97,7 +98,7 @@ def _marked(frames: Iterator[Atoms], unconverged: Collection[int]) -> Iterator[A
 
 
 def _decompressed(path: Path) -> Iterator[Atoms]:
-    # ASE's readers seek; in an LZMA stream every step back decompresses from the start.
+    # ASE's readers seek. In an LZMA stream, every step back decompresses the file from its start.
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / path.stem
         with lzma.open(path, "rb") as source, plain.open("wb") as target:
@@ -117,6 +118,4 @@ def _by_ase(path: Path, shown: Path | None = None) -> Iterator[Atoms]:
         raise
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(
-            f"{shown or path}: frame {number} cannot be read by ase.io ({reason[:200]})"
-        ) from None
+        raise DataError(f"{shown or path}: ASE cannot read frame {number} ({reason[:200]})") from None

@@ -1,4 +1,4 @@
-"""Between chemical elements and the indices a model knows them by."""
+"""The map between chemical elements and the species indices of a model."""
 
 from collections.abc import Iterable, Sequence
 
@@ -9,20 +9,24 @@ from equipot.errors import ConfigError, UnknownSpeciesError
 
 
 class SpeciesMap:
-    """Elements in the order of a model's type index.
+    """The elements of a model in the order of their species indices.
 
-    Raises ConfigError for a name that is no element, or given twice.
+    Args:
+        names: element symbols.
+
+    Raises:
+        ConfigError: a name is not an element, occurs twice, or there are no names.
     """
 
     def __init__(self, names: Sequence[str]):
         self.names: tuple[str, ...] = tuple(names)
         if not self.names:
             raise ConfigError("the list of species is empty; expected element symbols such as [Si, O]")
-        # "X" is ASE's dummy element with number 0, which no model should be trained on.
-        strange = [n for n in self.names if n not in atomic_numbers or n == "X"]
-        if strange:
+        # "X" is ASE's dummy element with number 0. No model should be trained on it.
+        invalid = [n for n in self.names if n not in atomic_numbers or n == "X"]
+        if invalid:
             raise ConfigError(
-                f"species {strange[0]!r} is not a chemical element; expected symbols such as Si"
+                f"species {invalid[0]!r} is not a chemical element; expected symbols such as Si"
             )
         if len(set(self.names)) != len(self.names):
             raise ConfigError(f"species {', '.join(self.names)}: an element is given twice")
@@ -32,13 +36,13 @@ class SpeciesMap:
 
     @classmethod
     def of_numbers(cls, numbers: Iterable[np.ndarray]) -> "SpeciesMap":
-        """All elements that occur in arrays of atomic numbers, by atomic number."""
-        found: set[int] = set()
+        """Return the map of all elements that occur in arrays of atomic numbers, sorted by atomic number."""
+        elements: set[int] = set()
         for array in numbers:
-            found.update(int(z) for z in np.unique(array))
-        if not all(0 < z < len(chemical_symbols) for z in found):
-            raise UnknownSpeciesError(f"atomic numbers {sorted(found)} hold one that is no element")
-        return cls([chemical_symbols[z] for z in sorted(found)])
+            elements.update(int(z) for z in np.unique(array))
+        if not all(0 < z < len(chemical_symbols) for z in elements):
+            raise UnknownSpeciesError(f"one of the atomic numbers {sorted(elements)} is not an element")
+        return cls([chemical_symbols[z] for z in sorted(elements)])
 
     def __len__(self) -> int:
         return len(self.names)
@@ -53,14 +57,17 @@ class SpeciesMap:
         return f"SpeciesMap([{', '.join(self.names)}])"
 
     def index(self, numbers: np.ndarray, where: str = "the structure") -> np.ndarray:
-        """Type index of each atom.
+        """Return the species index of each atom.
 
         Args:
-            numbers: (n_atoms,) int, atomic numbers
-            where: name of the structure for the error's sentence
+            numbers: (n_atoms,) int, atomic numbers.
+            where: name of the structure, for the error message.
 
         Returns:
-            (n_atoms,) int64. Raises UnknownSpeciesError naming the elements that are not in the map.
+            (n_atoms,) int64.
+
+        Raises:
+            UnknownSpeciesError: an element is not in the map.
         """
         numbers = np.asarray(numbers, dtype=np.int64)
         inside = (numbers >= 0) & (numbers < len(self._index))

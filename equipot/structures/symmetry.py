@@ -1,4 +1,4 @@
-"""The space group of a crystal, by spglib, which is not needed for anything else."""
+"""The space group of a crystal from spglib, an optional dependency."""
 
 import warnings
 from typing import Any
@@ -11,7 +11,7 @@ TOLERANCE = 1e-2  # Å
 
 
 def need_spglib() -> None:
-    """Raise ConfigError, saying how to install it, where spglib is missing."""
+    """Raise ConfigError with the command to install spglib if it is missing."""
     try:
         import spglib  # noqa: F401
     except ImportError:
@@ -21,28 +21,34 @@ def need_spglib() -> None:
 
 
 def space_group(atoms: Atoms, tolerance: float = TOLERANCE) -> Any:
-    """Spglib's dataset of the space group that a crystal has within a tolerance (Å).
+    """Return spglib's dataset of the space group of a crystal.
 
-    Raises ConfigError where spglib is missing, DataError for what is not periodic in all directions or where spglib
-    finds no group, as for atoms that lie on each other.
+    Args:
+        atoms: the crystal.
+        tolerance: Å.
+
+    Raises:
+        ConfigError: spglib is missing.
+        DataError: the structure is not periodic in all directions, or spglib finds no space group, for example because
+            two atoms have the same position.
     """
     need_spglib()
     import spglib
 
     if not atoms.pbc.all() or len(atoms) == 0:
-        raise DataError("the symmetry is that of a crystal; the structure is not periodic in all directions")
+        raise DataError("only a crystal has a space group; the structure is not periodic in all directions")
     cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
     try:
         with warnings.catch_warnings():
             # spglib asks every caller to change a switch of the whole process.
             warnings.filterwarnings("ignore", "Set OLD_ERROR_HANDLING", DeprecationWarning)
-            found = spglib.get_symmetry_dataset(cell, symprec=tolerance)
-    except Exception as error:  # its class depends on spglib's version and switches
+            dataset = spglib.get_symmetry_dataset(cell, symprec=tolerance)
+    except Exception as error:  # the class of the error depends on spglib's version and settings
         raise DataError(_unrecognised(error)) from None
-    if found is None:
+    if dataset is None:
         raise DataError(_unrecognised("no group"))
-    return found
+    return dataset
 
 
-def _unrecognised(why: object) -> str:
-    return f"the symmetry of the crystal is not recognised ({why}); look for atoms that lie on each other"
+def _unrecognised(reason: object) -> str:
+    return f"the symmetry of the crystal is not recognised ({reason}); look for atoms at the same position"

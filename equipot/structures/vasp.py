@@ -1,4 +1,4 @@
-"""Which ionic steps of a VASP run ended before the electrons were converged: ASE's readers do not say."""
+"""The ionic steps of a VASP run whose electrons did not converge. ASE's readers do not report them."""
 
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -7,9 +7,11 @@ from ase.io.formats import open_with_compression
 
 
 def unconverged_steps(path: Path, form: str) -> set[int]:
-    """Numbers of the ionic steps, counted from 0, whose electronic steps ran out.
+    """Return the numbers of the ionic steps, counted from 0, whose electrons did not converge.
 
-    form : ASE's name of the file's format; only `vasp-xml` and `vasp-out` say anything
+    Args:
+        path: output file of VASP.
+        form: ASE's name of the file format. The result is empty for formats other than `vasp-xml` and `vasp-out`.
     """
     if form == "vasp-out":
         return _of_outcar(path)
@@ -23,17 +25,17 @@ def _of_outcar(path: Path) -> set[int]:
 
 
 def _of_vasprun(path: Path) -> set[int]:
-    """VASP stops an electronic loop after NELM steps, converged or not."""
-    steps: list[int] = []
-    most = None
+    """Return the ionic steps with NELM electronic steps: VASP then stops the loop, converged or not."""
+    n_electronic: list[int] = []
+    n_max = None
     try:
         with open_with_compression(str(path), "rb") as file:
             for _, element in ElementTree.iterparse(file):
                 if element.tag == "i" and element.get("name") == "NELM":
-                    most = int(element.text or 0)
+                    n_max = int(element.text or 0)
                 elif element.tag == "calculation":
-                    steps.append(len(element.findall("scstep")))
+                    n_electronic.append(len(element.findall("scstep")))
                     element.clear()
     except ElementTree.ParseError:
-        pass  # a file that was cut short: ASE's reader names the fault
-    return {k for k, count in enumerate(steps) if most and count >= most}
+        pass  # a truncated file: ASE's reader raises the error
+    return {k for k, count in enumerate(n_electronic) if n_max and count >= n_max}

@@ -232,7 +232,7 @@ def test_dynamics_at_constant_energy_conserve_it(tmp_path):
 def test_unknown_keywords_are_refused_with_the_known_ones(path):
     with pytest.raises(TypeError, match="'devise'; did you mean 'device'"):
         EquipotCalculator(path, devise="cpu")
-    with pytest.raises(TypeError, match=r"'dtype'.* expected some of model, device, skin"):
+    with pytest.raises(TypeError, match=r"'dtype'.* expected one of model, device, skin"):
         EquipotCalculator(path, dtype="float64")
     with pytest.raises(TypeError, match="'modal'"):
         EquipotCalculator(path).set(modal="PBE")

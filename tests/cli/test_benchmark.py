@@ -119,7 +119,7 @@ def test_a_structure_too_large_for_the_memory_is_one_sentence(path, capsys, monk
 
     monkeypatch.setattr("equipot.speed.measure", too_large)
     assert main(["benchmark", str(path), "--atoms", "20"]) == 1
-    words = "equipot benchmark: 27 atoms need more memory than cpu has left; expected fewer (--atoms)"
+    words = "equipot benchmark: 27 atoms need more memory than cpu has free; use fewer atoms (--atoms)"
     assert capsys.readouterr().err.strip() == words
 
 

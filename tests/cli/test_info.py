@@ -42,7 +42,7 @@ def test_json_is_the_raw_metadata(path, capsys):
 def test_a_file_that_says_nothing_about_a_training_is_fine(tmp_path, capsys):
     path = write_model(tmp_path / "m.pt", make_potential(), verify=False)
     assert main(["info", str(path)]) == 0
-    assert "says nothing about a training" in capsys.readouterr().out
+    assert "holds no data about a training" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a model"])

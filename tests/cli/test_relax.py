@@ -103,7 +103,7 @@ def test_ctrl_c_keeps_the_steps_so_far_and_no_empty_result(path, folder, capsys,
 
     monkeypatch.setattr(EquipotCalculator, "calculate", stopped)
     assert main(["relax", "si.extxyz", "-m", path]) == 130
-    assert "interrupted; what was done is in relaxed-steps.extxyz" in capsys.readouterr().err
+    assert "interrupted; the finished steps are in relaxed-steps.extxyz" in capsys.readouterr().err
     assert [a.info["step"] for a in ase.io.read("relaxed-steps.extxyz", ":")] == [0, 1, 2]
     assert not (folder / "relaxed.extxyz").exists()
 
@@ -119,14 +119,14 @@ def test_a_full_disk_is_one_sentence(path, folder, capsys):
     ("arguments", "words"),
     [
         *UNUSABLE,
-        (["overlap.extxyz"], "overlap.extxyz, structure 0: the predicted energy is not finite"),
+        (["overlap.extxyz"], "overlap.extxyz, structure 0: the prediction of energy is not finite"),
         (["overlap.extxyz", "--symmetry"], "structure 0: the symmetry of the crystal is not recognised"),
         (["si.extxyz", "-o", "copper.extxyz"], "copper.extxyz exists; replace it with --overwrite"),
         (["dimer.extxyz", "--cell", "full"], "dimer.extxyz, structure 0: the cell cannot be relaxed"),
         (["si.extxyz", "--fmax", "0"], "fmax is 0; expected a positive number in eV/Å"),
         (["si.extxyz", "--pressure", "3"], "cannot follow it"),
         (["si.extxyz", "--steps", "-2"], "number of steps is -2"),
-        (["si.extxyz", "-o", "si.extxyz"], "si.extxyz is the input itself"),
+        (["si.extxyz", "-o", "si.extxyz"], "si.extxyz is the input file"),
         (["si.extxyz", "-o", "POSCAR"], "must end in .extxyz or .xyz"),
         (["si.extxyz", "-o", "sub.xyz"], "sub.xyz is a folder"),
     ],

@@ -120,7 +120,7 @@ def test_the_page_is_whole_and_agrees_with_labels_of_the_model_itself(path, data
 def test_without_crystal_and_data_the_page_says_what_is_missing_and_why(path, folder):
     assert main(["report", path, *QUICK]) == 0
     html = (folder / "report.html").read_text(encoding="utf-8")
-    assert html.count("no structure and no data were given; name a crystal with --structure.") == 1
+    assert html.count("no structure and no data were given; give a crystal with --structure.") == 1
     assert "<b>Errors</b>: no labelled structures were given" in html
     assert "minimum Å" in html
 
@@ -160,7 +160,7 @@ def test_an_error_of_the_program_leaves_the_other_sections_and_exits_with_1(
     ase.io.write("si.extxyz", silicon(None))
     skip = ["--skip", "phonons", "--skip", "elastic", "--skip", "md"]
     assert main(["report", path, "--structure", "si.extxyz", *skip]) == 1
-    one_sentence(capsys, "report", "Equation of state failed by an error in equipot itself")
+    one_sentence(capsys, "report", "Equation of state failed due to an error in equipot itself")
     html = (folder / "report.html").read_text(encoding="utf-8")
     assert "ZeroDivisionError: &lt;division&gt;" in html
     assert "relaxed in its space group" in html
@@ -174,7 +174,7 @@ def test_a_molecule_or_layer_has_dynamics_and_nothing_of_a_crystal(path, folder,
     found = json.loads((folder / "f.json").read_text())
     for name in ("Crystal", "Equation of state", "Elastic constants", "Phonons"):
         assert found[name]["missing"] == (
-            "si.extxyz is not periodic in all three directions, so it is no crystal."
+            "si.extxyz is not periodic in all three directions, so it is not a crystal."
         )
     of = {f["name"]: f["value"] for f in found["Molecular dynamics"]["figures"]}
     assert abs(of["drift of the energy"]) < np.inf

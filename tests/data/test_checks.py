@@ -50,7 +50,7 @@ def test_a_sound_set_passes(sound):
 @pytest.mark.parametrize(
     ("factor", "finding", "words"),
     [
-        (-1.0, "stress-sign", "flipped"),
+        (-1.0, "stress-sign", "is wrong"),
         (160.21766, "stress-unit", "GPa"),
         (1602.1766, "stress-unit", "kbar"),
         (-1602.1766, "stress-unit", "kbar"),
@@ -131,7 +131,7 @@ def test_stress_that_cannot_be_verified_is_said_to_be_so(silicon):
 @pytest.mark.parametrize(
     ("factor", "finding", "words"),
     [
-        (-1.0, "force-sign", "flipped"),
+        (-1.0, "force-sign", "is wrong"),
         (1 / 51.42207, "force-unit", "Hartree/Bohr"),
         (23.06, "force-unit", "kcal/mol/Å"),
     ],

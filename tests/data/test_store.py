@@ -105,7 +105,7 @@ def test_a_full_disk_is_one_sentence_and_the_partial_store_is_removed(tmp_path, 
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(store_module.os, "fsync", full)
-    with pytest.raises(DataError, match=r"No space left on device.*make room"):
+    with pytest.raises(DataError, match=r"No space left on device.*free some disk space"):
         GraphStore.build(tmp_path / "s", frames, CU, CUTOFFS)
     assert list(tmp_path.iterdir()) == []
 

@@ -167,7 +167,7 @@ def test_an_unknown_element_is_an_error_before_the_model_runs(model, frames):
 
 def test_labels_and_predictions_that_are_not_finite_are_errors(model, frames):
     frames[1].forces[0, 0] = np.nan
-    with pytest.raises(DataError, match=r"made#1: the forces is not finite"):
+    with pytest.raises(DataError, match=r"made#1: the label forces is not finite"):
         evaluate(model, frames)
 
     class Broken(torch.nn.Module):
@@ -175,7 +175,7 @@ def test_labels_and_predictions_that_are_not_finite_are_errors(model, frames):
             nan = inputs.edge_vectors.sum() * float("nan")
             return {"energies": torch.zeros(len(inputs.species), dtype=torch.float64) + nan}
 
-    with pytest.raises(NumericsError, match=r"made#0: the predicted energy is not finite"):
+    with pytest.raises(NumericsError, match=r"made#0: the prediction of energy is not finite"):
         evaluate(Broken(), frames[:1], cutoffs=PairCutoffs.from_config(["Si", "O"], 4.0))
 
 

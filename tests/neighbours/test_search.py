@@ -203,7 +203,7 @@ def stay_together(monkeypatch, one, other, pbc):
 @pytest.mark.parametrize("pbc", [True, False, (True, True, False), (False, True, False)])
 @pytest.mark.parametrize("limits", [None, np.array([[3.0, 2.2], [2.2, 1.7]])])
 def test_a_list_kept_as_on_a_gpu_is_the_list_of_the_cpu(monkeypatch, pairs, device, pbc, limits):
-    monkeypatch.setattr(verlet, "AT_ONCE", 29)  # edges in several pieces
+    monkeypatch.setattr(verlet, "CHUNK", 29)  # edges in several chunks
     usual = VerletList(3.0, 0.6, limits)
     other = VerletList(3.0, 0.6, limits, device, Search("device", finder(pairs)))
     stay_together(monkeypatch, usual, other, pbc)

@@ -151,5 +151,5 @@ def test_cells_that_cannot_relax_are_errors():
         relax(molecule("N2"), EMT(), cell="full")
     with pytest.raises(DataError, match="holds no atoms"):
         relax(Atoms(), EMT())
-    with pytest.raises(DataError, match="symmetry is that of a crystal"):
+    with pytest.raises(DataError, match="only a crystal has a space group"):
         relax(molecule("N2"), EMT(), symmetry=True)

@@ -1,4 +1,4 @@
-"""Is a set of labelled structures fit to train on? What is wrong is named, with the frames it is wrong in."""
+"""Checks of labelled structures before a training. A finding names the fault and the frames that have it."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,13 +16,17 @@ __all__ = ["NAMES", "Finding", "Report", "check_frames", "check_names"]
 def check_frames(
     frames: Sequence[Frame], cutoff: float = 5.0, e0: Mapping[str, float] | str | None = None
 ) -> Report:
-    """Check labelled frames; nothing is changed, and nothing is raised for what is found.
+    """Check labelled frames. The frames are not changed, and faults do not raise errors.
+
+    `Report.raise_on_errors` raises a DataError if there are errors. `NAMES` lists the checks.
 
     Args:
-        cutoff: Å, for counting neighbours
-        e0: reference energies (eV by element) the training will use, or its e0 option
+        frames: the labelled frames.
+        cutoff: Å, for the count of neighbours.
+        e0: the reference energies of the training (eV by element), or its option `e0`.
 
-    `Report.raise_on_errors` turns errors into a DataError; the names of the checks are in `NAMES`.
+    Returns:
+        the findings of all checks.
     """
     if not frames:
         return Report([Finding("energies", "error", "the set holds no frames")], 0)
@@ -37,6 +41,6 @@ def check_frames(
     findings += check_forces(frames)
     work = check_work([frames[i] for i in usable])
     findings += work
-    if not any(f.level == "error" for f in work):  # one cause is named once
+    if not any(f.level == "error" for f in work):  # one fault should not give two errors
         findings += check_sizes(frames, usable)
     return Report(findings, len(frames))

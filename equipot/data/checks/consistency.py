@@ -1,4 +1,4 @@
-"""Sign and unit of forces and stresses, judged against the energies."""
+"""Checks of the sign and the unit of forces and stresses, by comparison with the energies."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from equipot.structures.frame import Frame, config_types
 _GPA = 1 / units.GPa  # GPa in one eV/Å³: 160.2
 _KCAL = units.mol / units.kcal  # kcal/mol in one eV: 23.06
 
-# What energy difference over work comes to when a unit is wrong.
+# The ratio of energy difference and work if the unit of a label is wrong.
 _FORCE_UNITS = {
     1 / units.Bohr: "eV/Bohr (or energies and forces are both in Hartree atomic units)",
     units.Hartree / units.Bohr: "Hartree/Bohr",
@@ -30,16 +30,17 @@ _ENERGY_UNITS = {
     4.184 * _KCAL: "kJ/mol",
     1000.0: "meV",
 }
-_TOLERANCE = 0.12  # how close a factor must come to a known one
-_OFFSET = 2e-3  # eV/Å³, 0.3 GPa: a pressure between energies and stresses that is worth a word
-_AGREEMENT = 0.25  # and how close to 1 counts as agreement: Pulay stress and large steps cost some per cent
+_TOLERANCE = 0.12  # largest relative difference between a factor and a known one
+_OFFSET = 2e-3  # eV/Å³, 0.3 GPa: smallest pressure offset that is reported
+# Largest deviation from 1 that counts as agreement. Pulay stress and large steps add some per cent.
+_AGREEMENT = 0.25
 
 
 def check_work(frames: Sequence[Frame]) -> list[Finding]:
-    """Findings force-sign, force-unit, stress-sign, stress-unit, stress-offset.
+    """Return the findings force-sign, force-unit, stress-sign, stress-unit and stress-offset.
 
-    Energy differences of similar frames decide (see work.py), over the whole set and in each config_type.
-    Where they cannot decide on the stress, pressure against volume and plain size are looked at.
+    The checks use energy differences of similar frames (see work.py), in the whole set and in each config_type. If the
+    differences do not determine the stress, its correlation with the volume and its size are checked.
     """
     has_forces = any(f.forces is not None for f in frames)
     stressed = [f for f in frames if f.stress is not None and f.pbc.all() and np.isfinite(f.stress).all()]
@@ -54,7 +55,7 @@ def check_work(frames: Sequence[Frame]) -> list[Finding]:
             Finding(
                 "force-sign",
                 "note",
-                "sign and unit cannot be verified: no similar frames to compare energies of",
+                "sign and unit cannot be verified: there are no similar frames whose energies can be compared",
             )
         )
     if stressed and not stress_known:
@@ -90,7 +91,7 @@ def _judge(frames: Sequence[Frame], where: str) -> tuple[list[Finding], bool, bo
 
 
 def _offset(pairs: Pairs, where: str) -> list[Finding]:
-    """The finding stress-offset, where energies and stresses are a pressure apart."""
+    """Return the finding stress-offset if stresses and the slope of the energies differ by a constant pressure."""
     offset = pressure_offset(pairs)
     if offset is None or abs(offset.value) < _OFFSET:
         return []
@@ -98,8 +99,8 @@ def _offset(pairs: Pairs, where: str) -> list[Finding]:
     size = abs(offset.value)
     message = (
         f"the stresses{where} are {1000 * size:.1f} meV/Å³ ({size * _GPA:.1f} GPa) {side} tensile than the slope of "
-        f"the energies ({offset.n_pairs} pairs of similar frames): Pulay stress? They belong to another equilibrium "
-        "volume; correct them, or leave them out with training.loss.stress: 0"
+        f"the energies ({offset.n_pairs} pairs of similar frames). A cause may be Pulay stress. The stresses have "
+        "another equilibrium volume than the energies; correct them, or leave them out with training.loss.stress: 0"
     )
     return [Finding("stress-offset", "warning", message)]
 
@@ -128,19 +129,19 @@ def _finding(
     )
     if abs(value - 1) < _AGREEMENT:
         return Finding(f"{name}-sign", "ok", f"sign and unit of the {plural} verified{where}: {evidence}")
-    flipped = "" if value > 0 else ", with the sign flipped"
+    sign_note = "" if value > 0 else ", with the wrong sign"
     if abs(abs(value) - 1) < _AGREEMENT:
-        must = "positive must mean tension" if name == "stress" else "they must be -dE/dr"
-        message = f"the sign of the {plural} is flipped{where} ({must}): {evidence}"
+        expected = "it must be positive under tension" if name == "stress" else "forces must be -dE/dr"
+        message = f"the sign of the {plural} is wrong{where} ({expected}): {evidence}"
         return Finding(f"{name}-sign", "error", message)
     names = [n for f, n in label_units.items() if _near(abs(value), f)]
     energies = [n for f, n in energy_units.items() if _near(abs(value), f)]
     if names or energies:
-        looks = [f"the {plural} look like {' or '.join(names)} instead of {unit}"] * bool(names)
-        looks += [f"the energies look like {' or '.join(energies)} instead of eV"] * bool(energies)
-        return Finding(f"{name}-unit", "error", f"{', or '.join(looks)}{flipped}{where}: {evidence}")
+        causes = [f"the {plural} look like {' or '.join(names)} instead of {unit}"] * bool(names)
+        causes += [f"the energies look like {' or '.join(energies)} instead of eV"] * bool(energies)
+        return Finding(f"{name}-unit", "error", f"{', or '.join(causes)}{sign_note}{where}: {evidence}")
     if value < 0:
-        message = f"the {plural} have the wrong sign and another size{where}: {evidence}; expected 1"
+        message = f"the {plural} have the wrong sign and the wrong size{where}: {evidence}; expected 1"
         return Finding(f"{name}-sign", "error", message)
     return Finding(
         f"{name}-unit", "warning", f"energies and {plural} disagree{where}: {evidence}; expected 1"
@@ -156,7 +157,7 @@ def _without_energies(frames: list[Frame]) -> list[Finding]:
     typical = float(np.median(sizes))
     if typical > 1.0 and _beyond_forces(frames):
         message = (
-            f"stresses are typically {typical:.3g} eV/Å³, {typical * _GPA:.0f} GPa: no solid's at ordinary "
+            f"stresses are typically {typical:.3g} eV/Å³, {typical * _GPA:.0f} GPa, more than in solids at ordinary "
             "pressures; they look like GPa or kbar (1 eV/Å³ = 160.2 GPa = 1602 kbar), or a virial in eV"
         )
         return [Finding("stress-unit", "error", message)]
@@ -165,12 +166,12 @@ def _without_energies(frames: list[Frame]) -> list[Finding]:
         message = (
             f"larger cells have more negative stress in {slope[1]} frames of one composition (correlation "
             f"{slope[0]:.2f}); "
-            "stress must be positive in tension and so rise with the volume: its sign is flipped"
+            "stress is positive under tension and must increase with the volume: its sign is wrong"
         )
         return [Finding("stress-sign", "error", message)]
     if slope is not None:
         message = (
-            f"stress rises with the volume in {slope[1]} frames (correlation {slope[0]:.2f}), as tension must"
+            f"stress increases with the volume in {slope[1]} frames (correlation {slope[0]:.2f}), as expected"
         )
         return [
             Finding("stress-sign", "ok", message),
@@ -183,10 +184,10 @@ def _without_energies(frames: list[Frame]) -> list[Finding]:
 
 
 def _beyond_forces(frames: Sequence[Frame]) -> bool:
-    """Whether stresses are far larger than forces and distances can make them.
+    """Return whether the stresses are much larger than the forces and distances allow.
 
-    A virial is a sum of forces times distances, so volume times stress per atom is of the size of a force
-    times a spacing between atoms, also in a set that was compressed hard on purpose.
+    A virial is a sum of forces times distances. So the stress times the volume per atom has the size of a force times
+    the distance of neighbours, also in a strongly compressed set.
     """
     ratios = []
     for frame in frames:
@@ -199,13 +200,16 @@ def _beyond_forces(frames: Sequence[Frame]) -> bool:
             continue
         size = float(np.sqrt(np.mean(np.square(frame.forces))))
         volume = frame.volume / len(frame)
-        if size > 1e-2:  # symmetry may cancel the forces of a stressed crystal
+        if size > 1e-2:  # in a stressed crystal, forces may cancel by symmetry
             ratios.append(float(np.abs(frame.stress).max()) * volume / (size * volume ** (1 / 3)))
     return not ratios or float(np.median(ratios)) > 20.0
 
 
 def _pressure_slope(frames: list[Frame]) -> tuple[float, int] | None:
-    """Correlation of mean stress with volume in the largest group of one composition, where it is clear."""
+    """Return the correlation of the mean stress with the volume, and the number of frames; None if it is not clear.
+
+    Only frames of the most frequent composition are used.
+    """
     groups: dict[bytes, list[Frame]] = {}
     for frame in frames:
         groups.setdefault(np.sort(frame.numbers).tobytes(), []).append(frame)

@@ -1,4 +1,4 @@
-"""Which labels there are, whether they are numbers, and what the energies are counted from."""
+"""Checks of the labels: they are present and finite, and the energies have a known reference."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,34 +15,37 @@ from equipot.structures.species import SpeciesMap
 
 
 def check_labels(frames: Sequence[Frame]) -> list[Finding]:
-    """Findings energies, forces, stresses, unread-keys, scf, charge-spin."""
+    """Return the findings energies, forces, stresses, unread-keys, scf and charge-spin."""
     unread = Counter(entry for f in frames for entry in f.unread)
     missing = {q.name: not any(q.name in f.labels for f in frames) for q in LABELS}
     missing["virial"] = missing["stress"]
     findings = [_energies(frames, Counter({key: n for (key, _), n in unread.items()}))]
     findings += [_forces(frames), _stresses(frames)]
-    whole = sum(len(f) > 1 for f in frames)
-    findings += [_unread(*entry, count, whole, missing) for entry, count in sorted(unread.items())]
+    n_multi_atom = sum(len(f) > 1 for f in frames)
+    findings += [_unread(*entry, count, n_multi_atom, missing) for entry, count in sorted(unread.items())]
     if not unread:
-        findings.append(Finding("unread-keys", "ok", "no key that looks like a label is left unread"))
+        findings.append(Finding("unread-keys", "ok", "all keys that look like labels were read"))
     return [*findings, *_convergence(frames), *_charge_spin(frames)]
 
 
-def _unread(key: str, label: str, count: int, whole: int, missing: Mapping[str, bool]) -> Finding:
-    """A key that looks like a label; an error where the label is missing everywhere and the key is in all frames.
+def _unread(key: str, label: str, count: int, n_multi_atom: int, missing: Mapping[str, bool]) -> Finding:
+    """Return the finding about a key that looks like a label but was not read.
 
-    whole : frames of more than one atom
+    It is an error if all frames lack the label, and all `n_multi_atom` frames with more than one atom have the key.
     """
-    message = f"'{key}' looks like a label in {count} frames and is not read"
+    message = f"'{key}' looks like a label in {count} frames but was not read"
     if not label:
-        return Finding("unread-keys", "note", f"{message}; its shape is that of no label")
+        return Finding("unread-keys", "note", f"{message}; no label has its shape")
     if "grad" in key.lower():
         remedy = f"if it is the gradient of the energy, write its negative as {label}"
     else:
-        remedy = f"it is read with {label}_key: {key}"
+        remedy = f"to read it, set {label}_key: {key}"
     if not missing[label]:
-        return Finding("unread-keys", "note", f"{message}; {remedy} in place of what is read now")
-    level: Level = "error" if count >= max(whole, 1) else "warning"
+        name = "stress" if label == "virial" else label
+        return Finding(
+            "unread-keys", "note", f"{message}: labels of {name} were read from another key; {remedy}"
+        )
+    level: Level = "error" if count >= max(n_multi_atom, 1) else "warning"
     return Finding("unread-keys", level, f"all frames lack {label}, but {message}; {remedy}")
 
 
@@ -51,7 +54,7 @@ def _convergence(frames: Sequence[Frame]) -> list[Finding]:
     if not bad:
         return []
     message = (
-        f"the electrons of {len(bad)} frames did not converge, so their labels are wrong: "
+        f"the electronic steps of {len(bad)} frames did not converge, so their labels are wrong: "
         f"{list_frames(frames, bad)}; repeat or remove these frames"
     )
     return [Finding("scf", "error", message, tuple(bad))]
@@ -61,10 +64,10 @@ def _charge_spin(frames: Sequence[Frame]) -> list[Finding]:
     states = {f.charge_spin for f in frames}
     if len(states) < 2:
         return []
-    shown = sorted(", ".join(f"{k} {v:g}" for k, v in state) or "none given" for state in states)
+    listed = sorted(", ".join(f"{k} {v:g}" for k, v in state) or "none given" for state in states)
     message = (
-        f"frames differ in charge or spin ({'; '.join(shown[:5])}{'; …' * (len(shown) > 5)}), which a potential "
-        "cannot see: the same structure must not come with two of them"
+        f"frames differ in charge or spin ({'; '.join(listed[:5])}{'; …' * (len(listed) > 5)}). The potential does not "
+        "depend on them, so a structure must not occur with two values"
     )
     return [Finding("charge-spin", "note", message)]
 
@@ -75,14 +78,14 @@ def _energies(frames: Sequence[Frame], unread: Counter[str]) -> Finding:
     if len(without) == len(frames):
         near = [key for key in unread if "energ" in key.lower()]
         hint = (
-            f"; '{near[0]}' looks like one: set energy_key: {near[0]}"
+            f"; '{near[0]}' looks like an energy: set energy_key: {near[0]}"
             if near
-            else "; name their key as energy_key"
+            else "; set energy_key to the key of the energies"
         )
-        return Finding("energies", "error", f"no frame has an energy that was read{hint}")
-    described = " and ".join(f"'{key}' in {n}" for key, n in keys.most_common())
+        return Finding("energies", "error", f"no energy was read from any frame{hint}")
+    counts = " and ".join(f"'{key}' in {n}" for key, n in keys.most_common())
     if len(keys) > 1:
-        return Finding("energies", "warning", f"energies are read from different keys: {described} frames")
+        return Finding("energies", "warning", f"energies are read from different keys: {counts} frames")
     if without:
         message = f"{len(without)} of {len(frames)} frames have no energy: {list_frames(frames, without)}"
         return Finding("energies", "warning", message, tuple(without))
@@ -92,7 +95,7 @@ def _energies(frames: Sequence[Frame], unread: Counter[str]) -> Finding:
 def _forces(frames: Sequence[Frame]) -> Finding:
     without = [i for i, f in enumerate(frames) if f.forces is None and len(f) > 1]
     if not any(f.forces is not None for f in frames):
-        message = "no frame has forces; a potential from energies alone needs far more frames"
+        message = "no frame has forces; a training on energies alone needs many more frames"
         return Finding("forces", "note", message)
     if without:
         message = f"{len(without)} of {len(frames)} frames have no forces: {list_frames(frames, without)}"
@@ -102,14 +105,14 @@ def _forces(frames: Sequence[Frame]) -> Finding:
 
 def _stresses(frames: Sequence[Frame]) -> Finding:
     stressed = [i for i, f in enumerate(frames) if f.stress is not None]
-    lost = [i for i in stressed if not frames[i].pbc.all()]
+    without_volume = [i for i in stressed if not frames[i].pbc.all()]
     periodic = sum(bool(f.pbc.all()) for f in frames)
-    if lost:
+    if without_volume:
         message = (
-            f"{len(lost)} frames have a stress but are not periodic in all directions, where it means "
-            f"nothing; it is not used: {list_frames(frames, lost)}"
+            f"{len(without_volume)} frames have a stress but are not periodic in all directions. They have no volume, "
+            f"so the stress is not used: {list_frames(frames, without_volume)}"
         )
-        return Finding("stresses", "warning", message, tuple(lost))
+        return Finding("stresses", "warning", message, tuple(without_volume))
     if not stressed:
         level: Level = "note" if periodic else "ok"
         return Finding(
@@ -123,48 +126,49 @@ def _stresses(frames: Sequence[Frame]) -> Finding:
 
 
 def check_validation_labels(train: Sequence[Frame], validation: Sequence[Frame]) -> list[Finding]:
-    """Finding validation-labels: kinds of labels that are trained on and not validated with."""
-    lacking = [
+    """Return the finding validation-labels if the validation set lacks a label that the training set has."""
+    missing = [
         q.name
         for q in LABELS
         if any(q.name in f.labels for f in train) and not any(q.name in f.labels for f in validation)
     ]
-    if not lacking:
+    if not missing:
         return []
     message = (
-        f"no validation frame has {' or '.join(lacking)}, which the training frames have: the best epoch is then "
-        "chosen by other errors than those that are trained on"
+        f"training frames have {' and '.join(missing)}, but no validation frame does: the best epoch is chosen without "
+        "their errors"
     )
     return [Finding("validation-labels", "warning", message)]
 
 
 def check_finite(frames: Sequence[Frame]) -> list[Finding]:
-    """Finding finite: NaN or infinity anywhere is an error."""
-    what: dict[str, list[int]] = {}
+    """Return the finding finite: an error for each quantity with NaN or infinite values."""
+    bad_frames: dict[str, list[int]] = {}
     for i, frame in enumerate(frames):
         for name, values in {"positions": frame.positions, "cell": frame.cell, **frame.labels}.items():
             if not np.isfinite(values).all():
-                what.setdefault(name, []).append(i)
-    if not what:
+                bad_frames.setdefault(name, []).append(i)
+    if not bad_frames:
         return [Finding("finite", "ok", "all positions, cells and labels are finite")]
     return [
         Finding(
             "finite",
             "error",
-            f"{name} of {len(bad)} frames hold NaN or infinity: {list_frames(frames, bad)}",
+            f"{len(bad)} frames have NaN or infinite values of {name}: {list_frames(frames, bad)}",
             tuple(bad),
         )
-        for name, bad in what.items()
+        for name, bad in bad_frames.items()
     ]
 
 
 def check_energy_kind(
     frames: Sequence[Frame], e0: Mapping[str, float] | str | None = None
 ) -> tuple[list[Finding], np.ndarray]:
-    """Findings energy-kind and energy-per-atom; and the energies per atom after E0.
+    """Check which reference the energies have, and that they are energies of whole structures.
 
     Returns:
-        findings, and (n_frames,) eV/atom, NaN where there is no finite energy
+        the findings energy-kind and energy-per-atom, and the energies per atom minus the reference energies, shape
+        (n_frames,) in eV/atom, NaN for frames without a finite energy.
     """
     residual = np.full(len(frames), np.nan)
     usable = [i for i, f in enumerate(frames) if f.energy is not None and np.isfinite(f.energy) and len(f)]
@@ -179,7 +183,7 @@ def check_energy_kind(
     isolated = np.array([is_isolated_atom(frames[i]) for i in usable])
     option = "auto" if e0 is None else e0
     if isinstance(option, str) and option == "isolated":
-        option = "auto"  # what is missing there is the training's to say
+        option = "auto"  # the training reports missing isolated atoms
     values, source = reference_energies(composition, energy, isolated, species, option)
     size = composition.sum(axis=1)
     residual[usable] = (energy - composition @ values) / size
@@ -194,21 +198,21 @@ def check_energy_kind(
 
 
 def _kind(
-    binding: np.ndarray, per_atom: np.ndarray, isolated: np.ndarray, fixed: bool, given: bool
+    binding: np.ndarray, per_atom: np.ndarray, isolated: np.ndarray, fixed: bool, e0_in_config: bool
 ) -> Finding:
     mean, lowest = float(binding.mean()), float(per_atom.mean())
     if fixed:
         if mean > 2.0 or mean < -20.0:
-            whose = "given E0" if given else "isolated atoms"
+            source = "given E0" if e0_in_config else "isolated atoms"
             message = (
-                f"with the {whose} the mean energy is {mean:+.2f} eV/atom relative to free atoms, and "
-                "bound matter lies between -10 and 0: reference energies were subtracted already, or belong "
-                "to another method or unit"
+                f"with the {source}, the mean energy is {mean:+.2f} eV/atom relative to free atoms; expected -10 to 0. "
+                "Either reference energies were already subtracted, or the E0 are from another method or in another "
+                "unit"
             )
             return Finding("energy-kind", "error", message)
         if len(isolated) and np.abs(isolated).max() < 1e-6:
             message = (
-                f"cohesive energies: isolated atoms are at zero, the others at {mean:.2f} eV/atom on average"
+                f"cohesive energies: isolated atoms have zero, all other frames {mean:.2f} eV/atom on average"
             )
             return Finding("energy-kind", "ok", message)
         return Finding(
@@ -216,23 +220,21 @@ def _kind(
         )
     if abs(lowest) < 1.0:
         message = (
-            f"energies per atom are close to zero (mean {lowest:+.3f} eV): a reference was subtracted "
-            "already; E0 must be fitted or zero, not given as total energies of atoms"
+            f"energies per atom are close to zero (mean {lowest:+.3f} eV): reference energies were already "
+            "subtracted; E0 must be fitted or zero, not total energies of atoms"
         )
         return Finding("energy-kind", "note", message)
     if -15 < lowest < 0:
         message = f"{lowest:.2f} eV/atom on average: cohesive, or relative to a code's reference atoms"
         return Finding("energy-kind", "ok", message)
     if lowest >= 0:
-        message = (
-            f"{lowest:+.2f} eV/atom on average, positive: neither total nor cohesive energies of bound matter"
-        )
+        message = f"{lowest:+.2f} eV/atom on average: total and cohesive energies of bound atoms are negative"
         return Finding("energy-kind", "warning", message)
     return Finding("energy-kind", "ok", f"total energies, {lowest:.2f} eV/atom on average")
 
 
 def _per_atom(composition: np.ndarray, energy: np.ndarray) -> list[Finding]:
-    """Energies that follow the composition but not the number of atoms were divided by it."""
+    """Return the finding energy-per-atom if energies follow the composition but not the number of atoms."""
     size = composition.sum(axis=1)
     if size.max() < 1.5 * size.min() or len(energy) < composition.shape[1] + 3:
         return []
@@ -243,7 +245,7 @@ def _per_atom(composition: np.ndarray, energy: np.ndarray) -> list[Finding]:
 
     if misfit(composition / size[:, None]) < 0.1 * misfit(composition):
         message = (
-            "energies do not grow with the number of atoms: they look like energies per atom; expected those "
+            "energies do not increase with the number of atoms: they look like energies per atom; expected energies "
             "of whole structures (eV)"
         )
         return [Finding("energy-per-atom", "error", message)]

@@ -1,4 +1,4 @@
-"""Labels far from all others, and forces that do not sum to zero."""
+"""Checks for outliers of energies and forces, and for forces that do not sum to zero."""
 
 from collections.abc import Sequence
 
@@ -11,35 +11,38 @@ from equipot.structures.frame import Frame
 
 
 def check_energy_outliers(frames: Sequence[Frame], per_atom: np.ndarray) -> list[Finding]:
-    """Finding energy-outliers.
+    """Return the finding energy-outliers.
 
-    per_atom : (n_frames,) eV/atom after E0, NaN where there is none. An outlier is further from the median
-    than 1 eV/atom and than 15 times the median deviation.
+    An outlier differs from the median by more than 1 eV/atom and by more than 15 times the median deviation.
+
+    Args:
+        frames: the frames.
+        per_atom: (n_frames,) eV/atom, energies minus reference energies; NaN for frames without an energy.
     """
     known = np.isfinite(per_atom) & ~np.array([is_isolated_atom(f) for f in frames], dtype=bool)
     if known.sum() < 5:
         return []
     distance = np.abs(per_atom - np.median(per_atom[known]))
-    far = max(1.0, 15 * float(np.median(distance[known])))
-    found = np.flatnonzero(known & (distance > far))
-    if len(found) == 0:
+    limit = max(1.0, 15 * float(np.median(distance[known])))
+    outliers = np.flatnonzero(known & (distance > limit))
+    if len(outliers) == 0:
         return [
             Finding(
                 "energy-outliers",
                 "ok",
-                f"all energies within {distance[known].max():.3g} eV/atom of the median",
+                f"all energies are within {distance[known].max():.3g} eV/atom of the median",
             )
         ]
-    worst = found[np.argsort(-distance[found])].tolist()
+    worst = outliers[np.argsort(-distance[outliers])].tolist()
     message = (
-        f"{len(found)} frames are more than {far:.3g} eV/atom from the median "
+        f"{len(outliers)} frames have energies that differ by more than {limit:.3g} eV/atom from the median "
         f"(up to {distance[worst[0]]:.3g}): {list_frames(frames, worst)}"
     )
     return [Finding("energy-outliers", "warning", message, tuple(worst))]
 
 
 def check_forces(frames: Sequence[Frame]) -> list[Finding]:
-    """Findings net-force and force-outliers, of frames with finite forces."""
+    """Return the findings net-force and force-outliers for frames with finite forces."""
     with_forces = [
         i for i, f in enumerate(frames) if f.forces is not None and len(f) and np.isfinite(f.forces).all()
     ]
@@ -54,22 +57,20 @@ def check_forces(frames: Sequence[Frame]) -> list[Finding]:
 
 
 def _net_force(frames: Sequence[Frame], indices: list[int], net: np.ndarray, rms: float) -> Finding:
-    # A fraction of the set's rms force, but never stricter than a DFT code's own noise.
-    some, much = 0.03 * rms + 2e-3, 0.3 * rms + 0.02
+    # Limits are fractions of the rms force, plus the numerical noise of DFT codes.
+    warning_limit, error_limit = 0.03 * rms + 2e-3, 0.3 * rms + 0.02
     order = np.argsort(-net)
-    huge = [indices[k] for k in order if net[k] > much]
-    large = [indices[k] for k in order if net[k] > some]
+    huge = [indices[k] for k in order if net[k] > error_limit]
+    large = [indices[k] for k in order if net[k] > warning_limit]
     worst = f"up to {net.max():.3g} eV/Å per atom, rms force {rms:.3g}"
     if huge:
         message = (
-            f"forces of {len(huge)} frames do not sum to zero ({worst}), as they must without outer "
-            f"fields; were those of fixed atoms set to zero? {list_frames(frames, huge)}"
+            f"the forces of {len(huge)} frames do not sum to zero ({worst}), as they must without external fields. The "
+            f"forces of fixed atoms may have been set to zero: {list_frames(frames, huge)}"
         )
         return Finding("net-force", "error", message, tuple(huge))
     if large:
-        message = (
-            f"forces of {len(large)} frames do not quite sum to zero ({worst}): {list_frames(frames, large)}"
-        )
+        message = f"the forces of {len(large)} frames do not quite sum to zero ({worst}): {list_frames(frames, large)}"
         return Finding("net-force", "warning", message, tuple(large))
     return Finding("net-force", "ok", f"forces sum to zero within {net.max():.2g} eV/Å per atom")
 
@@ -77,17 +78,17 @@ def _net_force(frames: Sequence[Frame], indices: list[int], net: np.ndarray, rms
 def _large_forces(frames: Sequence[Frame], indices: list[int], largest: np.ndarray, rms: float) -> Finding:
     if rms == 0:
         return Finding(
-            "force-outliers", "note", "all forces are exactly zero; fine for symmetric crystals alone"
+            "force-outliers", "note", "all forces are exactly zero; this is right only for symmetric crystals"
         )
     limit = max(50.0, 30 * float(np.median(largest)))
     order = np.argsort(-largest)
-    found = [indices[k] for k in order if largest[k] > limit]
-    if found:
+    outliers = [indices[k] for k in order if largest[k] > limit]
+    if outliers:
         message = (
-            f"{len(found)} frames have forces above {limit:.3g} eV/Å "
-            f"(up to {largest.max():.3g}, rms {rms:.3g}): {list_frames(frames, found)}"
+            f"{len(outliers)} frames have forces above {limit:.3g} eV/Å "
+            f"(up to {largest.max():.3g}, rms {rms:.3g}): {list_frames(frames, outliers)}"
         )
-        return Finding("force-outliers", "warning", message, tuple(found))
+        return Finding("force-outliers", "warning", message, tuple(outliers))
     return Finding(
         "force-outliers", "ok", f"the largest force is {largest.max():.3g} eV/Å, the rms component {rms:.3g}"
     )

@@ -1,4 +1,4 @@
-"""What the checks found, and what follows from it."""
+"""The findings of the checks, and the verdict on a set."""
 
 import difflib
 from collections.abc import Iterable, Sequence
@@ -13,33 +13,33 @@ from equipot.errors import ConfigError, DataError
 
 Level = Literal["ok", "note", "warning", "error"]
 
-# Every finding's name: these are what `accept` takes.
+# The names of the checks, which `accept` takes, with the condition that each one checks.
 NAMES = {
-    "energies": "energies are there",
-    "forces": "forces are there",
-    "stresses": "stresses are there",
-    "unread-keys": "no key that looks like a label was passed over",
-    "scf": "the electrons of every frame converged",
-    "charge-spin": "frames have one charge and spin",
+    "energies": "frames have energies",
+    "forces": "frames have forces",
+    "stresses": "frames have stresses",
+    "unread-keys": "all keys that look like labels were read",
+    "scf": "the electronic steps of every frame converged",
+    "charge-spin": "all frames have the same charge and spin",
     "validation-labels": "validation frames have the labels of the training frames",
-    "units": "sizes of distances, energies and forces are those of Å and eV",
+    "units": "distances, energies and forces have sizes that are usual in Å and eV",
     "finite": "labels, positions and cells are finite",
-    "energy-kind": "what the energies are counted from",
-    "energy-per-atom": "energies are those of whole structures",
-    "net-force": "forces of a frame sum to zero",
+    "energy-kind": "energies are total or cohesive energies and fit the reference energies",
+    "energy-per-atom": "energies are energies of whole structures",
+    "net-force": "the forces of a frame sum to zero",
     "force-sign": "forces have the sign that the energies imply",
     "force-unit": "forces have the unit that the energies imply",
     "stress-sign": "stresses have the sign that the energies imply",
     "stress-unit": "stresses have the unit that the energies imply",
-    "stress-offset": "stresses are not a pressure away from the slope of the energies (Pulay stress)",
-    "duplicates": "no structure comes twice",
+    "stress-offset": "stresses have no offset from the slope of the energies (Pulay stress)",
+    "duplicates": "no structure occurs twice",
     "conflicting-labels": "identical structures have identical labels",
-    "coincident-atoms": "no two atoms lie on each other",
+    "coincident-atoms": "no two atoms have the same position",
     "isolated-atoms": "every atom has neighbours",
-    "neighbours": "number of neighbours within the cutoff",
-    "periodicity": "periodic directions and cells",
-    "energy-outliers": "no energy per atom far from all others",
-    "force-outliers": "no force far beyond all others",
+    "neighbours": "the number of neighbours within the cutoff is usual",
+    "periodicity": "periodic directions have valid cell vectors",
+    "energy-outliers": "no energy per atom is far from all others",
+    "force-outliers": "no force is much larger than all others",
 }
 
 _STYLE: dict[Level, str] = {"ok": "green", "note": "cyan", "warning": "yellow", "error": "bold red"}
@@ -52,41 +52,45 @@ class Finding:
     name: str  # one of NAMES
     level: Level
     message: str
-    frames: tuple[int, ...] = ()  # indices of the frames concerned, where it is not the whole set
+    frames: tuple[int, ...] = ()  # indices of the frames with the fault; empty if it concerns the whole set
 
 
 @dataclass(frozen=True)
 class Report:
-    """All findings over a set of frames."""
+    """All findings for a set of frames."""
 
     findings: list[Finding] = field(default_factory=list)
     n_frames: int = 0
 
     def of(self, name: str) -> list[Finding]:
-        """Findings of one check."""
+        """Return the findings of one check."""
         return [f for f in self.findings if f.name == name]
 
     def errors(self, accept: Iterable[str] = ()) -> list[Finding]:
-        """Findings that must stop a training, without those accepted by name.
+        """Return the findings that must stop a training, without the accepted checks.
 
-        Raises ConfigError for a name that no check has: a misspelt one would accept nothing.
+        Args:
+            accept: names of checks whose errors are accepted.
+
+        Raises:
+            ConfigError: a name is not the name of a check.
         """
         accepted = set(accept)
         check_names(accepted)
         return [f for f in self.findings if f.level == "error" and f.name not in accepted]
 
     def raise_on_errors(self, accept: Iterable[str] = ()) -> None:
-        """Raise DataError in one sentence with the first error and the number of others."""
+        """Raise DataError with the first error and the number of further errors, if there are any."""
         errors = self.errors(accept)
         if errors:
-            others = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+            more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
             raise DataError(
-                f"{errors[0].name}: {errors[0].message}{others}; `equipot check` shows everything, "
-                f"`accept: [{errors[0].name}]` in the data section takes the set as it is"
+                f"{errors[0].name}: {errors[0].message}{more}; `equipot check` shows all findings, and "
+                f"`accept: [{errors[0].name}]` in the section `data` accepts this one"
             )
 
     def verdict(self, accept: Iterable[str] = ()) -> str:
-        """One line: whether the set can be trained on."""
+        """Return one line that states whether the set is ready for a training."""
         accept = set(accept)
         errors = self.errors(accept)
         accepted = sum(f.level == "error" for f in self.findings) - len(errors)
@@ -95,18 +99,18 @@ class Report:
         if accepted:
             counts += f", {_count(accepted, 'error')} accepted"
         if errors:
-            return f"NOT READY: {counts}. Correct the data, or accept by name what is meant to be so."
+            return f"NOT READY: {counts}. Correct the data, or accept intended errors by name."
         return f"READY: {counts}."
 
     def print(self, console: Console | None = None, accept: Iterable[str] = ()) -> None:
-        """A table of the findings, gravest last, and the verdict."""
+        """Print a table of the findings, errors last, and the verdict."""
         console = console or Console()
         accept = set(accept)
-        stopping = bool(self.errors(accept))
+        not_ready = bool(self.errors(accept))
         table = Table(title="Checks", title_justify="left")
         table.add_column("check", no_wrap=True)
         table.add_column("", no_wrap=True)
-        table.add_column("found")
+        table.add_column("finding")
         order: Sequence[Level] = ("ok", "note", "warning", "error")
         for level in order:
             for finding in self.findings:
@@ -115,18 +119,18 @@ class Report:
                     style = _STYLE["note"] if mark == "accepted" else _STYLE[level]
                     table.add_row(finding.name, f"[{style}]{mark}[/]", escape(finding.message))
         console.print(table)
-        style = _STYLE["error"] if stopping else _STYLE["ok"]
+        style = _STYLE["error"] if not_ready else _STYLE["ok"]
         console.print(self.verdict(accept), style=style, markup=False, soft_wrap=True)
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Raise ConfigError for a name that no check has."""
+    """Raise ConfigError if one of the names is not the name of a check."""
     for name in names:
         if name not in NAMES:
             near = difflib.get_close_matches(name, NAMES, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"checks are {', '.join(NAMES)}"
+            hint = f"did you mean '{near[0]}'?" if near else f"the checks are {', '.join(NAMES)}"
             raise ConfigError(f"accept: '{name}' is not the name of a check; {hint}")
 
 
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}{'' if n == 1 else 's'}"
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}{'' if n == 1 else 's'}"

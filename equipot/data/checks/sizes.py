@@ -1,8 +1,8 @@
-"""Absolute sizes: a whole set in another system of units agrees with itself, and is still wrong.
+"""A check of absolute sizes. It finds sets whose labels agree with each other but are all in another system of units.
 
-Three sizes hardly depend on the substance. The closest pair of a frame is about as far apart as the covalent radii
-say. Forces on atoms are rarely above 10 eV/Å. And no total energy is larger than that of all electrons of the atoms,
-which the statistical atom gives within a few per cent (B.-G. Englert and J. Schwinger, Phys. Rev. A 32, 26 (1985)):
+Three sizes hardly depend on the substance. The distance of the closest atoms is about the sum of their covalent radii.
+Forces on atoms are rarely above 10 eV/Å. No total energy is larger than that of all electrons of the atoms. The
+statistical atom gives this energy within a few per cent (B.-G. Englert and J. Schwinger, Phys. Rev. A 32, 26 (1985)):
 
     E(Z) = -0.768745 Z^(7/3) + Z²/2 - 0.269900 Z^(5/3)  Hartree
 """
@@ -17,10 +17,10 @@ from equipot.data.checks.report import Finding
 from equipot.neighbours import neighbour_list
 from equipot.structures.frame import Frame
 
-_SAMPLE, _MOST_ATOMS = 40, 300  # frames looked at, and the largest of them
-_REACH = 6.0  # Å; closest pairs beyond it say nothing
-_NOBLE = (2, 10, 18, 36, 54, 86)  # their crystals and liquids have no bonds
-_BOHR_BONDS = (1.35, 2.3)  # ratios to covalent radii that a set in Bohr has; bonds in Å have 0.7 to 1.15
+_SAMPLE, _MOST_ATOMS = 40, 300  # number of frames in the sample, and largest number of atoms in one of them
+_REACH = 6.0  # Å; more distant pairs are not used
+_NOBLE = (2, 10, 18, 36, 54, 86)  # noble gases: their crystals and liquids have no bonds
+_BOHR_BONDS = (1.35, 2.3)  # range of the ratio to covalent radii in a set in Bohr; in Å it is 0.7 to 1.15
 _LARGE_FORCE = 10.0  # eV/Å, rms of a typical frame
 _KCAL = units.mol / units.kcal
 _ENERGY_UNITS = {"kcal/mol": _KCAL, "kJ/mol": units.mol / units.kJ, "meV": 1000.0}
@@ -28,9 +28,11 @@ _ATOMIC_UNITS = {"Hartree": 1 / units.Hartree, "Rydberg": 1 / units.Rydberg}
 
 
 def check_sizes(frames: Sequence[Frame], usable: Sequence[int]) -> list[Finding]:
-    """Finding units: sizes of distances, energies and forces are those of Å and eV.
+    """Return the finding units: distances, energies and forces have sizes that are usual in Å and eV.
 
-    usable : indices of the frames whose geometry can be used
+    Args:
+        frames: the frames.
+        usable: indices of the frames with a valid geometry.
     """
     sample = [frames[i] for i in usable if 1 < len(frames[i]) <= _MOST_ATOMS]
     sample = sample[:: max(len(sample) // _SAMPLE, 1)]
@@ -47,29 +49,29 @@ def check_sizes(frames: Sequence[Frame], usable: Sequence[int]) -> list[Finding]
 def _of_bonds(ratio: float | None) -> list[str]:
     if ratio is None or ratio < _BOHR_BONDS[0]:
         return []
-    looks = ", as in Bohr" if ratio < _BOHR_BONDS[1] else ""
-    return [f"the closest atoms are {ratio:.2g} times the sum of their covalent radii apart{looks}"]
+    unit = ", as in Bohr" if ratio < _BOHR_BONDS[1] else ""
+    return [f"the distance of the closest atoms is {ratio:.2g} times the sum of their covalent radii{unit}"]
 
 
 def _of_energies(ratio: float | None, force: float | None) -> list[str]:
     if ratio is None:
         return []
-    against = f"energies are {ratio:.3g} times those of all electrons of the atoms in eV"
+    comparison = f"energies are {ratio:.3g} times the energy of all electrons of the atoms in eV"
     for name, factor in _ENERGY_UNITS.items():
         if abs(ratio / factor - 1) < 0.1:
-            return [f"{against}, as in {name}"]
+            return [f"{comparison}, as in {name}"]
     if ratio > 1.5:
-        return [f"{against}, more than any method gives"]
+        return [f"{comparison}, more than any method gives"]
     for name, factor in _ATOMIC_UNITS.items():
-        # Energies of valence electrons alone may have this size by chance, so forces must be as small.
+        # Energies of valence electrons may have this size by chance, so the forces must also be small.
         if abs(ratio / factor - 1) < 0.06 and force is not None and force < 4 * factor:
-            return [f"{against} and forces are {force:.2g} (rms), as in {name}"]
+            return [f"{comparison} and forces are {force:.2g} (rms), as in {name}"]
     return []
 
 
 def _of_forces(force: float | None, bond: float | None) -> list[str]:
-    squeezed = bond is not None and bond < 0.7
-    if force is None or force < _LARGE_FORCE or squeezed:
+    compressed = bond is not None and bond < 0.7
+    if force is None or force < _LARGE_FORCE or compressed:
         return []
     return [
         f"forces are {force:.3g} (rms of a typical frame), 10 to 100 times too large, as in kcal/mol or kJ/mol"
@@ -77,7 +79,7 @@ def _of_forces(force: float | None, bond: float | None) -> list[str]:
 
 
 def _bond_ratio(frames: Sequence[Frame]) -> float | None:
-    """Closest distance over the sum of the covalent radii, in a frame with shorter ones than most."""
+    """Return the ratio of the closest distance and the sum of covalent radii, the 10 % quantile over the frames."""
     ratios = []
     for frame in frames:
         if np.isin(frame.numbers, _NOBLE).any():
@@ -103,7 +105,7 @@ def _energy_ratio(frames: Sequence[Frame]) -> float | None:
 
 
 def _all_electrons(numbers: np.ndarray) -> float:
-    """eV, energy of the free atoms with all their electrons, without relativity."""
+    """Return the non-relativistic energy (eV) of the free atoms with all their electrons."""
     z = numbers.astype(np.float64)
     hartree = -0.768745 * z ** (7 / 3) + z**2 / 2 - 0.2699 * z ** (5 / 3)
     return float(hartree.sum()) * units.Hartree

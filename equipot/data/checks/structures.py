@@ -1,4 +1,4 @@
-"""Geometry: periodicity, neighbours, atoms on each other, structures that come twice."""
+"""Checks of the geometry: periodicity, neighbours, coincident atoms and duplicate structures."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,18 +11,18 @@ from equipot.neighbours import neighbour_list
 from equipot.neighbours.cell import independent
 from equipot.structures.frame import Frame
 
-_ON_EACH_OTHER, _TOO_CLOSE = 0.1, 0.5  # Å
+_COINCIDENT, _TOO_CLOSE = 0.1, 0.5  # Å
 
 
-def list_frames(frames: Sequence[Frame], indices: Sequence[int], most: int = 4) -> str:
-    """The sources of the first few frames."""
-    names = [frames[i].source or f"frame {i}" for i in indices[:most]]
-    more = f" and {len(indices) - most} more" if len(indices) > most else ""
+def list_frames(frames: Sequence[Frame], indices: Sequence[int], limit: int = 4) -> str:
+    """Return a text with the sources of the first `limit` frames and the number of further frames."""
+    names = [frames[i].source or f"frame {i}" for i in indices[:limit]]
+    more = f" and {len(indices) - limit} more" if len(indices) > limit else ""
     return ", ".join(names) + more
 
 
 def check_periodicity(frames: Sequence[Frame]) -> tuple[list[Finding], list[int]]:
-    """Finding periodicity; and the indices of frames whose geometry can be used."""
+    """Return the finding periodicity, and the indices of the frames with a valid geometry."""
     bad = []
     usable = []
     for i, frame in enumerate(frames):
@@ -38,22 +38,20 @@ def check_periodicity(frames: Sequence[Frame]) -> tuple[list[Finding], list[int]
         return [Finding("periodicity", "error", message, tuple(bad))], usable
     findings = []
     kinds = Counter("".join("FT"[int(p)] for p in f.pbc) for f in frames)
-    described = ", ".join(f"{kind} {n}" for kind, n in kinds.most_common())
+    counts = ", ".join(f"{kind} {n}" for kind, n in kinds.most_common())
     level: Level = "ok" if len(kinds) == 1 else "note"
-    findings.append(Finding("periodicity", level, f"frames by periodicity (T: periodic): {described}"))
-    forgotten = [i for i, f in enumerate(frames) if len(f) > 1 and not f.pbc.any() and independent(f.cell)]
-    if forgotten:
-        message = (
-            f"{len(forgotten)} frames have a cell but are periodic nowhere: {list_frames(frames, forgotten)}"
-        )
-        findings.append(Finding("periodicity", "note", message, tuple(forgotten)))
+    findings.append(Finding("periodicity", level, f"frames by periodicity (T: periodic): {counts}"))
+    no_pbc = [i for i, f in enumerate(frames) if len(f) > 1 and not f.pbc.any() and independent(f.cell)]
+    if no_pbc:
+        message = f"{len(no_pbc)} frames have a cell but no periodic direction: {list_frames(frames, no_pbc)}"
+        findings.append(Finding("periodicity", "note", message, tuple(no_pbc)))
     return findings, usable
 
 
 def check_neighbours(frames: Sequence[Frame], usable: Sequence[int], cutoff: float) -> list[Finding]:
-    """Findings neighbours, coincident-atoms, isolated-atoms."""
+    """Return the findings neighbours, coincident-atoms and isolated-atoms."""
     counts: list[np.ndarray] = []
-    on_each_other, close, lonely, free = [], [], [], []
+    coincident, close, without_neighbour, single_atoms = [], [], [], []
     shortest = np.inf
     for i in usable:
         frame = frames[i]
@@ -62,47 +60,47 @@ def check_neighbours(frames: Sequence[Frame], usable: Sequence[int], cutoff: flo
         if len(vectors):
             distance = float(np.sqrt(np.einsum("ea,ea->e", vectors, vectors).min()))
             shortest = min(shortest, distance)
-            if distance < _ON_EACH_OTHER:
-                on_each_other.append(i)
+            if distance < _COINCIDENT:
+                coincident.append(i)
             elif distance < _TOO_CLOSE:
                 close.append(i)
         if is_isolated_atom(frame):
-            free.append(i)
+            single_atoms.append(i)
             continue
         counts.append(count)
         if (count == 0).any():
-            lonely.append(i)
-    findings = _number_of_neighbours(counts, cutoff, len(free))
-    if on_each_other:
-        message = _closer(frames, on_each_other, _ON_EACH_OTHER)
-        findings.append(Finding("coincident-atoms", "error", message, tuple(on_each_other)))
+            without_neighbour.append(i)
+    findings = _number_of_neighbours(counts, cutoff, len(single_atoms))
+    if coincident:
+        message = _closer(frames, coincident, _COINCIDENT)
+        findings.append(Finding("coincident-atoms", "error", message, tuple(coincident)))
     if close:
         message = _closer(frames, close, _TOO_CLOSE)
         findings.append(Finding("coincident-atoms", "warning", message, tuple(close)))
-    if not on_each_other and not close and np.isfinite(shortest):
+    if not coincident and not close and np.isfinite(shortest):
         findings.append(Finding("coincident-atoms", "ok", f"the shortest distance is {shortest:.3f} Å"))
-    if lonely:
+    if without_neighbour:
         message = (
-            f"{len(lonely)} frames hold atoms without any neighbour within {cutoff:g} Å, whose energy is "
-            f"then E0: {list_frames(frames, lonely)}"
+            f"{len(without_neighbour)} frames have atoms without a neighbour within {cutoff:g} Å. Their energy is "
+            f"E0: {list_frames(frames, without_neighbour)}"
         )
-        findings.append(Finding("isolated-atoms", "warning", message, tuple(lonely)))
-    if free:
-        message = f"{len(free)} frames are single free atoms; they serve as reference energies"
-        findings.append(Finding("isolated-atoms", "note", message, tuple(free)))
+        findings.append(Finding("isolated-atoms", "warning", message, tuple(without_neighbour)))
+    if single_atoms:
+        message = f"{len(single_atoms)} frames are isolated atoms; their energies are reference energies"
+        findings.append(Finding("isolated-atoms", "note", message, tuple(single_atoms)))
     return findings
 
 
-def _closer(frames: Sequence[Frame], found: list[int], distance: float) -> str:
-    return f"{len(found)} frames have atoms closer than {distance} Å: {list_frames(frames, found)}"
+def _closer(frames: Sequence[Frame], indices: list[int], distance: float) -> str:
+    return f"{len(indices)} frames have atoms closer than {distance} Å: {list_frames(frames, indices)}"
 
 
-def _number_of_neighbours(counts: list[np.ndarray], cutoff: float, n_free: int) -> list[Finding]:
+def _number_of_neighbours(counts: list[np.ndarray], cutoff: float, n_single_atoms: int) -> list[Finding]:
     flat = np.concatenate([np.zeros(0, dtype=np.int64), *counts])
     if len(flat) == 0:
-        if n_free:
+        if n_single_atoms:
             return []
-        return [Finding("neighbours", "error", "no frame has atoms whose neighbours can be counted")]
+        return [Finding("neighbours", "error", "no frame has a valid geometry and atoms")]
     if flat.max() == 0:
         message = f"no atom of the set has a neighbour within {cutoff:g} Å; positions must be in Å"
         return [Finding("neighbours", "error", message)]
@@ -111,29 +109,29 @@ def _number_of_neighbours(counts: list[np.ndarray], cutoff: float, n_free: int) 
 
 
 def check_duplicates(frames: Sequence[Frame]) -> list[Finding]:
-    """Findings duplicates and conflicting-labels.
+    """Return the findings duplicates and conflicting-labels.
 
-    Identical means the same elements, cell and positions in the same order. Labels conflict when energies
+    Structures are identical if elements, cell and positions agree, in the same order. Labels conflict if energies
     differ by more than 1 meV/atom or forces by more than 0.01 eV/Å.
     """
     first: dict[bytes, int] = {}
-    twice: list[int] = []
+    duplicates: list[int] = []
     conflicting: list[int] = []
     for i, frame in enumerate(frames):
         k = first.setdefault(fingerprint(frame), i)
         if k != i:
-            (conflicting if _labels_differ(frames[k], frame) else twice).append(i)
+            (conflicting if _labels_differ(frames[k], frame) else duplicates).append(i)
     findings = []
-    if twice:
-        message = f"{len(twice)} frames repeat an earlier one: {list_frames(frames, twice)}"
-        findings.append(Finding("duplicates", "warning", message, tuple(twice)))
+    if duplicates:
+        message = f"{len(duplicates)} frames repeat an earlier frame: {list_frames(frames, duplicates)}"
+        findings.append(Finding("duplicates", "warning", message, tuple(duplicates)))
     if conflicting:
         message = (
             f"{len(conflicting)} frames repeat an earlier structure with other labels: "
             f"{list_frames(frames, conflicting)}"
         )
         findings.append(Finding("conflicting-labels", "error", message, tuple(conflicting)))
-    return findings or [Finding("duplicates", "ok", "no structure comes twice")]
+    return findings or [Finding("duplicates", "ok", "no structure occurs twice")]
 
 
 def _labels_differ(a: Frame, b: Frame) -> bool:

@@ -1,15 +1,16 @@
-"""Do energies, forces and stresses belong together? Asked of pairs of similar frames.
+"""Comparison of energy differences with the work of forces and stresses, in pairs of similar frames.
 
-From frame A to frame B, along the straight line between them,
+Along the straight line from frame A to frame B,
 
-    E_B - E_A = ∫ (V σ:ε - Σ F·u)      ≈ trapezoid of both ends,
+    E_B - E_A = ∫ (V σ:ε - Σ F·u),
 
-with ε the strain that takes cell A to cell B and u the displacements beyond that strain (the error of the
-trapezoidal rule is of third order in the step). So over many pairs the regression
+where ε is the strain from cell A to cell B, and u are the displacements beyond this strain. The trapezoidal rule with
+the labels of both frames approximates the integral; its error is of third order in the step. Over many pairs, the
+regression
 
     ΔE = a·W_F + b·W_S,    W_F = -½ Σ (F_A + F_B)·u,    W_S = ½ (V_A σ_A + V_B σ_B):ε
 
-must give a = b = 1. A flipped sign gives -1, and a wrong unit gives the ratio of the units.
+must give a = b = 1. A wrong sign gives -1, and a wrong unit gives the ratio of the units.
 """
 
 from collections.abc import Sequence
@@ -19,16 +20,17 @@ import numpy as np
 
 from equipot.structures.frame import Frame
 
-# Steps beyond which the trapezoidal rule is not to be trusted.
+# Largest steps for which the trapezoidal rule is accurate enough.
 _MAX_STRAIN = 0.06
 _MAX_DISPLACEMENT = 0.25  # Å
-# All pairs are compared in groups up to this size, and only neighbours in file and in volume beyond it.
+# Largest group in which all pairs are compared. In larger groups, a frame is compared with the next frames in the file
+# and in volume.
 _ALL_PAIRS = 300
 
 
 @dataclass(frozen=True)
 class Factor:
-    """A regression coefficient between energy differences and the work of the labels."""
+    """A coefficient of the regression, with its uncertainty."""
 
     value: float
     uncertainty: float  # standard error
@@ -37,21 +39,21 @@ class Factor:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Energy differences and works of n pairs."""
+    """The energy differences and the work in n pairs of frames."""
 
     difference: np.ndarray  # Shape: (n,), eV
-    of_forces: np.ndarray  # Shape: (n,), eV, zero where a frame of the pair has no forces
-    of_stress: np.ndarray  # Shape: (n,), eV
-    volume: np.ndarray  # Shape: (n,), Å³, NaN unless fully periodic
+    of_forces: np.ndarray  # Shape: (n,), eV, work of the forces; zero if a frame of the pair has no forces
+    of_stress: np.ndarray  # Shape: (n,), eV, work of the stress
+    volume: np.ndarray  # Shape: (n,), Å³, NaN for frames that are not periodic in all directions
     n_atoms: np.ndarray  # Shape: (n,)
-    expansion: np.ndarray  # Shape: (n,), Å³, by which the cell grows
+    expansion: np.ndarray  # Shape: (n,), Å³, increase of the volume
 
 
 def similar_pairs(frames: Sequence[Frame]) -> Pairs:
-    """Each frame with its most similar one among those of the same atoms, cells and displacements permitting.
+    """Pair each frame with the two most similar frames of the same atoms, if strain and displacements are small.
 
-    Frames without an energy are left out; so are pairs that moved and lack forces, or that are strained and
-    lack a stress.
+    Frames without an energy are left out, and so are displaced pairs without forces and strained pairs without a
+    stress.
     """
     groups: dict[tuple[bytes, bytes], list[Frame]] = {}
     for frame in frames:
@@ -64,11 +66,12 @@ def similar_pairs(frames: Sequence[Frame]) -> Pairs:
 
 
 def regress(pairs: Pairs) -> tuple[Factor | None, Factor | None]:
-    """(a, b) of the regression above; None where the pairs do not determine one with confidence.
+    """Compute the coefficients a and b of the regression. A coefficient is None if the pairs do not determine it.
 
-    Confidence: at least four pairs for each coefficient; energy differences explained to 95 %; the sign of
-    the difference right in 80 % of the pairs, so that no few large ones decide; a standard error below 15 %
-    of the value; a term that explains more than 2 meV; the same value within 30 % from each half.
+    The pairs determine a coefficient under these conditions: there are at least four pairs for each coefficient; the
+    fit explains 95 % of the energy differences; the sign of the difference is right in 80 % of the pairs, so that a few
+    large differences do not decide; the standard error is below 15 % of the value; the term explains more than 2 meV;
+    and each half of the pairs gives the value within 30 %.
     """
     design = np.stack([pairs.of_forces, pairs.of_stress], axis=1)
     used = [k for k in range(2) if np.abs(design[:, k]).max(initial=0.0) > 1e-6]
@@ -86,34 +89,34 @@ def regress(pairs: Pairs) -> tuple[Factor | None, Factor | None]:
     clear = np.abs(explained) > 0.1 * np.median(np.abs(pairs.difference))
     if np.mean(np.sign(explained[clear]) == np.sign(pairs.difference[clear])) < 0.8:
         return None, None
-    # Halves with large and small differences in both.
+    # Both halves have large and small differences.
     order = np.argsort(np.abs(pairs.difference))
     halves = np.stack([_solve(scaled[half], pairs.difference[half]) for half in (order[::2], order[1::2])])
-    agree = np.abs(halves - solution).max(axis=0) < 0.3 * np.abs(solution)
+    halves_agree = np.abs(halves - solution).max(axis=0) < 0.3 * np.abs(solution)
     covariance = np.linalg.pinv(scaled.T @ scaled) * (residual @ residual) / (n - len(used))
     factors: list[Factor | None] = [None, None]
-    for place, k in enumerate(used):
-        value, error = solution[place], float(np.sqrt(covariance[place, place]))
+    for column, k in enumerate(used):
+        value, error = solution[column], float(np.sqrt(covariance[column, column]))
         # Less than 2 meV may be rounding in the file.
-        if agree[place] and error < 0.15 * abs(value) and abs(value) > 2e-3:
-            factors[k] = Factor(float(value / scale[place]), error / float(scale[place]), n)
+        if halves_agree[column] and error < 0.15 * abs(value) and abs(value) > 2e-3:
+            factors[k] = Factor(float(value / scale[column]), error / float(scale[column]), n)
     return factors[0], factors[1]
 
 
 def pressure_offset(pairs: Pairs) -> Factor | None:
-    """eV/Å³ by which the slope of the energies over the volume exceeds the stresses; None where that is not clear.
+    """Compute the offset (eV/Å³) of the energies' slope over the volume from the stresses; None if it is not clear.
 
-    A stress computed in a fixed basis of plane waves is off by a pressure (Pulay stress; Francis and Payne, J. Phys.
-    Condens. Matter 2, 4395 (1990)), and so belongs to another equilibrium volume than the energies.
+    A stress that is computed with a fixed plane-wave basis has a constant error (Pulay stress; Francis and Payne,
+    J. Phys. Condens. Matter 2, 4395 (1990)). Its equilibrium volume then differs from that of the energies.
     """
-    # Growing by a part in a thousand, so that rounding of the energies does not show; and nearly without the work of
-    # forces, whose own errors would.
-    grown = np.abs(pairs.expansion) > 1e-3 * np.nan_to_num(pairs.volume, nan=np.inf)
-    grown &= np.abs(pairs.of_forces) < 0.1 * np.abs(pairs.of_stress)
-    if np.count_nonzero(grown) < 8:
+    # Pairs whose volumes differ by more than a thousandth, so that the rounding of the energies does not matter, and
+    # with little work of the forces, so that their errors do not matter.
+    chosen = np.abs(pairs.expansion) > 1e-3 * np.nan_to_num(pairs.volume, nan=np.inf)
+    chosen &= np.abs(pairs.of_forces) < 0.1 * np.abs(pairs.of_stress)
+    if np.count_nonzero(chosen) < 8:
         return None
-    left = pairs.difference[grown] - pairs.of_forces[grown] - pairs.of_stress[grown]
-    offsets = left / pairs.expansion[grown]
+    residual = pairs.difference[chosen] - pairs.of_forces[chosen] - pairs.of_stress[chosen]
+    offsets = residual / pairs.expansion[chosen]
     value = float(np.median(offsets))
     spread = 1.4826 * float(np.median(np.abs(offsets - value)))
     return Factor(value, spread, len(offsets)) if spread < 0.5 * abs(value) else None
@@ -135,11 +138,11 @@ def _pairs_of(frames: list[Frame]) -> list[tuple[float, ...]]:
     pbc = frames[0].pbc
     cells = np.stack([np.where(pbc[:, None], f.cell, np.eye(3)) for f in frames])
     positions = np.stack([f.positions for f in frames])
-    if np.abs(np.linalg.det(cells)).min() < 1e-6:  # one or two periodic vectors in an unusual direction
+    if np.abs(np.linalg.det(cells)).min() < 1e-6:  # partly periodic cells in an unusual orientation
         return []
     scaled = np.einsum("fna,fab->fnb", positions, np.linalg.inv(cells))
     rows = []
-    done: set[tuple[int, int]] = set()
+    known_pairs: set[tuple[int, int]] = set()
     for i, candidates in enumerate(_candidates(cells)):
         if len(candidates) == 0:
             continue
@@ -147,17 +150,17 @@ def _pairs_of(frames: list[Frame]) -> list[tuple[float, ...]]:
         jump = scaled[candidates] - scaled[i]
         jump -= np.where(pbc, np.round(jump), 0.0)
         moved = np.einsum("fna,fab->fnb", jump, cells[candidates])
-        far = np.linalg.norm(moved, axis=2).max(axis=1)
+        displacement = np.linalg.norm(moved, axis=2).max(axis=1)
         stretch = np.abs(strain).max(axis=(1, 2))
-        # In units of what is allowed; identical frames (or the frame itself) teach nothing.
-        size = np.maximum(far / _MAX_DISPLACEMENT, stretch / _MAX_STRAIN)
+        # The step relative to the largest allowed one. Identical frames are left out.
+        size = np.maximum(displacement / _MAX_DISPLACEMENT, stretch / _MAX_STRAIN)
         size[(size > 1) | (size < 1e-4) | (candidates == i)] = np.inf
         for k in np.argsort(size)[:2]:
             j = int(candidates[k])
-            if np.isfinite(size[k]) and (min(i, j), max(i, j)) not in done:
+            if np.isfinite(size[k]) and (min(i, j), max(i, j)) not in known_pairs:
                 row = _work(frames[i], frames[j], cells[i], cells[j], moved[k])
                 if row is not None:
-                    done.add((min(i, j), max(i, j)))
+                    known_pairs.add((min(i, j), max(i, j)))
                     rows.append(row)
     return rows
 
@@ -167,10 +170,9 @@ def _candidates(cells: np.ndarray) -> list[np.ndarray]:
     if n <= _ALL_PAIRS:
         return [np.arange(n)] * n
     by_volume = np.argsort(np.abs(np.linalg.det(cells)), kind="stable")
-    place = np.argsort(by_volume)
+    rank = np.argsort(by_volume)
     near = [
-        {i - 1, i + 1, *by_volume[[max(place[i] - 1, 0), min(place[i] + 1, n - 1)]].tolist()}
-        for i in range(n)
+        {i - 1, i + 1, *by_volume[[max(rank[i] - 1, 0), min(rank[i] + 1, n - 1)]].tolist()} for i in range(n)
     ]
     return [np.array(sorted(j for j in s if 0 <= j < n and j != i)) for i, s in enumerate(near)]
 
@@ -178,10 +180,10 @@ def _candidates(cells: np.ndarray) -> list[np.ndarray]:
 def _work(
     a: Frame, b: Frame, cell_a: np.ndarray, cell_b: np.ndarray, moved: np.ndarray
 ) -> tuple[float, ...] | None:
-    """(ΔE, W_F, W_S, volume, atoms, expansion) from a to b; `moved` are the changes of scaled coordinates times cell b.
+    """Compute ΔE, W_F, W_S, volume, number of atoms and expansion from frame a to frame b; None if labels are missing.
 
-    With r = s·h and both r and h linear along the way, the displacement beyond the strain is Δs·h_b at a, and
-    Δs·h_a at b.
+    The positions are r = s·h with scaled coordinates s and the cell h. If r and h change linearly from a to b, the
+    displacement beyond the strain is Δs·h_b at a, and Δs·h_a at b. `moved` is Δs·h_b.
     """
     assert a.energy is not None
     assert b.energy is not None
