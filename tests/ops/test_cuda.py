@@ -89,7 +89,7 @@ def test_the_gate_and_its_derivatives_are_those_of_the_cpu(irreps, parity):
         torch.manual_seed(1)
         there = x.to(device).requires_grad_()
         out = torch.ops.equipot.gate(
-            there, gate.blocks.to(device), gate.dim_out, gate.silu_norm, gate.tanh_norm
+            there, gate.blocks.to(device), gate.dim_out, gate.silu_gain, gate.tanh_gain
         )
         grad = torch.randn(out.shape, dtype=out.dtype).to(device).requires_grad_()
         (first,) = torch.autograd.grad(out, there, grad, create_graph=True)

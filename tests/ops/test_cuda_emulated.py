@@ -180,7 +180,7 @@ def test_a_model_gives_the_forces_and_the_gradients_of_its_weights_that_it_gives
 def test_the_gate_and_its_derivatives_are_those_of_torch(irreps, parity, n):
     gate = Gate(Irreps(irreps), parity)
     x = (3 * torch.randn(n, gate.irreps_in.dim, dtype=torch.float64)).requires_grad_()
-    arguments = (gate.blocks, gate.dim_out, gate.silu_norm, gate.tanh_norm)
+    arguments = (gate.blocks, gate.dim_out, gate.silu_gain, gate.tanh_gain)
     found = []
     for function in (torch.ops.equipot.gate, equipot.ops.gate.by_reference):
         torch.manual_seed(1)

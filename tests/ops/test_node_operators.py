@@ -53,7 +53,7 @@ def test_the_gate_and_its_derivatives_are_those_of_torch(irreps, parity, n):
     torch.manual_seed(0)
     gate = Gate(Irreps(irreps), parity)
     x = (3 * torch.randn(n, gate.irreps_in.dim, dtype=torch.float64)).requires_grad_()
-    arguments = (gate.blocks, gate.dim_out, gate.silu_norm, gate.tanh_norm)
+    arguments = (gate.blocks, gate.dim_out, gate.silu_gain, gate.tanh_gain)
     found = []
     for function in (torch.ops.equipot.gate, equipot.ops.gate.by_reference):
         torch.manual_seed(1)
