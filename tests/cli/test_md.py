@@ -232,7 +232,7 @@ def test_a_run_that_explodes_stops_with_a_sentence_and_keeps_its_frames(path, ca
         (["si.extxyz", *NVE, "-o", "old.extxyz"], "old.extxyz exists; continue it with --restart"),
         (["si.extxyz", *NVE, "-o", "old.extxyz", "--restart"], "has no momenta and step"),
         (["si.extxyz", *NVE, "--restart", "--overwrite"], "give only one of them"),
-        (["dimer.extxyz", *NVE, "--repeat", "2", "1", "1"], "along which the structure is not periodic"),
+        (["dimer.extxyz", *NVE, "--repeat", "2", "1", "1"], "but the structure is not periodic along"),
         (
             ["dimer.extxyz", "--ensemble", "npt", "--temperature", "300", "--time", "1"],
             "npt needs a structure that is periodic",

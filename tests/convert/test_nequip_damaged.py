@@ -103,7 +103,7 @@ def evil(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[_Evil]:
 
 
 def _refusal(evil: _Evil) -> str:
-    return rf"refused, because it asks for \S*{evil.call.__name__} "
+    return rf"refused, because it asks to load \S*{evil.call.__name__};"
 
 
 def test_a_checkpoint_that_asks_for_code_to_be_run_is_refused_by_name(evil: _Evil, tmp_path: Path) -> None:

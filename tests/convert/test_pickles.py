@@ -43,7 +43,7 @@ def test_what_asks_for_code_is_refused_by_name_and_not_run(tmp_path: Path, what:
     path = tmp_path / "hostile.pth"
     path.write_bytes(WRAPPINGS[wrapping](payload))
     message = _refusal(path)
-    assert "refused, because it asks for" in message
+    assert "refused, because it asks to load" in message
     assert name in message
     assert not mark.exists()
     assert name in in_one_line(["convert", str(path), "-o", str(tmp_path / "out.pt")])

@@ -69,7 +69,7 @@ def test_a_missing_package_says_what_to_do(absent: None) -> None:
 def test_an_installed_package_without_the_file_says_which_version_has_it(installed: Path) -> None:
     sentence = _sentence("sevenn:7net-l3i5")
     assert str(installed / "pretrained_potentials" / SEVENNET["7net-l3i5"]) in sentence
-    assert "expected sevenn 0.13" in sentence
+    assert "install sevenn 0.13" in sentence
 
 
 @pytest.mark.parametrize("source", ["no/such/file.pth", "mace:small", ""])
