@@ -179,7 +179,7 @@ def test_ctrl_c_keeps_a_last_frame_and_exits_with_130(path, folder):
         error = process.communicate(timeout=60)[1]
     assert process.returncode == 130, error
     assert "interrupted; stopped after step" in error
-    assert "--restart continues it" in error
+    assert "--restart continues md.extxyz" in error
     last = ase.io.read("md.extxyz@-1").info["step"]
     assert last >= 20
     assert main(["md", "si.extxyz", "-m", path, *NVT, "--time", f"{(last + 3) / 1000}", "--restart"]) == 0
