@@ -15,7 +15,7 @@ class Requirement:
     part: str
     name: str
     value: float
-    found: str
+    text: str
     required: str
     met: bool
     dft: str = ""
@@ -109,8 +109,8 @@ def _agreement(compared: dict[str, Any]) -> list[Requirement]:
     lines = []
     for (dtype, key), (name, limit) in limits.items():
         sizes = [differences[key] for differences in compared[dtype].values()]
-        found = " ".join(f"{size:.0e}" for size in sizes)
+        text = " ".join(f"{size:.0e}" for size in sizes)
         met = all(size <= limit for size in sizes)
         part = f"LAMMPS - ASE on {', '.join(compared[dtype])} ranks"
-        lines.append(Requirement(part, name, max(sizes), found, f"≤ {limit:g}", met))
+        lines.append(Requirement(part, name, max(sizes), text, f"≤ {limit:g}", met))
     return lines

@@ -42,19 +42,19 @@ def main() -> int:
         seconds[name] = run(name, command)
     epochs = len((args.output / "metrics.csv").read_text().splitlines()) - 1
     total = sum(seconds.values())
-    found = requirements(args.output)
-    CONSOLE.print(results_table(found))
+    results = requirements(args.output)
+    CONSOLE.print(results_table(results))
     CONSOLE.print(times_table(seconds, total, epochs))
     CONSOLE.print(files_table(args.output))
-    passed = all(r.met for r in found)
+    passed = all(r.met for r in results)
     summary = {
         "passed": passed,
-        "results": [r.to_dict() for r in found],
+        "results": [r.to_dict() for r in results],
         "epochs": epochs,
         "seconds": {**{k: round(v, 1) for k, v in seconds.items()}, "total": round(total, 1)},
     }
     (args.output / "summary.json").write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
-    missed = [f"{r.part}, {r.name}" for r in found if not r.met]
+    missed = [f"{r.part}, {r.name}" for r in results if not r.met]
     CONSOLE.print(
         "[bold green]All requirements are met.[/]"
         if passed
@@ -96,20 +96,20 @@ def run(name: str, command: list[str]) -> float:
     return time.perf_counter() - start
 
 
-def results_table(found: list[Requirement]) -> Table:
+def results_table(results: list[Requirement]) -> Table:
     table = Table(title="Quickstart: silicon", title_justify="left")
     table.add_column("")
-    for column in ("found", "DFT", "required"):
+    for column in ("value", "DFT", "required"):
         table.add_column(column, justify="right")
     table.add_column("")
     part = ""
-    for r in found:
+    for r in results:
         if r.part != part:
             table.add_section()
             table.add_row(f"[bold]{r.part}[/]")
         part = r.part
         table.add_row(
-            f"  {r.name}", r.found, r.dft, r.required, "[green]ok[/]" if r.met else "[bold red]✗[/]"
+            f"  {r.name}", r.text, r.dft, r.required, "[green]ok[/]" if r.met else "[bold red]✗[/]"
         )
     return table
 
