@@ -147,7 +147,9 @@ class EquipotCalculator(Calculator):
         results["forces"] = p.forces.cpu().numpy()
         if volume is not None:
             results["stress"] = full_3x3_to_voigt_6_stress(-p.virial[0].cpu().numpy() / volume)
-            if "stresses" in properties:
+            # A term that reads positions has no pairs to share its virial among: ASE then says that there are none.
+            shareable = not getattr(self.model.module, "reads_positions", False)
+            if "stresses" in properties and shareable:
                 virials = self._atomic_virials(p, inputs).cpu().numpy()
                 results["stresses"] = full_3x3_to_voigt_6_stress(-virials / volume)
         return results

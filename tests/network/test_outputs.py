@@ -1,15 +1,18 @@
 """Named outputs, and forces and virial of a term that reads positions and cell: against finite differences."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.fd import calculate_numerical_stress
 
 from equipot.calculators import EquipotCalculator
 from equipot.contract import Inputs
 from equipot.model_file import load_model, write_model
 from equipot.network.derivatives import energies_of, predict
-from tests.models import energy, model_input, random_atoms
+from tests.models import energy, make_potential, model_input, random_atoms
 from tests.outputs import WithCharges, WithFurtherOutputs, changed
 
 
@@ -94,3 +97,16 @@ def test_the_calculator_computes_what_was_asked_for(tmp_path):
     np.testing.assert_allclose(atoms.get_stresses().sum(0), atoms.get_stress(), atol=1e-12)
     expected = calculate_numerical_stress(atoms, eps=1e-5)
     np.testing.assert_allclose(atoms.get_stress(), expected, atol=1e-7)
+
+
+def test_a_term_beyond_the_edges_reaches_ase_and_has_no_per_atom_stresses(tmp_path):
+    plain, atoms = make_potential(seed=3), random_atoms(5)
+    model = load_model(write_model(tmp_path / "m.pt", plain, verify=False))
+    charged = changed(WithCharges)
+    atoms.calc = EquipotCalculator(replace(model, module=charged))
+    expected = predict(charged, model_input(charged, atoms))
+    np.testing.assert_allclose(atoms.get_forces(), expected.forces.numpy(), atol=1e-12)
+    stress = calculate_numerical_stress(atoms, eps=1e-5)
+    np.testing.assert_allclose(atoms.get_stress(), stress, atol=1e-7)
+    with pytest.raises(PropertyNotImplementedError):
+        atoms.get_stresses()
