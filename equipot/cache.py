@@ -1,4 +1,4 @@
-"""The user's cache: what is compiled or converted once."""
+"""The cache of the user, for compiled plugins and converted models."""
 
 import os
 from pathlib import Path
@@ -17,7 +17,7 @@ def cache_folder(kind: str) -> Path:
 
 
 def make_folder(folder: Path) -> None:
-    """Create a folder of the cache; raises EquipotError where that is not allowed."""
+    """Create a folder of the cache; raise EquipotError if it cannot be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         writable = os.access(folder, os.W_OK)

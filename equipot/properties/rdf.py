@@ -19,23 +19,30 @@ from equipot.errors import DataError
 class RDF:
     """g(r) of all pairs and of each pair of elements, averaged over frames."""
 
-    r: np.ndarray  # Shape: (n_bins,), Å, middles of the bins
+    r: np.ndarray  # Shape: (n_bins,), Å, centres of the bins
     total: np.ndarray  # Shape: (n_bins,)
     pairs: dict[str, np.ndarray]  # "Si-O" -> (n_bins,)
 
     @property
     def first_peak(self) -> tuple[float, float]:
-        """Place (Å) and height of the highest point of the total."""
+        """Position (Å) and height of the maximum of the total."""
         k = int(self.total.argmax())
         return float(self.r[k]), float(self.total[k])
 
 
 def radial_distribution(frames: Sequence[Atoms], r_max: float, n_bins: int = 200) -> RDF:
-    """Density of atoms around an atom, over that of an ideal gas of the same number in the same cell.
+    """Compute the density of atoms around an atom, divided by that of an ideal gas of as many atoms in the same cell.
 
-    r_max: Å; beyond half the cell images of one atom count as any other, and their order shows. A pair of one element
-    is normalised with its N - 1 other atoms, so that an ideal gas of any N has g = 1. Raises DataError for frames that
-    are not periodic in all directions or hold other elements than the first.
+    A pair of one element is normalised with its N - 1 other atoms, so that an ideal gas of any N has g = 1.
+
+    Args:
+        frames: structures with the elements of the first.
+        r_max: largest distance (Å). Beyond half the cell, the images of an atom count like other atoms, and their order
+            becomes visible.
+        n_bins: number of bins.
+
+    Raises:
+        DataError: there are no frames, or a frame is not periodic in all directions or has other elements.
     """
     if not frames:
         raise DataError("there are no frames; a radial distribution needs one at least")
@@ -45,7 +52,7 @@ def radial_distribution(frames: Sequence[Atoms], r_max: float, n_bins: int = 200
     shells = 4 / 3 * np.pi * np.diff(edges**3)
     elements = sorted(set(frames[0].symbols))
     names = list(combinations_with_replacement(elements, 2))
-    found = {f"{a}-{b}": np.zeros(n_bins) for a, b in names}
+    pairs = {f"{a}-{b}": np.zeros(n_bins) for a, b in names}
     total = np.zeros(n_bins)
     for atoms in frames:
         if not atoms.pbc.all():
@@ -59,9 +66,9 @@ def radial_distribution(frames: Sequence[Atoms], r_max: float, n_bins: int = 200
         for a, b in names:
             of_pair = r[(symbols[i] == a) & (symbols[j] == b)]
             n_a, n_b = int((symbols == a).sum()), int((symbols == b).sum())
-            found[f"{a}-{b}"] += _normalised(of_pair, edges, shells, volume, n_a, n_b - (a == b))
+            pairs[f"{a}-{b}"] += _normalised(of_pair, edges, shells, volume, n_a, n_b - (a == b))
     n = len(frames)
-    return RDF(0.5 * (edges[1:] + edges[:-1]), total / n, {name: g / n for name, g in found.items()})
+    return RDF(0.5 * (edges[1:] + edges[:-1]), total / n, {name: g / n for name, g in pairs.items()})
 
 
 def _normalised(

@@ -36,12 +36,12 @@ class Plateau:
         self.best, self.waited, self.scale = state["best"], int(state["waited"]), state["scale"]
 
 
-# The first cosine is this part of the training; every further one doubles what is done.
+# The first cosine takes this fraction of the training. Each further one is as long as all before it.
 FIRST_CYCLE = 2.0**-6
 
 
 def cycle(progress: float) -> tuple[int, float]:
-    """Which cosine it is, from 0, and how much of that is done (0 to 1).
+    """Return the number of the present cosine, from 0, and how much of it is done (0 to 1).
 
     Warm restarts with doubling lengths: Loshchilov and Hutter, ICLR (2017), section 3. The last ends with the training.
     """
@@ -54,7 +54,7 @@ def cycle(progress: float) -> tuple[int, float]:
 
 
 def fallen(config: TrainingConfig, progress: float) -> float:
-    """How far the cosine has fallen, 0 to 1, when `progress` (0 to 1) of the training is done; 1 without cosines."""
+    """Return how far the cosine has fallen (0 to 1) at `progress` (0 to 1) of the training; 1 without cosines."""
     if config.schedule not in COSINES:
         return 1.0
     done = min(1.0, progress) if config.schedule == "cosine" else cycle(progress)[1]
@@ -62,7 +62,7 @@ def fallen(config: TrainingConfig, progress: float) -> float:
 
 
 def learning_rate(config: TrainingConfig, step: int, progress: float, plateau: Plateau) -> float:
-    """Rate of a step (counted from 0) when `progress` (0 to 1) of the training is done."""
+    """Return the learning rate of a step (counted from 0) at `progress` (0 to 1) of the training."""
     rate = config.peak_rate
     if step < config.warmup_steps:
         rate *= (step + 1) / config.warmup_steps
