@@ -108,9 +108,7 @@ def results_table(results: list[Requirement]) -> Table:
             table.add_section()
             table.add_row(f"[bold]{r.part}[/]")
         part = r.part
-        table.add_row(
-            f"  {r.name}", r.text, r.dft, r.required, "[green]ok[/]" if r.met else "[bold red]✗[/]"
-        )
+        table.add_row(f"  {r.name}", r.text, r.dft, r.required, "[green]ok[/]" if r.met else "[bold red]✗[/]")
     return table
 
 
