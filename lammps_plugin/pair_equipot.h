@@ -99,7 +99,6 @@ class PairEquipot : public Pair {
 
   // Other outputs of the network by name: values of all owned atoms in rows, and a pointer to each row.
   struct PerAtom {
-    int columns;    // 0: one number
     std::vector<double> values;
     std::vector<double *> row_of_atom;
   };

@@ -17,7 +17,6 @@ void PairEquipot::scatter_others(const equipot::Prediction &prediction)
   for (const auto &[name, tensor] : prediction.others) {
     PerAtom &output = others[name];
     const int width = tensor.dim() == 1 ? 1 : static_cast<int>(tensor.size(1));
-    output.columns = tensor.dim() == 1 ? 0 : width;
     output.values.assign(static_cast<std::size_t>(atom->nmax) * width, 0.0);
     const double *values = tensor.data_ptr<double>();
     for (std::int64_t row = 0; row < rows.n_centres; ++row)
@@ -39,7 +38,6 @@ void *PairEquipot::extract_peratom(const char *name, int &columns)
     const int width = n == 0 ? 1 : n;
     const std::size_t n_atoms = std::max(atom->nmax, 1);
     if (output.row_of_atom.size() < n_atoms) {
-      output.columns = n;
       output.values.resize(n_atoms * width, 0.0);
       output.row_of_atom.resize(n_atoms);
       for (std::size_t i = 0; i < n_atoms; ++i) output.row_of_atom[i] = &output.values[i * width];

@@ -26,7 +26,7 @@ from ase.build import bulk
 
 from equipot.calculators import EquipotCalculator
 from equipot.cli.main import main
-from equipot.config import load_config
+from equipot.config_file import load_config
 from equipot.convert import convert
 from equipot.convert.pickles import read_checkpoint as read_foreign_checkpoint
 from equipot.data.store import GraphStore

@@ -82,9 +82,8 @@ class EquipotCalculator(Calculator):
         self.reset()
         return changes
 
-    @torch.inference_mode(
-        False
-    )  # forces are gradients, so they need autograd even if the caller has disabled it
+    # Forces are gradients, so they need autograd even if the caller has disabled it.
+    @torch.inference_mode(False)
     @torch.enable_grad()
     def calculate(
         self,
@@ -96,6 +95,8 @@ class EquipotCalculator(Calculator):
         super().calculate(atoms, properties, system_changes)
         atoms = self.atoms
         assert atoms is not None
+        # Earlier results stay valid only for an unchanged structure, and none stay if this fails.
+        earlier, self.results = {} if system_changes else self.results, {}
         species = self.species.index(atoms.numbers)
         if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
             bad = np.flatnonzero(~np.isfinite(atoms.positions).all(axis=1))
@@ -111,8 +112,7 @@ class EquipotCalculator(Calculator):
                 raise NumericsError(
                     f"the prediction of {name} is not finite; {_closest(edge_index, vectors)}"
                 )
-        # Without changes of the structure, its earlier results are still valid.
-        self.results = results if system_changes else {**self.results, **results}
+        self.results = {**earlier, **results}
 
     def _inputs(self, atoms: Atoms, species: np.ndarray, edge_index: Tensor, vectors: Tensor) -> Inputs:
         def on_device(array: np.ndarray) -> Tensor:

@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from equipot.config import load_config, manual
+    from equipot.config_file import load_config, manual
     from equipot.errors import ConfigError
 
     if args.keys:

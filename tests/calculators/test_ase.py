@@ -308,3 +308,14 @@ print(atoms.get_potential_energy())
     run = subprocess.run([sys.executable, "-W", "error", "-c", code, path], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr[-1500:]
     assert np.isfinite(float(run.stdout))
+
+
+def test_a_failed_calculation_leaves_no_results_of_an_earlier_structure(potential, tmp_path):
+    calculator = EquipotCalculator(write_model(tmp_path / "m.pt", potential, verify=False))
+    atoms = random_atoms(4)
+    calculator.calculate(atoms, ["forces"])
+    assert "forces" in calculator.results
+    atoms.positions[0] = np.nan
+    with pytest.raises(NumericsError):
+        calculator.calculate(atoms, ["forces"])
+    assert calculator.results == {}

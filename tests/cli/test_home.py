@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from equipot.cli.main import _with_home, main
-from equipot.config import load_config
+from equipot.config_file import load_config
 
 HERE = Path(__file__).parents[2] / "examples" / "silicon"
 

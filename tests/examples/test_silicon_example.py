@@ -10,7 +10,7 @@ from ase import units
 from ase.io import read
 
 from equipot.cli.main import main
-from equipot.config import load_config
+from equipot.config_file import load_config
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "silicon"

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from equipot.config import InitConfig
 from equipot.errors import ConfigError
 from equipot.network import variants
 from equipot.network.derivatives import predict
@@ -87,3 +88,9 @@ def test_every_parameter_belongs_to_one_part_that_can_be_frozen(kind):
     kinds = {k: v for k, v in freezable(potential).items() if not k.startswith("layers.")}
     counted = sorted(id(p) for parameters in kinds.values() for p in parameters)
     assert counted == sorted(id(p) for p in potential.parameters())
+
+
+def test_the_manual_of_freeze_names_every_part():
+    parts = {part for kind in KINDS.values() for part in freezable(make_potential(**kind))}
+    manual = InitConfig.model_fields["freeze"].description
+    assert all(part in manual for part in parts if not part.startswith("layers."))

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from equipot.config import load_config
+from equipot.config_file import load_config
 from equipot.training.profile import EPOCH, OPTIMIZER, split
 from equipot.training.run import train
 

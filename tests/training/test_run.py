@@ -15,7 +15,7 @@ import torch
 from ase.io import read
 
 from equipot.calculators import EquipotCalculator
-from equipot.config import load_config
+from equipot.config_file import load_config
 from equipot.errors import ConfigError, DataError, ModelFileError, NumericsError
 from equipot.model_file import load_model, load_potential
 from equipot.model_file.read import read_metadata
