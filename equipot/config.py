@@ -147,8 +147,11 @@ class ModelConfig(Section):
     """Add the input features of each layer to its output, except in the first layer."""
     readout_hidden: Annotated[int, Field(ge=1)] | None = None
     """Width of a hidden layer in the readout. By default, the readout is linear."""
-    zbl: bool = False
-    """Add the Ziegler-Biersack-Littmark repulsion between nuclei at short distances."""
+    repulsion: Literal["core", "zbl", "none"] = "core"
+    """What keeps atoms apart at distances that the data lack. `core`: below the shortest distance of each pair of
+    elements in the training set, the Ziegler-Biersack-Littmark (ZBL) repulsion between nuclei grows, and the network
+    sees distances that stop falling. `zbl`: the ZBL repulsion below the sum of the covalent radii. `none`: nothing; then
+    overlapping atoms may attract each other."""
     dtype: Literal["float32", "float64"] = "float32"
     """Floating-point precision of the network. Positions, reference energies and sums are always float64."""
 
@@ -193,6 +196,10 @@ class LossConfig(Section):
     stress: Annotated[float, Field(ge=0)] = 1.0
     """Weight of the error of the stress components. The stress is multiplied by the volume per atom, so its error has
     the unit of an energy (eV)."""
+    curvature: Annotated[float, Field(ge=0)] = 1e-8
+    """Weight of the curvature of the radial functions, relative to their size. Where the data have no distances, as
+    between bonds and second neighbours, it keeps the radial functions smooth, so that bonds which are longer than those
+    of the data stay strong."""
     initial: InitialWeights = InitialWeights()
     """Weights of the loss at the start of a cosine of the learning rate."""
     kind: Literal["mse", "huber", "stratified_huber"] = "mse"

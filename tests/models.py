@@ -26,7 +26,7 @@ KINDS = {
     "extras": {
         "l_max": 1,
         "features": [4, 3],
-        "zbl": True,
+        "repulsion": "zbl",
         "readout_hidden": 5,
         "pair_cutoffs": {"Si-O": 3.1},
         "envelope": "xplor",
@@ -59,7 +59,7 @@ KINDS = {
 
 def make_potential(seed: int = 0, species: tuple[str, ...] = ("Si", "O"), **model: object) -> Potential:
     """A potential with random weights; `model` are keys of a config's model section, `spec` of the PotentialSpec."""
-    options = {"preset": "tiny", "cutoff": 4.0, "dtype": "float64", **model}
+    options = {"preset": "tiny", "cutoff": 4.0, "dtype": "float64", "repulsion": "none", **model}
     changes: Any = options.pop("spec", {})
     n = len(species)
     spec = PotentialSpec.from_config(

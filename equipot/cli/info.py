@@ -89,9 +89,17 @@ def _network(spec: dict[str, Any], parameters: int, table_numbers: int) -> Table
     )
     hidden = spec["readout_hidden"]
     table.add_row("readout", "linear" if hidden is None else f"hidden layers of {_widths(hidden)}")
-    table.add_row("ZBL repulsion", "yes" if spec["zbl"] else "no")
+    table.add_row("repulsion", _repulsion(complete_spec))
     table.add_row("parameters", f"{parameters:,} and {table_numbers:,} numbers in radial tables")
     return table
+
+
+def _repulsion(spec: PotentialSpec) -> str:
+    if spec.core_radii is not None:
+        names = spec.type_names
+        radii = [f"{a}-{b} {spec.core_radii[i][j]:.2f}" for i, a in enumerate(names) for j, b in enumerate(names) if i <= j]
+        return f"below the core radii (Å): {', '.join(radii[:6])}{', …' if len(radii) > 6 else ''}"
+    return "ZBL" if spec.zbl else "none"
 
 
 def _widths(hidden: int | Sequence[int]) -> str:

@@ -31,6 +31,8 @@ class Statistics:
     n_forces: int = 0  # frames with forces
     n_stresses: int = 0  # frames with a stress and a volume
     atoms_of: dict[str, int] = field(default_factory=dict)  # atoms by element
+    # Å, (n_species, n_species), symmetric; None for a pair that no frame has within the cutoff
+    minimum_distances: list[list[float | None]] = field(default_factory=list)
 
     @property
     def scale(self) -> float:
@@ -103,7 +105,7 @@ def compute_statistics(
     n_frames = n_forces = n_stresses = n_components = 0
     atoms_of, edges_of = np.zeros(n_types, dtype=np.int64), np.zeros(n_types, dtype=np.int64)
     force_square = stress_square = 0.0
-    shortest = np.inf
+    shortest = np.full((n_types, n_types), np.inf)  # Å², by pair of species
     counts: list[np.ndarray] = []
     energies: list[float] = []
     isolated: list[bool] = []
@@ -113,8 +115,10 @@ def compute_statistics(
         count = np.bincount(index, minlength=n_types)
         atoms_of += count
         if graph.n_edges:
-            edges_of += np.bincount(index[graph.edge_index[0].numpy()], minlength=n_types)
-            shortest = min(shortest, float(graph.edge_vectors.square().sum(1).min()) ** 0.5)
+            centre, neighbour = index[graph.edge_index.numpy()]
+            edges_of += np.bincount(centre, minlength=n_types)
+            squares = graph.edge_vectors.square().sum(1).numpy()
+            np.minimum.at(shortest, (centre, neighbour), squares)
         if "energy" in graph.labels:
             counts.append(count)
             energies.append(float(graph.labels["energy"]))
@@ -143,11 +147,12 @@ def compute_statistics(
         energy_std=float(per_atom.std()) if len(per_atom) else None,
         average_neighbours=float(edges_of.sum() / max(atoms_of.sum(), 1)),
         average_neighbours_of=dict(zip(species.names, (edges_of / np.maximum(atoms_of, 1)).tolist())),
-        minimum_distance=float(shortest) if np.isfinite(shortest) else None,
+        minimum_distance=float(shortest.min() ** 0.5) if np.isfinite(shortest).any() else None,
         n_frames=n_frames,
         n_atoms=int(atoms_of.sum()),
         n_energies=len(energies),
         n_forces=n_forces,
         n_stresses=n_stresses,
         atoms_of=dict(zip(species.names, atoms_of.tolist())),
+        minimum_distances=[[float(x**0.5) if np.isfinite(x) else None for x in row] for row in shortest],
     )

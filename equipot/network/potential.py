@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from equipot.contract import Inputs, Outputs
 from equipot.irreps import Irreps
 from equipot.network.basis import distance_powers, harmonic_frequencies, knots, radial_basis
+from equipot.network.core import DEPTH, Core
 from equipot.network.embedding import TypeEmbedding
 from equipot.network.interaction import Interaction
 from equipot.network.radial import RadialNetwork
@@ -51,10 +52,10 @@ def radial_networks(spec: PotentialSpec) -> Callable[[ConvolutionPaths], RadialN
 
 
 class Potential(nn.Module):
-    """A NequIP network with reference energies: E_i = E0[s_i] + scale[s_i] · network_i (+ ZBL).
+    """A NequIP network with reference energies: E_i = E0[s_i] + scale[s_i] · network_i (+ core or ZBL).
 
     Network weights have the spec's dtype, to which the float64 edge vectors are cast. Reference energies, pair cutoffs,
-    ZBL and the atomic energies are float64. An atom without neighbours has exactly E0 if no layer has a bias and the
+    core, ZBL and the atomic energies are float64. An atom without neighbours has exactly E0 if no layer has a bias and the
     first layer has no self-connection. This holds for every network that a config describes.
 
     Args:
@@ -109,6 +110,11 @@ class Potential(nn.Module):
         self.to(self.dtype)
         # Registered after the cast, so that these tensors stay float64.
         self.zbl = ZBL(self.type_names, pair_cutoffs, spec.zbl_range) if spec.zbl else None
+        self.core = (
+            Core(self.type_names, torch.tensor(spec.core_radii, dtype=torch.float64))
+            if spec.core_radii is not None
+            else None
+        )
         self.register_buffer("e0", torch.tensor(spec.e0, dtype=torch.float64))
         self.register_buffer("scales", torch.tensor(spec.scales, dtype=torch.float64))
         self.register_buffer("pair_cutoffs", pair_cutoffs)
@@ -120,12 +126,19 @@ class Potential(nn.Module):
         n_atoms = inputs.species.shape[0]
         return self.on_graph(inputs, topology(inputs.edge_index, n_atoms, n_atoms))
 
+    @property
+    @torch.jit.unused
+    def shortest_u(self) -> float:
+        """The shortest distance over cutoff that the radial functions see; 0 without a core."""
+        return 0.0 if self.core is None else float((1 - DEPTH) * self.core.radii.min()) / self.cutoff
+
     @torch.jit.export
     def on_graph(self, inputs: Inputs, graph: Topology) -> Outputs:
         """Return the result of `forward` from edges that are sorted already."""
         x = self.embed(inputs.species)
+        vectors = self._seen_by_network(inputs.species, inputs.edge_vectors, graph)
         for k in range(self.n_layers):
-            x = self.interact(k, x, self.outgoing(k, x), inputs.species, inputs.edge_vectors, graph)
+            x = self._interact(k, x, self.outgoing(k, x), inputs.species, vectors, graph)
         return self.readout(x, inputs.species, inputs.edge_vectors, graph)
 
     @torch.jit.export
@@ -150,7 +163,18 @@ class Potential(nn.Module):
 
         x: features of the centres; sent: the result of `outgoing` for all atoms, ghosts included.
         """
-        vectors = edge_vectors.to(x.dtype)
+        vectors = self._seen_by_network(species, edge_vectors, graph)
+        return self._interact(k, x, sent, species, vectors, graph)
+
+    def _seen_by_network(self, species: Tensor, edge_vectors: Tensor, graph: Topology) -> Tensor:
+        if self.core is not None:
+            edge_vectors = self.core.seen_by_network(species, edge_vectors, graph)
+        return edge_vectors
+
+    def _interact(
+        self, k: int, x: Tensor, sent: Tensor, species: Tensor, vectors: Tensor, graph: Topology
+    ) -> Tensor:
+        vectors = vectors.to(x.dtype)
         if self.one_cutoff:
             inverse_cutoff = self.inverse_cutoffs
         else:
@@ -171,4 +195,6 @@ class Potential(nn.Module):
         energy = self.read(x).to(torch.float64) * self.scales.index_select(0, centres)
         if self.zbl is not None:
             energy = energy + self.zbl(species, edge_vectors, graph)
+        if self.core is not None:
+            energy = energy + self.core(species, edge_vectors, graph)
         return {"energies": energy + self.e0.index_select(0, centres)}

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from equipot.network.activation import RadialActivation, activation_gain
 from equipot.network.activation import jet as activation_jet
+from equipot.network.basis import knots
 from equipot.network.layer import Layer, MatrixView
 
 
@@ -33,6 +34,7 @@ class RadialNetwork(Layer):
 
     part = "radial"
     basis: Tensor
+    knots: Tensor
     factor: Tensor | None
 
     def __init__(
@@ -49,6 +51,8 @@ class RadialNetwork(Layer):
         self.order, self.activation, self.gain = order, activation, activation_gain(activation)
         self.doubled_knot, self.columns = doubled_knot, list(columns)
         n_weights = max((c.stop for c in columns), default=0)
+        n_knots = basis.shape[1] - (1 if doubled_knot else 0)
+        self.register_buffer("knots", torch.from_numpy(knots(n_knots, doubled_knot)), persistent=False)
         self.register_buffer("basis", _knot_by_knot(basis, order), persistent=False)
         wide = None if factor is None else _knot_by_knot(factor, order)
         self.register_buffer("factor", wide, persistent=False)
@@ -65,6 +69,22 @@ class RadialNetwork(Layer):
         if self.factor is not None:
             jet = _product(jet, self.factor)
         return jet
+
+    @torch.jit.unused
+    def curvature(self, table: Tensor, from_u: float = 0.0) -> Tensor:
+        """Return the mean square of d²R/du² over the mean square of R, for the radial functions R of a table.
+
+        It is 0 for straight lines. The first mean is exact for the slopes at the knots, joined by straight lines.
+
+        Args:
+            table: the result of `forward`.
+            from_u: the smallest distance over cutoff that counts.
+        """
+        first = int((self.knots < from_u).sum())
+        width = self.knots[first:].diff()
+        bend = table[first:, 1].diff(dim=0).square().sum(1) / width.clamp(min=1e-9)  # 0/0 at a doubled knot
+        size = table[first:, 0].square().mean(1)[1:] * width
+        return bend.sum() / max(1, table.shape[2]) / size.sum().clamp(min=1e-30)
 
     @torch.jit.unused
     def matrices(self) -> dict[str, list[MatrixView]]:

@@ -9,6 +9,7 @@ from equipot.errors import ConfigError, ModelFileError
 from equipot.irreps import Irreps
 from equipot.neighbours.pair_cutoffs import PairCutoffs
 from equipot.network.activation import Activation, RadialActivation
+from equipot.network.core import core_radii
 from equipot.network.interaction import SelfConnectionKind
 
 # Sizes of nequip's presets S, M and L (nequip 0.19); tiny is for tests.
@@ -82,6 +83,8 @@ class PotentialSpec:
         False  # add lengths of vectors and tensors to the scalars of each layer, see `network.norms`
     )
     zbl_range: Literal["covalent", "cutoff"] = "covalent"  # distance at which the repulsion is zero
+    # Å, (n_species, n_species), symmetric; see `network.core`. None: no core.
+    core_radii: Sequence[Sequence[float]] | None = None
 
     def __post_init__(self) -> None:
         for f in fields(self):  # a frozen dataclass holds tuples, but JSON and callers give lists
@@ -146,8 +149,12 @@ class PotentialSpec:
         e0: list[float],
         scales: list[float],
         neighbours: list[float],
+        minimum_distances: Sequence[Sequence[float | None]] | None = None,
     ) -> "PotentialSpec":
-        """Return the description for a config and its preset; raise ConfigError for values that contradict."""
+        """Return the description for a config and its preset; raise ConfigError for values that contradict.
+
+        minimum_distances: (n_species, n_species) Å, the shortest distance of each pair in the data; None: unknown.
+        """
         preset = PRESETS[config.preset]
         l_max = preset["l_max"] if config.l_max is None else config.l_max
         if config.irreps is not None:
@@ -177,13 +184,16 @@ class PotentialSpec:
             spline_order=2 if config.spline == "cubic" else 3,
             n_knots=config.knots,
             readout_hidden=config.readout_hidden,
-            zbl=config.zbl,
+            zbl=config.repulsion == "zbl",
             dtype=config.dtype,
             e0=[float(x) for x in e0],
             scales=[float(x) for x in scales],
             neighbours=[float(x) for x in neighbours],
             stretch=config.stretch,
             norms=config.norms,
+            core_radii=core_radii(type_names, minimum_distances, config.cutoff)
+            if config.repulsion == "core"
+            else None,
             # Not in the first layer, so that the features of an isolated atom stay zero.
             residuals=[k > 0 for k in range(n_layers)] if config.residual else None,
         )

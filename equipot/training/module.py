@@ -21,6 +21,7 @@ from equipot.quantities import LABELS
 from equipot.training.loss import Loss, residuals
 from equipot.training.metrics import LabelErrors
 from equipot.training.optimizer import MuonAdamW
+from equipot.training.pairs import EVERY, UnseenPairs
 from equipot.training.schedule import Plateau, fallen, learning_rate
 
 
@@ -43,6 +44,12 @@ class PotentialModule(pl.LightningModule):
         if config.ema_decay > 0:
             self.average = AveragedModel(potential, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay))
             self.average.requires_grad_(False)
+        self._tables: list[Tensor] = []  # of the radial networks, in the present step
+        if config.loss.curvature > 0:
+            for layer in potential.layers:
+                layer.radial.register_forward_hook(lambda *call: self._tables.append(call[-1]))
+        core = potential.core
+        self.unseen = None if core is None else UnseenPairs(core.radii.reshape(potential.n_species, -1), config.seed)
         self.train_errors, self.validation_errors = LabelErrors(), LabelErrors()
         self.plateau = Plateau(config.plateau_patience, config.plateau_factor)
         self.elapsed = 0.0  # seconds of training, including the time before a resumption
@@ -86,9 +93,14 @@ class PotentialModule(pl.LightningModule):
             group["lr"] = rate
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        self._tables.clear()
         prediction = predict(self.potential, batch.inputs, create_graph=True)
         r = residuals(prediction, batch)
         loss = self.loss(r, fallen(self.config, self.progress()))
+        if self._tables:
+            loss = loss + self._curvature()
+        if self.unseen is not None and self.trainer.global_step % EVERY == 0:
+            loss = loss + self.unseen.loss(self.potential, self.trainer.global_step)
         if not torch.isfinite(loss):
             raise NumericsError(
                 f"the loss is {float(loss.detach())} in epoch {self.current_epoch}, step {self.trainer.global_step}; "
@@ -98,6 +110,12 @@ class PotentialModule(pl.LightningModule):
         self._losses.append(loss.detach())
         # The loss of a batch without weighted labels has no gradient, and Lightning's loop needs one: give it zeros.
         return loss if loss.requires_grad else loss + 0.0 * sum(p.sum() for p in self._trainable())
+
+    def _curvature(self) -> Tensor:
+        """Return the loss of the curvature of the radial functions, at distances that the network sees."""
+        pairs = zip(self.potential.layers, self._tables, strict=True)
+        terms = [layer.radial.curvature(table, self.potential.shortest_u) for layer, table in pairs]
+        return self.config.loss.curvature * torch.stack(terms).sum().to(torch.float64)
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         # Naming the parameters avoids the gradient by the edge vectors, which is many times as expensive as the others.

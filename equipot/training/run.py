@@ -187,6 +187,7 @@ def _spec(config: Config, data: DataSets) -> PotentialSpec:
         e0=s.e0_array().tolist(),
         scales=[s.scale] * n,
         neighbours=[s.average_neighbours] * n,
+        minimum_distances=s.minimum_distances,
     )
 
 

@@ -17,7 +17,7 @@ from equipot.model_file.read import load_potential, read_metadata
 from equipot.network.derivatives import energies_of
 from equipot.network.layer import freezable
 from equipot.network.potential import Potential
-from equipot.network.variants import with_e0, with_elements, with_precision
+from equipot.network.variants import with_core_radii, with_e0, with_elements, with_precision
 
 # Defaults of a fine-tuning; configs/finetune.yaml says how they were chosen.
 FINE_TUNING: dict[str, Any] = {
@@ -83,8 +83,21 @@ def fitted(
         moved = ", ".join(f"{n} {s:+.4f}" for n, s in zip(names, shifts) if s != 0)
         console.print(f"reference energies shifted (eV): {moved or 'none'}")
         sources = [f"as in the model file {s:+.4f} eV ({h})" for s, h in zip(shifts, how)]
+    potential = _within_data(potential, data)
     freeze(potential, config.init.freeze)
     return potential, dict(zip(names, sources))
+
+
+def _within_data(potential: Potential, data: DataSets) -> Potential:
+    """Return the potential with core radii that no pair of the training set is closer than."""
+    radii, shortest = potential.spec.core_radii, data.statistics.minimum_distances
+    if radii is None:
+        return potential
+    smaller = [
+        [r if s is None else min(r, s) for r, s in zip(*rows, strict=True)]
+        for rows in zip(radii, shortest, strict=True)
+    ]
+    return with_core_radii(potential, smaller)
 
 
 def _shifts(potential: Potential, data: DataSets) -> tuple[np.ndarray, list[str]]:

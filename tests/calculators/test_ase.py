@@ -179,7 +179,7 @@ def test_a_pickle_whose_model_file_was_replaced_is_refused(tmp_path):
 
 def test_a_variable_cell_relaxation_brings_stress_and_forces_to_zero(tmp_path):
     # ZBL makes a random network a potential with a floor.
-    potential = make_potential(seed=2, zbl=True, n_layers=1)
+    potential = make_potential(seed=2, repulsion="zbl", n_layers=1)
     atoms = bulk("Si", cubic=True)
     atoms.rattle(0.2, seed=1)
     atoms.calc = EquipotCalculator(write_model(tmp_path / "m.pt", potential, verify=False), skin=0.5)
@@ -211,7 +211,7 @@ def test_images_of_a_band_may_share_the_calculator(model):
 
 
 def test_dynamics_at_constant_energy_conserve_it(tmp_path):
-    potential = make_potential(seed=2, zbl=True)
+    potential = make_potential(seed=2, repulsion="zbl")
     atoms = bulk("Si", cubic=True)
     atoms.calc = EquipotCalculator(write_model(tmp_path / "m.pt", potential, verify=False), skin=0.4)
     BFGS(atoms, logfile=None, maxstep=0.1).run(fmax=0.5, steps=50)

@@ -12,7 +12,7 @@ from tests.models import make_potential
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
-    potential = make_potential(seed=2, species=("Si",), zbl=True)
+    potential = make_potential(seed=2, species=("Si",), repulsion="zbl")
     return str(write_model(tmp_path_factory.mktemp("models") / "model.pt", potential, verify=False))
 
 

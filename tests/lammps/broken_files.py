@@ -140,7 +140,7 @@ def rebuilt(
 
 def with_repulsion(broken: Path, good: Path) -> None:
     """A good model; its energy of atoms at one place is infinite."""
-    write_model(broken, potential(zbl=True), verify=False)
+    write_model(broken, potential(repulsion="zbl"), verify=False)
 
 
 def refuse_close(edge_vectors: Tensor) -> None:

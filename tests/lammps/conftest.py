@@ -27,14 +27,15 @@ def plugin() -> Path:
 
 
 def potential(dtype: str = "float64", **options: object) -> Potential:
-    # Three layers of uneven widths, so that exchanges differ in size; shorter cutoff of one pair; norms, which are made
-    # of torch's own operators.
+    # Three layers of uneven widths, so that exchanges differ in size; shorter cutoff of one pair; norms and a core, which
+    # are made of torch's own operators.
     defaults = {
         "n_layers": 3,
         "cutoff": 4.0,
         "pair_cutoffs": {"Si-O": 3.2},
         "features": [6, 3],
         "norms": True,
+        "repulsion": "core",
     }
     return make_potential(seed=3, species=SPECIES, dtype=dtype, **{**defaults, **options})
 

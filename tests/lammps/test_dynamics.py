@@ -35,7 +35,11 @@ def drift(folder: Path, start: str, dt: float) -> float:
     return float(np.abs(energy - energy[0]).max())
 
 
-def test_total_energy_is_conserved_to_second_order_in_the_time_step(tmp_path, start):
+def test_total_energy_is_conserved_to_second_order_in_the_time_step(tmp_path):
+    # Without a core: some pairs of the random structure are inside, where a femtosecond is too long.
+    start = begin(
+        tmp_path, write_model(tmp_path / "smooth.pt", potential(repulsion="none"), verify=False)
+    )
     coarse, fine = drift(tmp_path, start, 0.002), drift(tmp_path, start, 0.001)
     assert coarse < 1e-2
     assert 3 < coarse / fine < 5
@@ -152,7 +156,7 @@ def test_units_real_are_the_same_physics(tmp_path, start):
 
 
 @on_ranks(2, 3)
-@pytest.mark.parametrize("options", [{"n_layers": 1}, {"zbl": True}])
+@pytest.mark.parametrize("options", [{"n_layers": 1}, {"repulsion": "zbl"}])
 def test_other_models_run_on_several_ranks_as_on_one(tmp_path, start, double_file, options, ranks):
     write_model(tmp_path / "other.pt", potential(**options), verify=False)
     script = start.replace(str(double_file), "other.pt") + "run 0\n"

@@ -132,18 +132,19 @@ def test_a_dilute_gas_has_as_many_atoms_as_the_ideal_gas(tmp_path, double_file, 
     assert len(set(numbers)) > 3
 
 
-def test_only_a_model_with_zbl_keeps_atoms_apart(tmp_path):
-    # What docs/lammps.md warns of: an insertion on top of another atom may be accepted.
+def test_a_repulsion_keeps_atoms_apart(tmp_path):
+    # What docs/lammps.md warns of: without it, an insertion on top of another atom may be accepted.
     close = Atoms("SiO", positions=[[2.0, 2.0, 2.0], [2.0, 2.0, 2.05]], cell=[20, 20, 20], pbc=True)
     write_data(tmp_path / "close.data", close, list(SPECIES))
     script = ""
-    for zbl in (False, True):
-        model = write_model(tmp_path / f"zbl_{zbl}.pt", potential(zbl=zbl), verify=False)
-        script += setup("close", model) + THERMO + "run 0\n" + keep(f"zbl_{zbl}")
+    for repulsion in ("none", "zbl", "core"):
+        model = write_model(tmp_path / f"{repulsion}.pt", potential(repulsion=repulsion), verify=False)
+        script += setup("close", model) + THERMO + "run 0\n" + keep(repulsion)
     states = kept(good(lmp(script, tmp_path)), tmp_path)
     apart = -4.0  # eV, the sum of the reference energies
-    assert states["zbl_False"].energy < apart - 1
-    assert states["zbl_True"].energy > apart + 1e4
+    assert states["none"].energy < apart - 1
+    assert states["zbl"].energy > apart + 1e4
+    assert states["core"].energy > apart + 1e4
 
 
 @on_ranks(1, 2, 3, 4)
