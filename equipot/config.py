@@ -16,6 +16,8 @@ from pydantic import (
     model_validator,
 )
 
+from equipot.presets import PRESETS
+
 
 def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
@@ -35,6 +37,12 @@ def _seconds(value: Any) -> Any:
         for scale, part in zip([1, 60, 3600, 86400], reversed(parts)):
             total += scale * part
         return total
+    return value
+
+
+def _preset(value: str) -> str:
+    if value not in {"auto", *PRESETS}:
+        raise ValueError(f"expected auto, {', '.join(PRESETS)}")
     return value
 
 
@@ -99,9 +107,11 @@ class DataConfig(Section):
 class ModelConfig(Section):
     """The network: a preset, and the values that differ from it."""
 
-    preset: Literal["tiny", "small", "medium", "large"] = "small"
-    """Network size to start from. `small`, `medium` and `large` are nequip's S, M and L; `tiny` is for tests. The
-    preset gives `n_layers`, `l_max`, `features`, `type_embedding` and `radial_width` unless they are set."""
+    preset: Annotated[str, AfterValidator(_preset)] = "auto"
+    """Network to start from. `auto`: chosen from the data and the time, as the training prints. `fast`: long dynamics
+    of many atoms. `balanced`: most crystals and liquids. `accurate`: molecules, and errors as small as possible.
+    `nequip-s`, `nequip-m` and `nequip-l` have the sizes of nequip's presets; `tiny` is for tests. The preset gives all
+    keys of this section whose default is "that of the preset"."""
     cutoff: Positive = 5.0
     """Cutoff radius in Å. Atoms closer than this distance exchange messages."""
     pair_cutoffs: dict[str, Positive] = {}
@@ -123,9 +133,10 @@ class ModelConfig(Section):
     """Number of channels of the element embedding, the input of the first layer. By default, that of the preset."""
     n_bessel: Annotated[int, Field(ge=1, le=64)] = 8
     """Number of Bessel functions of the distance, the inputs of the radial network."""
-    stretch: Annotated[float, Field(ge=0, le=10)] = 0.0
+    stretch: Annotated[float, Field(ge=0, le=10)] | None = None
     """Resolution of short distances. With a value k > 0, the Bessel functions take
-    (1 - exp(-k r/cutoff))/(1 - exp(-k)) instead of r/cutoff, which is finer for near neighbours. 0: no change."""
+    (1 - exp(-k r/cutoff))/(1 - exp(-k)) instead of r/cutoff, which is finer for near neighbours. 0: no change. By
+    default, that of the preset."""
     envelope: Literal["polynomial", "xplor"] = "polynomial"
     """Function that takes the radial functions smoothly to zero at the cutoff."""
     envelope_p: Annotated[int, Field(ge=2)] = 2
@@ -141,17 +152,21 @@ class ModelConfig(Section):
     """Order of the splines for the radial functions. Use quintic if second derivatives matter (phonons)."""
     knots: Annotated[int, Field(ge=8, le=4096)] = 128
     """Number of spline knots between distance zero and the cutoff."""
-    norms: bool = False
-    """Add the lengths of each layer's vectors and tensors to its scalars. This lowers the errors on molecules."""
-    residual: bool = True
-    """Add the input features of each layer to its output, except in the first layer."""
+    norms: bool | None = None
+    """Add the lengths of each layer's vectors and tensors to its scalars. This lowers the errors on molecules. By
+    default, that of the preset."""
+    residual: bool | None = None
+    """Add the input features of each layer to its output, except in the first layer. By default, that of the preset."""
+    bound: Annotated[float, Field(ge=0)] | None = None
+    """Bound of the root mean square of the features of each l, which are of the order of 1; it keeps energies of dense
+    structures moderate. 0: no bound. By default, that of the preset."""
     readout_hidden: Annotated[int, Field(ge=1)] | None = None
     """Width of a hidden layer in the readout. By default, the readout is linear."""
     repulsion: Literal["core", "zbl", "none"] = "core"
     """What keeps atoms apart at distances that the data lack. `core`: below the shortest distance of each pair of
     elements in the training set, the Ziegler-Biersack-Littmark (ZBL) repulsion between nuclei grows, and the network
-    sees distances that stop falling. `zbl`: the ZBL repulsion below the sum of the covalent radii. `none`: nothing; then
-    overlapping atoms may attract each other."""
+    sees distances that stop falling. `zbl`: the ZBL repulsion below the sum of the covalent radii. `none`: nothing;
+    then overlapping atoms may attract each other."""
     dtype: Literal["float32", "float64"] = "float32"
     """Floating-point precision of the network. Positions, reference energies and sums are always float64."""
 
@@ -196,10 +211,10 @@ class LossConfig(Section):
     stress: Annotated[float, Field(ge=0)] = 1.0
     """Weight of the error of the stress components. The stress is multiplied by the volume per atom, so its error has
     the unit of an energy (eV)."""
-    curvature: Annotated[float, Field(ge=0)] = 1e-8
-    """Weight of the curvature of the radial functions, relative to their size. Where the data have no distances, as
-    between bonds and second neighbours, it keeps the radial functions smooth, so that bonds which are longer than those
-    of the data stay strong."""
+    curvature: Annotated[float, Field(ge=0)] = 2e-5
+    """Weight of the curvature of the radial functions, relative to the rest of the loss. It keeps the radial functions
+    smooth where the data have no distances, as between bonds and second neighbours. Bonds that are longer than those of
+    the data then stay strong."""
     initial: InitialWeights = InitialWeights()
     """Weights of the loss at the start of a cosine of the learning rate."""
     kind: Literal["mse", "huber", "stratified_huber"] = "mse"

@@ -3,7 +3,8 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import Any
+from itertools import combinations_with_replacement
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, RenderableType
 from rich.markup import escape
@@ -11,6 +12,9 @@ from rich.table import Table
 
 from equipot.errors import ModelFileError
 from equipot.model_file.metadata import ModelMetadata
+
+if TYPE_CHECKING:
+    from equipot.network.spec import PotentialSpec
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -94,12 +98,12 @@ def _network(spec: dict[str, Any], parameters: int, table_numbers: int) -> Table
     return table
 
 
-def _repulsion(spec: PotentialSpec) -> str:
-    if spec.core_radii is not None:
-        names = spec.type_names
-        radii = [f"{a}-{b} {spec.core_radii[i][j]:.2f}" for i, a in enumerate(names) for j, b in enumerate(names) if i <= j]
-        return f"below the core radii (Å): {', '.join(radii[:6])}{', …' if len(radii) > 6 else ''}"
-    return "ZBL" if spec.zbl else "none"
+def _repulsion(spec: "PotentialSpec") -> str:
+    if spec.core_radii is None:
+        return "ZBL" if spec.zbl else "none"
+    pairs = combinations_with_replacement(range(len(spec.type_names)), 2)
+    radii = [f"{spec.type_names[i]}-{spec.type_names[j]} {spec.core_radii[i][j]:.2f}" for i, j in pairs]
+    return f"below the core radii (Å): {', '.join(radii[:6])}{', …' if len(radii) > 6 else ''}"
 
 
 def _widths(hidden: int | Sequence[int]) -> str:

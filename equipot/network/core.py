@@ -13,7 +13,6 @@ the fit.
 
 from collections.abc import Sequence
 
-import torch
 from ase.data import atomic_numbers, covalent_radii
 from torch import Tensor, nn
 
@@ -22,8 +21,8 @@ from equipot.ops import Topology
 
 # The distances that the network sees end at this fraction of the core radius below it.
 DEPTH = 0.12
-# The radius of an atom in a van der Waals contact exceeds its covalent radius by about 0.8 Å (Pauling, The Nature of the
-# Chemical Bond, 3rd edition, 1960, chapter 7-12). Atoms further apart than that have no core.
+# The radius of an atom in a van der Waals contact exceeds its covalent radius by about 0.8 Å (Pauling, The Nature of
+# the Chemical Bond, 3rd edition, 1960, chapter 7-12). Atoms further apart than that have no core.
 CONTACT = 1.6
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from equipot.irreps import Irrep, Irreps
+from equipot.network.bound import Bound
 from equipot.network.gate import Gate
 from equipot.network.layer import Cost
 from equipot.network.linear import IrrepsLinear, ScalarBias, SelfConnection
@@ -33,6 +34,7 @@ class Interaction(nn.Module):
         residual: add the input features to the output features, for irreps with equal multiplicity in both (He et
             al., CVPR 2016). They are added after `out_scale`: the layer before has scaled them already.
         norms: add the lengths of vectors and tensors to the scalars before the gate, see `InvariantNorms`.
+        bound: of the features before the gate, see `Bound`; 0: none.
     """
 
     neighbour_scale: Tensor
@@ -51,6 +53,7 @@ class Interaction(nn.Module):
         out_scale: Tensor | None = None,
         residual: bool = False,
         norms: bool = False,
+        bound: float = 0.0,
     ) -> None:
         super().__init__()
         # First all irreps that can be reached, then only the irreps that the gate needs.
@@ -75,6 +78,7 @@ class Interaction(nn.Module):
         self.bias_out = ScalarBias(self.gate.irreps_in) if biases else None
         has_vectors = any(mul and ir.l > 0 for mul, ir in self.gate.irreps_in)
         self.norms = InvariantNorms(self.gate.irreps_in) if norms and has_vectors else None
+        self.bound = Bound(self.gate.irreps_in, bound) if bound > 0 else None
         scale = torch.tensor(neighbours, dtype=torch.float64).clamp(min=1.0).rsqrt()
         self.register_buffer("neighbour_scale", scale)
         self.out_scale = None if out_scale is None else SpeciesFactor(out_scale)
@@ -110,6 +114,8 @@ class Interaction(nn.Module):
             out = self.bias_out(out)
         if self.norms is not None:
             out = self.norms(out)
+        if self.bound is not None:
+            out = self.bound(out)
         out = self.gate(out)
         if self.out_scale is not None:
             out = self.out_scale(out, centres)

@@ -55,8 +55,8 @@ class Potential(nn.Module):
     """A NequIP network with reference energies: E_i = E0[s_i] + scale[s_i] · network_i (+ core or ZBL).
 
     Network weights have the spec's dtype, to which the float64 edge vectors are cast. Reference energies, pair cutoffs,
-    core, ZBL and the atomic energies are float64. An atom without neighbours has exactly E0 if no layer has a bias and the
-    first layer has no self-connection. This holds for every network that a config describes.
+    core, ZBL and the atomic energies are float64. An atom without neighbours has exactly E0 if no layer has a bias and
+    the first layer has no self-connection. This holds for every network that a config describes.
 
     Args:
         spec: the description of the network.
@@ -101,6 +101,7 @@ class Potential(nn.Module):
                     out_scale=out_scale.clone() if by_sender and len(layers) < spec.n_layers - 1 else None,
                     residual=residual,
                     norms=spec.norms,
+                    bound=spec.bound,
                 )
                 layers.append(layer)
                 irreps = layer.irreps_out

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from equipot.config import ModelConfig
 from equipot.errors import ConfigError, ModelFileError
@@ -11,26 +11,9 @@ from equipot.neighbours.pair_cutoffs import PairCutoffs
 from equipot.network.activation import Activation, RadialActivation
 from equipot.network.core import core_radii
 from equipot.network.interaction import SelfConnectionKind
+from equipot.presets import PRESETS
 
-# Sizes of nequip's presets S, M and L (nequip 0.19); tiny is for tests.
-PRESETS: dict[str, dict[str, Any]] = {
-    "tiny": {"n_layers": 2, "l_max": 1, "features": [8, 4], "type_embedding": 8, "radial_width": 16},
-    "small": {"n_layers": 2, "l_max": 1, "features": [128, 64], "type_embedding": 32, "radial_width": 128},
-    "medium": {
-        "n_layers": 4,
-        "l_max": 2,
-        "features": [128, 64, 32],
-        "type_embedding": 32,
-        "radial_width": 128,
-    },
-    "large": {
-        "n_layers": 6,
-        "l_max": 3,
-        "features": [128, 64, 32, 32],
-        "type_embedding": 32,
-        "radial_width": 128,
-    },
-}
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -85,6 +68,7 @@ class PotentialSpec:
     zbl_range: Literal["covalent", "cutoff"] = "covalent"  # distance at which the repulsion is zero
     # Å, (n_species, n_species), symmetric; see `network.core`. None: no core.
     core_radii: Sequence[Sequence[float]] | None = None
+    bound: float = 0.0  # of the features before each gate, see `network.bound`; 0: none
 
     def __post_init__(self) -> None:
         for f in fields(self):  # a frozen dataclass holds tuples, but JSON and callers give lists
@@ -156,16 +140,16 @@ class PotentialSpec:
         minimum_distances: (n_species, n_species) Å, the shortest distance of each pair in the data; None: unknown.
         """
         preset = PRESETS[config.preset]
-        l_max = preset["l_max"] if config.l_max is None else config.l_max
+        l_max = _first(config.l_max, preset.l_max)
         if config.irreps is not None:
             hidden = _parse_irreps(config.irreps)
             l_max = hidden.lmax
             even = all(ir.p == 1 for _, ir in hidden) and l_max > 0
         else:
-            hidden = _natural_irreps(config, preset["features"], l_max)
+            hidden = _natural_irreps(config, preset.features, l_max)
             even = config.parity == "even"
         cutoffs = PairCutoffs.from_config(type_names, config.cutoff, config.pair_cutoffs)
-        n_layers = config.n_layers or preset["n_layers"]
+        n_layers = config.n_layers or preset.n_layers
         return cls(
             type_names=list(type_names),
             cutoff=config.cutoff,
@@ -174,13 +158,13 @@ class PotentialSpec:
             n_layers=n_layers,
             l_max=l_max,
             even=even,
-            type_embedding=config.type_embedding or preset["type_embedding"],
+            type_embedding=config.type_embedding or preset.type_embedding,
             n_bessel=config.n_bessel,
             envelope=config.envelope,
             envelope_p=config.envelope_p,
             xplor_onset=config.xplor_onset,
             radial_depth=config.radial_depth,
-            radial_width=config.radial_width or preset["radial_width"],
+            radial_width=config.radial_width or preset.radial_width,
             spline_order=2 if config.spline == "cubic" else 3,
             n_knots=config.knots,
             readout_hidden=config.readout_hidden,
@@ -189,14 +173,19 @@ class PotentialSpec:
             e0=[float(x) for x in e0],
             scales=[float(x) for x in scales],
             neighbours=[float(x) for x in neighbours],
-            stretch=config.stretch,
-            norms=config.norms,
+            stretch=_first(config.stretch, preset.stretch),
+            norms=_first(config.norms, preset.norms),
+            bound=_first(config.bound, preset.bound),
             core_radii=core_radii(type_names, minimum_distances, config.cutoff)
             if config.repulsion == "core"
             else None,
             # Not in the first layer, so that the features of an isolated atom stay zero.
-            residuals=[k > 0 for k in range(n_layers)] if config.residual else None,
+            residuals=[k > 0 for k in range(n_layers)] if _first(config.residual, preset.residual) else None,
         )
+
+
+def _first(value: T | None, default: T) -> T:
+    return default if value is None else value
 
 
 def _frozen(value: Any) -> Any:
@@ -222,7 +211,7 @@ def _parse_irreps(text: str) -> Irreps:
     return hidden
 
 
-def _natural_irreps(config: ModelConfig, features: list[int], l_max: int) -> Irreps:
+def _natural_irreps(config: ModelConfig, features: Sequence[int], l_max: int) -> Irreps:
     if config.features is not None:
         chosen = config.features
         features = [chosen] * (l_max + 1) if isinstance(chosen, int) else chosen

@@ -59,7 +59,8 @@ def pairs(subject: Subject) -> Section:
     if attractive:
         section.remarks.append(
             f"No repulsion: at the shortest distance of the curve, {', '.join(attractive)} have less energy than "
-            "isolated atoms, so hot atoms may collapse. A repulsive core (model.repulsion) or data of short distances help."
+            "isolated atoms, so hot atoms may collapse. A repulsive core (model.repulsion) or data of short distances "
+            "help."
         )
     if labels:
         n = sum(map(len, labels.values()))

@@ -16,6 +16,7 @@ from equipot.device import device_name
 from equipot.errors import NumericsError
 from equipot.network.derivatives import predict
 from equipot.network.potential import Potential
+from equipot.network.radial import RadialNetwork
 from equipot.network.state import current_names
 from equipot.quantities import LABELS
 from equipot.training.loss import Loss, residuals
@@ -45,11 +46,14 @@ class PotentialModule(pl.LightningModule):
             self.average = AveragedModel(potential, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay))
             self.average.requires_grad_(False)
         self._tables: list[Tensor] = []  # of the radial networks, in the present step
+        self._radial = [m for m in potential.modules() if isinstance(m, RadialNetwork)]
         if config.loss.curvature > 0:
-            for layer in potential.layers:
-                layer.radial.register_forward_hook(lambda *call: self._tables.append(call[-1]))
+            for radial in self._radial:
+                radial.register_forward_hook(lambda *call: self._tables.append(call[-1]))
         core = potential.core
-        self.unseen = None if core is None else UnseenPairs(core.radii.reshape(potential.n_species, -1), config.seed)
+        self.unseen = (
+            None if core is None else UnseenPairs(core.radii.reshape(potential.n_species, -1), config.seed)
+        )
         self.train_errors, self.validation_errors = LabelErrors(), LabelErrors()
         self.plateau = Plateau(config.plateau_patience, config.plateau_factor)
         self.elapsed = 0.0  # seconds of training, including the time before a resumption
@@ -98,7 +102,8 @@ class PotentialModule(pl.LightningModule):
         r = residuals(prediction, batch)
         loss = self.loss(r, fallen(self.config, self.progress()))
         if self._tables:
-            loss = loss + self._curvature()
+            # Relative to the loss, so that the weight suits noisy and precise sets.
+            loss = loss + loss.detach() * self._curvature()
         if self.unseen is not None and self.trainer.global_step % EVERY == 0:
             loss = loss + self.unseen.loss(self.potential, self.trainer.global_step)
         if not torch.isfinite(loss):
@@ -112,10 +117,10 @@ class PotentialModule(pl.LightningModule):
         return loss if loss.requires_grad else loss + 0.0 * sum(p.sum() for p in self._trainable())
 
     def _curvature(self) -> Tensor:
-        """Return the loss of the curvature of the radial functions, at distances that the network sees."""
-        pairs = zip(self.potential.layers, self._tables, strict=True)
-        terms = [layer.radial.curvature(table, self.potential.shortest_u) for layer, table in pairs]
-        return self.config.loss.curvature * torch.stack(terms).sum().to(torch.float64)
+        """Return the weighted curvature of the radial functions, averaged over the layers."""
+        pairs = zip(self._radial, self._tables, strict=True)
+        terms = [radial.curvature(table, self.potential.shortest_u) for radial, table in pairs]
+        return self.config.loss.curvature * torch.stack(terms).mean().to(torch.float64)
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         # Naming the parameters avoids the gradient by the edge vectors, which is many times as expensive as the others.

@@ -27,8 +27,8 @@ def plugin() -> Path:
 
 
 def potential(dtype: str = "float64", **options: object) -> Potential:
-    # Three layers of uneven widths, so that exchanges differ in size; shorter cutoff of one pair; norms and a core, which
-    # are made of torch's own operators.
+    # Three layers of uneven widths, so that exchanges differ in size; shorter cutoff of one pair; norms, bound and
+    # core, which are made of torch's own operators.
     defaults = {
         "n_layers": 3,
         "cutoff": 4.0,
@@ -36,6 +36,7 @@ def potential(dtype: str = "float64", **options: object) -> Potential:
         "features": [6, 3],
         "norms": True,
         "repulsion": "core",
+        "bound": 3.0,
     }
     return make_potential(seed=3, species=SPECIES, dtype=dtype, **{**defaults, **options})
 

@@ -37,9 +37,7 @@ def drift(folder: Path, start: str, dt: float) -> float:
 
 def test_total_energy_is_conserved_to_second_order_in_the_time_step(tmp_path):
     # Without a core: some pairs of the random structure are inside, where a femtosecond is too long.
-    start = begin(
-        tmp_path, write_model(tmp_path / "smooth.pt", potential(repulsion="none"), verify=False)
-    )
+    start = begin(tmp_path, write_model(tmp_path / "smooth.pt", potential(repulsion="none"), verify=False))
     coarse, fine = drift(tmp_path, start, 0.002), drift(tmp_path, start, 0.001)
     assert coarse < 1e-2
     assert 3 < coarse / fine < 5

@@ -84,7 +84,9 @@ def test_forces_are_finite_differences_inside_and_at_the_edge(seed):
                 moved = atoms.copy()
                 moved.positions[i, k] += step
                 e.append(energy(potential, moved))
-            assert forces[i, k] == pytest.approx(-(e[1] - e[0]) / (2 * h), abs=2e-6 * max(1, abs(forces).max()))
+            assert forces[i, k] == pytest.approx(
+                -(e[1] - e[0]) / (2 * h), abs=2e-6 * max(1, abs(forces).max())
+            )
 
 
 @pytest.mark.parametrize("elements", [("Si", "Si"), ("Si", "O"), ("O", "O")])
