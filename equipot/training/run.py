@@ -21,6 +21,7 @@ from equipot.errors import ConfigError
 from equipot.network.potential import Potential
 from equipot.network.spec import PotentialSpec
 from equipot.ops import engine
+from equipot.training import choices
 from equipot.training.checkpoints import Checkpoints, read_checkpoint
 from equipot.training.finish import finish
 from equipot.training.log import MetricsFile
@@ -67,12 +68,15 @@ def train(
     config, start = starting_model(config)
     data = _load(config, output, console)
     if start is None:
-        potential = Potential(_spec(config, data), seed=config.training.seed)
+        config = _with_choices(config, data, checkpoint, console)
+        potential = _new_potential(config, data)
         e0_source = data.statistics.e0_source
     else:
         potential, e0_source = fitted(start, config, data, console)
     name = config.model.preset if config.init is None else config.init.model
     spec = potential.spec
+    if _first_rank():
+        choices.write_settings(config, output / choices.SETTINGS)
     n_weights = sum(p.numel() for p in potential.parameters())
     frozen = sum(p.numel() for p in potential.parameters() if not p.requires_grad)
     console.print(
@@ -178,10 +182,23 @@ def _load(config: Config, output: Path, console: Console) -> DataSets:
     return data
 
 
-def _spec(config: Config, data: DataSets) -> PotentialSpec:
+def _with_choices(
+    config: Config, data: DataSets, checkpoint: dict[str, Any] | None, console: Console
+) -> Config:
+    """Return the config with all choices that it leaves to the training; a resumed training keeps those it had."""
+    if checkpoint is not None:
+        made = choices.made_before(config, checkpoint["equipot"]["description"]["config"])
+    else:
+        made = choices.choose(config, data, lambda trial: _new_potential(trial, data))
+    if made:
+        console.print(choices.table(made))
+    return choices.applied(config, made)
+
+
+def _new_potential(config: Config, data: DataSets) -> Potential:
     s = data.statistics
     n = len(data.species)
-    return PotentialSpec.from_config(
+    spec = PotentialSpec.from_config(
         config.model,
         list(data.species.names),
         e0=s.e0_array().tolist(),
@@ -189,6 +206,7 @@ def _spec(config: Config, data: DataSets) -> PotentialSpec:
         neighbours=[s.average_neighbours] * n,
         minimum_distances=s.minimum_distances,
     )
+    return Potential(spec, seed=config.training.seed)
 
 
 def _description(

@@ -1,0 +1,155 @@
+"""What a training chooses itself where the config says nothing: network, batch, weight decay, weights of the loss.
+
+docs/training.md has the trials behind the rules. Every choice is printed with its reason and written to settings.yaml in
+the output folder, which repeats the training.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.table import Table
+
+from equipot.config import Config
+from equipot.data.graph import Graph, collate
+from equipot.data.loading import DataSets
+from equipot.network.derivatives import predict
+from equipot.network.potential import Potential
+from equipot.presets import PRESETS
+from equipot.training.loss import Loss, residuals
+
+SETTINGS = "settings.yaml"
+OPEN = [("training", "batch_size"), ("model", "preset")]
+ATOMS_PER_BATCH = 150
+FRAMES_PER_BATCH = 5
+ENOUGH_STEPS = 4000  # a deeper network pays if there is time for so many
+TIMED_STEPS = 3
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A value that the training chose for a key of the config."""
+
+    section: str
+    key: str
+    value: Any
+    reason: str
+
+    @property
+    def name(self) -> str:
+        """The key as users write it."""
+        return f"{self.section}.{self.key}"
+
+
+def is_open(config: Config, section: str, key: str) -> bool:
+    """Return whether the config leaves a key to the training."""
+    part = getattr(config, section)
+    return key not in part.model_fields_set or getattr(part, key) == "auto"
+
+
+def choose(config: Config, data: DataSets, build: Callable[[Config], Potential]) -> list[Choice]:
+    """Return the choices for the open keys of a config.
+
+    Args:
+        config: the config; `model.preset` may be `auto`.
+        data: the sets.
+        build: returns the network of a config for these data, to time its steps.
+    """
+    choices: list[Choice] = []
+
+    def decide(section: str, key: str, value: Any, reason: str) -> None:
+        nonlocal config
+        if is_open(config, section, key):
+            choices.append(Choice(section, key, value, reason))
+            config = applied(config, choices[-1:])
+
+    frames, atoms = len(data.train), data.statistics.n_atoms
+    periodic = any(bool(graph.pbc.any()) for graph in _some(data.train))
+    per_frame = atoms / max(1, frames)
+    batch = max(1, min(FRAMES_PER_BATCH, round(ATOMS_PER_BATCH / max(1.0, per_frame))))
+    decide("training", "batch_size", batch, f"{per_frame:.0f} atoms per frame")
+    if is_open(config, "model", "preset"):
+        decide("model", "preset", *_network(config, data, periodic, build))
+    return choices
+
+
+def made_before(config: Config, then: dict[str, Any]) -> list[Choice]:
+    """Return the choices of the training that `config` resumes; then: the whole config of that training."""
+    return [
+        Choice(section, key, then[section][key], "as before")
+        for section, key in OPEN
+        if is_open(config, section, key)
+    ]
+
+
+def _network(
+    config: Config, data: DataSets, periodic: bool, build: Callable[[Config], Potential]
+) -> tuple[str, str]:
+    """Return a preset, and the reason for it: the largest one that has time for enough steps."""
+    kind = "periodic" if periodic else "molecules"
+    candidates = ["balanced", "fast"] if periodic else ["accurate", "balanced", "fast"]
+    seconds = config.training.max_time
+    if seconds is None or config.training.devices * config.training.num_nodes > 1:
+        # Processes would time their steps differently, but they need one network.
+        return candidates[0], kind
+    for name in candidates:
+        trial = applied(config, [Choice("model", "preset", name, "")])
+        steps = seconds / seconds_per_step(build(trial), trial, data.train)
+        if steps >= ENOUGH_STEPS or name == candidates[-1]:
+            break
+    return name, f"{kind}; time for {steps:,.0f} steps"
+
+
+def seconds_per_step(potential: Potential, config: Config, graphs: Sequence[Graph]) -> float:
+    """Return the time of a training step: the shortest of a few, with the first frames."""
+    batch = collate([graphs[k] for k in range(min(config.training.batch_size, len(graphs)))])
+    loss = Loss(config.training.loss)
+    parameters = list(potential.parameters())
+    times = []
+    for _ in range(TIMED_STEPS):
+        start = time.perf_counter()
+        r = residuals(predict(potential, batch.inputs, create_graph=True), batch)
+        loss(r).backward(inputs=parameters)
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def _some(graphs: Sequence[Graph]) -> list[Graph]:
+    """Return some frames from all parts of a set."""
+    return [graphs[k] for k in range(0, len(graphs), max(1, len(graphs) // 100))]
+
+
+def applied(config: Config, choices: Sequence[Choice]) -> Config:
+    """Return the config with choices."""
+    for choice in choices:
+        part = getattr(config, choice.section)
+        config = config.model_copy(
+            update={choice.section: part.model_copy(update={choice.key: choice.value})}
+        )
+    return config
+
+
+def table(choices: Sequence[Choice]) -> Table:
+    """Return a table of choices."""
+    result = Table(title=f"Chosen (written to {SETTINGS}; any key in the config overrules it)")
+    for name in ("key", "value", "why"):
+        result.add_column(name)
+    for choice in choices:
+        result.add_row(choice.name, str(choice.value), choice.reason)
+    return result
+
+
+def write_settings(config: Config, path: Path) -> None:
+    """Write all keys that the user or the training has set, with absolute paths, as a config that repeats it."""
+    values = config.model_dump(mode="json", exclude_unset=True)
+    for name in ("train", "validation", "test"):
+        if values["data"].get(name):
+            values["data"][name] = [str(Path(f).absolute()) for f in values["data"][name]]
+    if "init" in values:
+        values["init"]["model"] = str(Path(values["init"]["model"]).absolute())
+    values["output"] = str(Path(config.output).absolute())
+    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    path.write_text(f"# The settings of the training in this folder.\n{text}")
