@@ -211,7 +211,7 @@ class LossConfig(Section):
     stress: Annotated[float, Field(ge=0)] = 1.0
     """Weight of the error of the stress components. The stress is multiplied by the volume per atom, so its error has
     the unit of an energy (eV)."""
-    curvature: Annotated[float, Field(ge=0)] = 2e-5
+    curvature: Annotated[float, Field(ge=0)] = 0.03
     """Weight of the curvature of the radial functions, relative to the rest of the loss. It keeps the radial functions
     smooth where the data have no distances, as between bonds and second neighbours. Bonds that are longer than those of
     the data then stay strong."""
@@ -253,6 +253,9 @@ class TrainingConfig(Section):
     """How the learning rate falls. `restarts`: along several cosines, each as long as all before it, until one brings
     no better validation or the time is over. `cosine`: along one cosine. `plateau`: by a factor, each time the
     validation loss stops improving. `constant`: not at all."""
+    final: bool = True
+    """With restarts: when the training has ended early and time is left, train again on all frames, the validation
+    frames included, for the length that was best. Not for sets with `validation` files."""
     warmup_steps: Annotated[int, Field(ge=0)] = 100
     """Number of first steps in which the learning rate rises linearly to its peak."""
     plateau_patience: Annotated[int, Field(ge=0)] = 20

@@ -1,7 +1,7 @@
 """What a training chooses itself where the config says nothing: network, batch, weight decay, weights of the loss.
 
-docs/training.md has the trials behind the rules. Every choice is printed with its reason and written to settings.yaml in
-the output folder, which repeats the training.
+docs/training.md has the trials behind the rules. Every choice is printed with its reason and written to settings.yaml
+in the output folder, which repeats the training.
 """
 
 import time
@@ -18,7 +18,6 @@ from equipot.data.graph import Graph, collate
 from equipot.data.loading import DataSets
 from equipot.network.derivatives import predict
 from equipot.network.potential import Potential
-from equipot.presets import PRESETS
 from equipot.training.loss import Loss, residuals
 
 SETTINGS = "settings.yaml"

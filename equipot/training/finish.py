@@ -56,15 +56,23 @@ def _training_summary(state: dict[str, Any], checkpoint: Path) -> dict[str, Any]
     return summary
 
 
-def finish(output: Path, data: DataSets, config: Config, console: Console) -> None:
+def finish(output: Path, folder: Path, data: DataSets, config: Config, console: Console) -> None:
     """Export the best epoch to model.pt, evaluate it on the test set, and plot the learning curves.
 
-    Without a test set, evaluate it on the validation frames; the output names the set.
+    Without a test set, evaluate on the validation frames; the output names the set. A final training has fitted them,
+    so then the model before it is evaluated, which is written to validated.pt.
+
+    Args:
+        output: the folder of the training.
+        folder: the folder of its last part, which is `output` or the folder of the final training.
+        data: the sets.
+        config: the config.
+        console: where to print.
     """
     from equipot.evaluation.evaluation import evaluate_and_write
     from equipot.model_file import load_model
 
-    best = output / "checkpoints" / "best.ckpt"
+    best = folder / "checkpoints" / "best.ckpt"
     if not best.exists():
         raise ModelFileError(
             f"{output}: the training ended before its first epoch was complete, so no model can be exported"
@@ -84,6 +92,9 @@ def finish(output: Path, data: DataSets, config: Config, console: Console) -> No
         console.print("no test and no validation frames, so no evaluation")
         return
     console.print(f"evaluation on the {len(frames)} {name} frames:")
+    if folder != output and not data.test_frames:
+        path = export_checkpoint(output / "checkpoints" / "best.ckpt", output / "validated.pt")
+        console.print(f"They were fitted in the final training, so the model before it is evaluated: {path}")
     evaluate_and_write(
         load_model(path), frames, output, files=[f"{name} set of {config.output}"], console=console
     )

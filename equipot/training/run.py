@@ -1,9 +1,5 @@
 """The run of a training: from config to model file, evaluation and plots."""
 
-import contextlib
-import logging
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +7,6 @@ import lightning.pytorch as pl
 import torch
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.profilers import SimpleProfiler
-from lightning.pytorch.strategies import DDPStrategy
 from rich.console import Console
 
 from equipot.config import Config
@@ -23,13 +18,12 @@ from equipot.network.spec import PotentialSpec
 from equipot.ops import engine
 from equipot.training import choices
 from equipot.training.checkpoints import Checkpoints, read_checkpoint
+from equipot.training.final import FINAL, final_epochs, of_all_frames, unfinished
 from equipot.training.finish import finish
-from equipot.training.log import MetricsFile
-from equipot.training.module import EpochResults, PotentialModule
+from equipot.training.module import PotentialModule
 from equipot.training.profile import profile_table
-from equipot.training.progress import TrainingProgress
 from equipot.training.start import fitted, origin, starting_model
-from equipot.training.stopping import BelowRate, NoBetterCycle, Patience
+from equipot.training.trainer import build_trainer, fit
 
 DEFAULT_EPOCHS = 1000
 # A resumed training may have other values of these keys: they change only its length or its speed.
@@ -84,30 +78,61 @@ def train(
         f"{n_weights} weights{f', {frozen} of them fixed' if frozen else ''}, {spec.dtype}",
         markup=False,
     )
-    module = PotentialModule(potential, config.training, _description(config, spec, data, e0_source))
     profiler = SimpleProfiler() if profile else None
-    trainer = _trainer(config, output, console, profiler)
-    datamodule = GraphDataModule(
+    last = output / "checkpoints" / "last.ckpt"
+    description = _description(config, spec, data, e0_source)
+    if checkpoint is not None:
+        _must_match(checkpoint, description, output)
+        console.print(f"resuming after epoch {checkpoint['epoch']}")
+    module = PotentialModule(potential, config.training, description)
+    trainer = build_trainer(config, output, console, profiler)
+    if checkpoint is None and start is not None:
+        _score_starting_model(trainer, module, data, console)
+    final = unfinished(output) if checkpoint is not None else None
+    if final is None:
+        fit(trainer, module, _datamodule(config, data), last if checkpoint is not None else None)
+        final = final_epochs(trainer, module, config, data) if start is None else None
+    if profiler is not None:
+        console.print(profile_table(profiler))
+    folder = output
+    if final is not None:
+        folder = _train_on_all_frames(config, data, final, output, console)
+    if trainer.is_global_zero:
+        finish(output, folder, data, config, console)
+    return output / "model.pt"
+
+
+def _datamodule(config: Config, data: DataSets) -> GraphDataModule:
+    t = config.training
+    return GraphDataModule(
         data.train,
         data.validation,
         data.n_edges,
         data.n_edges_validation,
-        config.training.batch_size,
-        config.training.max_edges,
-        config.training.seed,
-        config.training.steps_per_epoch,
+        t.batch_size,
+        t.max_edges,
+        t.seed,
+        t.steps_per_epoch,
     )
-    if checkpoint is not None:
-        _must_match(checkpoint, module.description, output)
-        console.print(f"resuming after epoch {checkpoint['epoch']}")
-    elif start is not None:
-        _score_starting_model(trainer, module, data, console)
-    _fit(trainer, module, datamodule, output if checkpoint is not None else None)
-    if profiler is not None:
-        console.print(profile_table(profiler))
-    if trainer.is_global_zero:
-        finish(output, data, config, console)
-    return output / "model.pt"
+
+
+def _train_on_all_frames(config: Config, data: DataSets, epochs: int, output: Path, console: Console) -> Path:
+    """Train a new network on training and validation frames along one cosine; return the folder of its files."""
+    config, data = of_all_frames(config, data, epochs)
+    folder = output / FINAL
+    last = folder / "checkpoints" / "last.ckpt"
+    last.parent.mkdir(parents=True, exist_ok=True)
+    console.print(f"final training on all {len(data.train)} frames, for the {epochs} epochs that were best")
+    potential = _new_potential(config, data)
+    description = _description(config, potential.spec, data, data.statistics.e0_source)
+    module = PotentialModule(potential, config.training, description)
+    fit(
+        build_trainer(config, folder, console),
+        module,
+        _datamodule(config, data),
+        last if last.exists() else None,
+    )
+    return folder
 
 
 def _score_starting_model(
@@ -245,83 +270,3 @@ def _must_match(checkpoint: dict[str, Any], now: dict[str, Any], output: Path) -
             raise ConfigError(
                 f"{output} was begun with other data ({part} differ); start a new training with another output=…"
             )
-
-
-def _trainer(config: Config, output: Path, console: Console, profiler: SimpleProfiler | None) -> pl.Trainer:
-    t = config.training
-    checkpoints = Checkpoints(output / "checkpoints")
-    callbacks: list[pl.Callback] = [
-        EpochResults(),
-        checkpoints,
-        MetricsFile(output / "metrics.csv"),
-        TrainingProgress(console),
-    ]
-    if t.schedule == "restarts":
-        callbacks.append(NoBetterCycle(checkpoints, console))
-    if t.early_stop_patience:
-        callbacks.append(Patience(checkpoints, t.early_stop_patience))
-    if t.min_learning_rate:
-        callbacks.append(BelowRate(t.min_learning_rate))
-    many = t.devices * t.num_nodes > 1
-    with _quiet():
-        trainer = pl.Trainer(
-            default_root_dir=output,
-            accelerator="cuda" if t.accelerator == "gpu" else t.accelerator,
-            devices=t.devices,
-            num_nodes=t.num_nodes,
-            strategy=DDPStrategy(broadcast_buffers=False) if many else "auto",
-            max_epochs=t.max_epochs if t.max_epochs is not None else -1,
-            gradient_clip_val=t.gradient_clip or None,
-            callbacks=callbacks,
-            logger=_tensorboard(output),
-            profiler=profiler,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            use_distributed_sampler=False,
-            reload_dataloaders_every_n_epochs=1,
-            inference_mode=False,
-            log_every_n_steps=1_000_000,
-        )
-    return trainer
-
-
-def _tensorboard(output: Path) -> Any:
-    try:
-        import tensorboard  # noqa: F401
-    except ImportError:
-        return False
-    from lightning.pytorch.loggers import TensorBoardLogger
-
-    return TensorBoardLogger(save_dir=output, name="tensorboard", version="")
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence Lightning's banners and its hints about workers, loggers and devices, which do not apply here."""
-    names = ("lightning.pytorch", "lightning.fabric", "lightning")
-    levels = {n: logging.getLogger(n).level for n in names}
-    try:
-        for n in names:
-            logging.getLogger(n).setLevel(logging.ERROR)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"lightning\..*")
-            yield
-    finally:
-        for n, level in levels.items():
-            logging.getLogger(n).setLevel(level)
-
-
-def _fit(trainer: pl.Trainer, module: PotentialModule, data: GraphDataModule, resumed: Path | None) -> None:
-    path = resumed / "checkpoints" / "last.ckpt" if resumed else None
-    interrupted = False
-    with _quiet():
-        try:
-            trainer.fit(module, datamodule=data, ckpt_path=path, weights_only=True)
-        except SystemExit:  # Lightning raises it after Ctrl-C
-            interrupted = True
-    if interrupted or trainer.interrupted:
-        raise KeyboardInterrupt(
-            "the last complete epoch is saved; the same command with --resume continues from it"
-        )

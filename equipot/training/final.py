@@ -1,0 +1,65 @@
+"""The final training on all frames, validation frames included, for the length that the validation has found best.
+
+Small sets are fitted in a fraction of the time, and each of their frames counts. So when a training with restarts ends
+early, and time for it is left, a new network is trained on all frames along one cosine.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import lightning.pytorch as pl
+import numpy as np
+
+from equipot.config import Config
+from equipot.data.loading import DataSets
+from equipot.data.statistics import compute_statistics
+from equipot.training.checkpoints import Checkpoints, read_checkpoint
+from equipot.training.module import PotentialModule
+
+FINAL = "final"  # folder of its files in the output folder
+
+
+def final_epochs(trainer: pl.Trainer, module: PotentialModule, config: Config, data: DataSets) -> int | None:
+    """Return the number of epochs of the final training; None if there is to be none.
+
+    There is one if the validation frames come from the training files, the schedule has restarts, and the training
+    has ended so early that a training of the best length fits into the rest of its time.
+    """
+    t = config.training
+    if not t.final or t.schedule != "restarts" or config.data.validation or not len(data.validation):
+        return None
+    if not isinstance(data.train, list) or t.devices * t.num_nodes > 1:  # streamed sets are large
+        return None
+    checkpoints = next(c for c in trainer.callbacks if isinstance(c, Checkpoints))  # type: ignore[attr-defined]
+    best, done, progress = checkpoints.best_epoch + 1, trainer.current_epoch, module.progress()
+    more_frames = (len(data.train) + len(data.validation)) / len(data.train)
+    if best < 1 or done < 1 or progress * best / done * more_frames > 1 - progress:
+        return None
+    return best
+
+
+def unfinished(output: Path) -> int | None:
+    """Return the number of epochs of a final training that has begun in a folder; None if none has."""
+    last = output / FINAL / "checkpoints" / "last.ckpt"
+    if not last.exists():
+        return None
+    return int(read_checkpoint(last)["equipot"]["description"]["config"]["training"]["max_epochs"])
+
+
+def of_all_frames(config: Config, data: DataSets, epochs: int) -> tuple[Config, DataSets]:
+    """Return config and sets of the final training; there are no validation frames."""
+    training = config.training.model_copy(
+        update={"schedule": "cosine", "max_epochs": epochs, "max_time": None}
+    )
+    train = [*data.train, *data.validation]
+    volumes = [g.volume / g.n_atoms for g in train if g.n_atoms and np.isfinite(g.volume)]
+    everything = replace(
+        data,
+        train=train,
+        validation=[],
+        n_edges=[*data.n_edges, *data.n_edges_validation],
+        n_edges_validation=[],
+        statistics=compute_statistics(train, data.species, config.data.e0),
+        volume_per_atom=float(np.mean(volumes)) if volumes else None,
+    )
+    return config.model_copy(update={"training": training}), everything
