@@ -11,6 +11,7 @@ from equipot.errors import ModelFileError
 from equipot.evaluation.learning import plot_learning
 from equipot.model_file import write_model
 from equipot.network.variants import with_precision
+from equipot.training.advice import advice
 from equipot.training.checkpoints import potential_of, read_checkpoint
 from equipot.training.log import read_metrics
 from equipot.training.progress import clock
@@ -87,6 +88,8 @@ def finish(output: Path, folder: Path, data: DataSets, config: Config, console: 
     )
     console.print(f"{best_epoch}, after {clock(seconds)}; exported to {path}")
     plot_learning(output / "metrics.csv", output / "learning.png")
+    if sentence := advice(read_metrics(output / "metrics.csv"), config.training.schedule):
+        console.print(sentence)
     frames, name = (data.test_frames, "test") if data.test_frames else (data.validation_frames, "validation")
     if not frames:
         console.print("no test and no validation frames, so no evaluation")

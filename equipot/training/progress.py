@@ -11,12 +11,15 @@ from rich.text import Text
 
 from equipot.data.graph import Batch
 from equipot.quantities import LABELS
+from equipot.training.checkpoints import Checkpoints
 from equipot.training.module import potential_module
 
 WIDTH = 10  # of a column of errors
 UNITS = " ".join(f"{'m' + q.error_unit:>{WIDTH}}" for q in LABELS)
-HEADER = f"""                  learning              {{part}} RMSE
-{"epoch":>6} {"time":>8} {"rate":>8} {"loss":>9}  {UNITS}"""
+HEADER = f"""                           learning              {{part}} RMSE
+{"epoch":>6} {"time":>8} {"left":>8} {"rate":>8} {"loss":>9}  {UNITS}"""
+SECONDS = 5.0  # least time between two rows
+SHARE = 0.01  # least share of the training between two rows of a log file
 
 
 class _TimeLeft(ProgressColumn):
@@ -32,7 +35,11 @@ def clock(seconds: float) -> str:
 
 
 class TrainingProgress(pl.Callback):
-    """A callback that prints a table of the epochs: on a terminal all rows and a bar, else about fifty rows."""
+    """A callback that prints a table of the epochs, a row every few seconds, and on a terminal a bar.
+
+    A star marks a row if its epoch, or one since the row before, is the best so far. A log file gets about a hundred
+    rows.
+    """
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -40,12 +47,14 @@ class TrainingProgress(pl.Callback):
         self._started = 0.0
         self._atoms = 0
         self._initial_progress = 0.0
-        self._printed = -math.inf
+        self._printed = self._printed_at = -math.inf
+        self._best, self._better = math.inf, False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._started = time.monotonic()
         self._initial_progress = potential_module(pl_module).progress()
-        self._printed = -math.inf
+        self._printed = self._printed_at = -math.inf
+        self._best = min((c.best for c in trainer.callbacks if isinstance(c, Checkpoints)), default=math.inf)  # type: ignore[attr-defined]
         labels = potential_module(pl_module).description["labels"]
         part = "validation" if labels["validation"] else "training"
         self.console.print(HEADER.format(part=part), style="bold", markup=False, highlight=False)
@@ -70,10 +79,14 @@ class TrainingProgress(pl.Callback):
         self._atoms += batch.inputs.species.shape[0]
         spent = time.monotonic() - self._started
         done = min(1.0, self._done(trainer, pl_module))
-        share = done - self._initial_progress
-        left = spent * (1 - done) / share if share > 1e-6 else None
+        left = self._left(done)
         rate = f"{self._atoms / max(spent, 1e-9):,.0f} atoms/s"
         self.bar.update(self.task, completed=done, epoch=trainer.current_epoch, rate=rate, left=left)
+
+    def _left(self, done: float) -> float | None:
+        """Return the seconds left after `done` (0 to 1) of the training, at its mean speed; None if not known yet."""
+        share = done - self._initial_progress
+        return (time.monotonic() - self._started) * (1 - done) / share if share > 1e-6 else None
 
     @staticmethod
     def _done(trainer: pl.Trainer, pl_module: pl.LightningModule) -> float:
@@ -84,10 +97,17 @@ class TrainingProgress(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         module = potential_module(pl_module)
         r = module.results
-        done = self._done(trainer, pl_module)
-        if self.bar is None and done - self._printed < 0.02 and done < 1.0:
+        done = min(1.0, self._done(trainer, pl_module))
+        self._better = self._better or r["score"] < self._best
+        self._best = min(self._best, r["score"])
+        now = time.monotonic()
+        if done < 1.0 and (
+            now - self._printed_at < SECONDS or (self.bar is None and done - self._printed < SHARE)
+        ):
             return
-        self._printed = done
+        self._printed, self._printed_at = done, now
+        left = self._left(done)
+        star, self._better = " *" if self._better else "", False
         part = "validation" if any(k.startswith("validation_") for k in r) else "train"
         errors = [
             f"{1000 * r[key]:>{WIDTH}.{q.decimals}f}"
@@ -96,8 +116,8 @@ class TrainingProgress(pl.Callback):
             for q in LABELS
         ]
         self.console.print(
-            f"{trainer.current_epoch:>6} {clock(module.elapsed):>8} {r['learning_rate']:>8.1e} "
-            f"{r['train_loss']:>9.2e}  {' '.join(errors)}",
+            f"{trainer.current_epoch:>6} {clock(module.elapsed):>8} {'' if left is None else clock(left):>8} "
+            f"{r['learning_rate']:>8.1e} {r['train_loss']:>9.2e}  {' '.join(errors)}{star}",
             highlight=False,
             markup=False,
         )

@@ -73,7 +73,9 @@ def test_an_interrupted_final_training_is_resumed(config_file, ends_early, monke
         train(config)
     monkeypatch.setattr(run, "fit", fit)
     train(config, resume=True)
-    finals = [read_checkpoint(Path(c.output) / "final" / "checkpoints" / "last.ckpt") for c in (whole, config)]
+    finals = [
+        read_checkpoint(Path(c.output) / "final" / "checkpoints" / "last.ckpt") for c in (whole, config)
+    ]
     assert finals[0]["global_step"] == finals[1]["global_step"]
     for name, value in finals[0]["state_dict"].items():
         assert value.equal(finals[1]["state_dict"][name]), name
