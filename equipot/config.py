@@ -89,6 +89,9 @@ class DataConfig(Section):
     `stress`."""
     virial_key: str | None = None
     """Name of the virial (eV, minus volume times stress) in `atoms.info`. It is used for frames without a stress."""
+    stress_offset: Literal["auto"] | float = "auto"
+    """Pressure offset (eV/Å³) that is added to the diagonal of all stress labels. `auto`: the offset of the slope of
+    the energies from the stresses, if the check stress-offset finds one; else 0. Pulay stress is such an offset."""
     config_type_key: str = "config_type"
     """Name of the group label in `atoms.info`. Errors are reported for each group."""
     species: list[str] | None = None

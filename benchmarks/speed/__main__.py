@@ -10,8 +10,8 @@ torch has allocated there.
 
 Both packages run in worker processes with the same number of threads and take turns within one run, so that a busy
 machine slows both. Their networks have random weights and the same architecture: nequip's presets S, M, L and equipot's
-small, medium, large. `narrow` is nequip's preset with self-connections that take one number of the type embedding:
-with one species it expresses the same functions with fewer products, and has equipot's number of parameters.
+nequip-s, nequip-m, nequip-l. `narrow` is nequip's preset with self-connections that take one number of the type
+embedding: with one species it expresses the same functions with fewer products, and has equipot's number of parameters.
 Compiled networks stay in --work and are used again. More than one thread needs idle cores: beside other programs,
 OpenMP's threads spin while they wait for each other (OMP_WAIT_POLICY=passive, which both sides inherit, lets them
 sleep), so the rows hold the load of the machine at the start.

@@ -23,7 +23,7 @@ from equipot.network.potential import Potential
 from equipot.speed.machine import kernels
 from equipot.training.loss import Loss, residuals
 
-PRESETS = {"S": "small", "M": "medium", "L": "large"}
+PRESETS = {"S": "nequip-s", "M": "nequip-m", "L": "nequip-l"}
 PERIODIC = np.ones(3, bool)
 VERSIONS = {
     "equipot": equipot.__version__,

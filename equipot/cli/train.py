@@ -9,18 +9,17 @@ DESCRIPTION = """Train a potential. A small config:
   data:
     train: train.extxyz
     test: test.extxyz
-    validation_fraction: 0.1
   model:
-    preset: small
     cutoff: 5.0
   training:
     max_time: "00:30:00"
-    seed: 1
   output: runs/silicon
 
-`equipot train --keys` explains every key. A key after the config file replaces the file's value:
+The training chooses the network and all else from the data and the time, prints what it chose and why, and writes it
+to settings.yaml in the output folder. `equipot train --keys` explains every key. A key after the config file replaces
+the file's value:
 
-  equipot train config.yaml training.max_epochs=200 model.preset=medium
+  equipot train config.yaml training.max_time=02:00:00 model.preset=fast
 """
 
 

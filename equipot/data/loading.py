@@ -42,6 +42,7 @@ class DataSets:
     validation_frames: list[Frame]  # empty for streamed sets with test frames
     test_frames: list[Frame]
     reports: dict[str, Report] = field(default_factory=dict)
+    stress_offset: float = 0.0  # eV/Å³, that was added to the diagonal of all stress labels
 
     def summary(self) -> str:
         """Return one line with the numbers of frames and labels."""
@@ -74,6 +75,7 @@ class Loading:
             0.0 if config.test else config.test_fraction,
         )
         self.reports = {}
+        self._measured_offset = 0.0  # by the check stress-offset
 
     def read(self) -> None:
         raise NotImplementedError
@@ -87,10 +89,23 @@ class Loading:
         """
         raise NotImplementedError
 
+    def stress_offset(self) -> float:
+        """Return the offset (eV/Å³) that `build` adds to the diagonal of the stress labels; after `read`."""
+        given = self.config.stress_offset
+        return self._measured_offset if given == "auto" else given
+
+    def _with_offset(self, frame: Frame) -> Frame:
+        offset = self.stress_offset()
+        if offset == 0 or frame.stress is None:
+            return frame
+        return frame.relabelled(stress=frame.stress + offset * np.eye(3))
+
     def _check(self, name: str, frames: Sequence[Frame]) -> None:
         self.reports[name] = check_frames(frames, cutoff=self.cutoff, e0=self.config.e0)
         if name == "train":
             self._train = frames
+            measured = [f.value for f in self.reports[name].findings if f.name == "stress-offset" and f.value]
+            self._measured_offset = round(measured[0], 6) if measured else 0.0
         elif name == "validation":
             self.reports[name].findings.extend(check_validation_labels(self._train, frames))
 
@@ -119,6 +134,7 @@ class Loading:
             validation_frames=validation_frames,
             test_frames=test_frames,
             reports=self.reports,
+            stress_offset=self.stress_offset(),
         )
 
     def _cutoffs(self, species: SpeciesMap) -> PairCutoffs:
@@ -140,6 +156,7 @@ class InMemory(Loading):
         self.sets = {"train": [pool[i] for i in parts[0]]}
         self.sets["validation"] = frames.get("validation", [pool[i] for i in parts[1]])
         self.sets["test"] = frames.get("test", [pool[i] for i in parts[2]])
+        self.sets = {name: list(map(self._with_offset, frames)) for name, frames in self.sets.items()}
         if not self.sets["train"]:
             raise DataError("no frame is left to train on; give more frames or smaller fractions")
 
@@ -192,18 +209,19 @@ class Streamed(Loading):
         """Yield the frames of a set after the split, in the order of the files."""
         files = self.files[name]
         if files and name != "train":
-            yield from iter_frames(files, self.keys)
+            yield from map(self._with_offset, iter_frames(files, self.keys))
             return
         part = set(self.parts[("train", "validation", "test").index(name)])
         if part:
             pool = iter_frames(self.config.train, self.keys)
-            yield from (frame for i, frame in enumerate(pool) if i in part)
+            yield from (self._with_offset(frame) for i, frame in enumerate(pool) if i in part)
 
     def build(self) -> DataSets:
         species = self._species([np.array(sorted(self.numbers))])
         cutoffs = self._cutoffs(species)
         groups = sorted({key.config_type for keys in self.frame_keys.values() for key in keys})
-        source = json.dumps([self.config.model_dump(mode="json"), self._stamps()], sort_keys=True)
+        settings = [self.config.model_dump(mode="json"), self.stress_offset(), self._stamps()]
+        source = json.dumps(settings, sort_keys=True)
         train, validation = (
             GraphStore.open_or_build(
                 self.scratch / name,

@@ -8,20 +8,27 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from rich.table import Table
 
-from equipot.config import Config
+from equipot.config import Config, Section
 from equipot.data.graph import Graph, collate
 from equipot.data.loading import DataSets
 from equipot.network.derivatives import predict
 from equipot.network.potential import Potential
 from equipot.training.loss import Loss, residuals
 
+S = TypeVar("S", bound=Section)
 SETTINGS = "settings.yaml"
-OPEN = [("training", "batch_size"), ("model", "preset")]
+OPEN = (
+    "training.batch_size",
+    "data.stress_offset",
+    "training.loss.initial.stress",
+    "training.loss.stress",
+    "model.preset",
+)
 ATOMS_PER_BATCH = 150
 FRAMES_PER_BATCH = 5
 ENOUGH_STEPS = 4000  # a deeper network pays if there is time for so many
@@ -32,21 +39,18 @@ TIMED_STEPS = 3
 class Choice:
     """A value that the training chose for a key of the config."""
 
-    section: str
-    key: str
+    key: str  # with its sections, as users write it
     value: Any
     reason: str
 
-    @property
-    def name(self) -> str:
-        """The key as users write it."""
-        return f"{self.section}.{self.key}"
 
-
-def is_open(config: Config, section: str, key: str) -> bool:
+def is_open(config: Config, key: str) -> bool:
     """Return whether the config leaves a key to the training."""
-    part = getattr(config, section)
-    return key not in part.model_fields_set or getattr(part, key) == "auto"
+    part: Any = config
+    *sections, name = key.split(".")
+    for section in sections:
+        part = getattr(part, section)
+    return name not in part.model_fields_set or getattr(part, name) == "auto"
 
 
 def choose(config: Config, data: DataSets, build: Callable[[Config], Potential]) -> list[Choice]:
@@ -59,29 +63,33 @@ def choose(config: Config, data: DataSets, build: Callable[[Config], Potential])
     """
     choices: list[Choice] = []
 
-    def decide(section: str, key: str, value: Any, reason: str) -> None:
+    def decide(key: str, value: Any, reason: str) -> None:
         nonlocal config
-        if is_open(config, section, key):
-            choices.append(Choice(section, key, value, reason))
+        if is_open(config, key):
+            choices.append(Choice(key, value, reason))
             config = applied(config, choices[-1:])
 
     frames, atoms = len(data.train), data.statistics.n_atoms
     periodic = any(bool(graph.pbc.any()) for graph in _some(data.train))
     per_frame = atoms / max(1, frames)
     batch = max(1, min(FRAMES_PER_BATCH, round(ATOMS_PER_BATCH / max(1.0, per_frame))))
-    decide("training", "batch_size", batch, f"{per_frame:.0f} atoms per frame")
-    if is_open(config, "model", "preset"):
-        decide("model", "preset", *_network(config, data, periodic, build))
+    decide("training.batch_size", batch, f"{per_frame:.0f} atoms per frame")
+    if data.stress_offset:
+        why = "stresses contradict the energies, so the end of the training leaves them out"
+        shift = "the offset of the slope of the energies from the stresses"
+        decide("data.stress_offset", data.stress_offset, f"eV/Å³, {shift}")
+        decide("training.loss.initial.stress", config.training.loss.stress, why)
+        decide("training.loss.stress", 0.0, why)
+    if is_open(config, "model.preset"):
+        decide("model.preset", *_network(config, data, periodic, build))
     return choices
 
 
 def made_before(config: Config, then: dict[str, Any]) -> list[Choice]:
     """Return the choices of the training that `config` resumes; then: the whole config of that training."""
-    return [
-        Choice(section, key, then[section][key], "as before")
-        for section, key in OPEN
-        if is_open(config, section, key)
-    ]
+    now = config.model_dump(mode="json")
+    values = {key: (_value(then, key), _value(now, key)) for key in OPEN if is_open(config, key)}
+    return [Choice(key, before, "as before") for key, (before, value) in values.items() if before != value]
 
 
 def _network(
@@ -95,7 +103,7 @@ def _network(
         # Processes would time their steps differently, but they need one network.
         return candidates[0], kind
     for name in candidates:
-        trial = applied(config, [Choice("model", "preset", name, "")])
+        trial = applied(config, [Choice("model.preset", name, "")])
         steps = seconds / seconds_per_step(build(trial), trial, data.train)
         if steps >= ENOUGH_STEPS or name == candidates[-1]:
             break
@@ -124,11 +132,20 @@ def _some(graphs: Sequence[Graph]) -> list[Graph]:
 def applied(config: Config, choices: Sequence[Choice]) -> Config:
     """Return the config with choices."""
     for choice in choices:
-        part = getattr(config, choice.section)
-        config = config.model_copy(
-            update={choice.section: part.model_copy(update={choice.key: choice.value})}
-        )
+        config = _replaced(config, choice.key.split("."), choice.value)
     return config
+
+
+def _value(values: dict[str, Any], key: str) -> Any:
+    for name in key.split("."):
+        values = values[name]
+    return values
+
+
+def _replaced(section: S, path: list[str], value: Any) -> S:
+    if len(path) > 1:
+        value = _replaced(getattr(section, path[0]), path[1:], value)
+    return section.model_copy(update={path[0]: value})
 
 
 def table(choices: Sequence[Choice]) -> Table:
@@ -137,7 +154,7 @@ def table(choices: Sequence[Choice]) -> Table:
     for name in ("key", "value", "why"):
         result.add_column(name)
     for choice in choices:
-        result.add_row(choice.name, str(choice.value), choice.reason)
+        result.add_row(choice.key, str(choice.value), choice.reason)
     return result
 
 

@@ -190,7 +190,7 @@ def test_without_a_gpu_one_sentence_says_so():
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
 def test_on_a_gpu_every_layer_has_a_row_with_fractions():
-    done = run_benchmark("roofline", "--preset", "small", "--atoms", "1000")
+    done = run_benchmark("roofline", "--preset", "nequip-s", "--atoms", "1000")
     assert done.returncode == 0, done.stdout + done.stderr
     for name in ("by_centre, layer 1", "by_neighbour, layer 1", "gate, layer 1"):
         line = next(l for l in done.stdout.splitlines() if name in l)

@@ -53,6 +53,7 @@ class Finding:
     level: Level
     message: str
     frames: tuple[int, ...] = ()  # indices of the frames with the fault; empty if it concerns the whole set
+    value: float | None = None  # what the check measured, if it is one number
 
 
 @dataclass(frozen=True)

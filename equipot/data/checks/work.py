@@ -14,7 +14,7 @@ must give a = b = 1. A wrong sign gives -1, and a wrong unit gives the ratio of 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -120,6 +120,11 @@ def pressure_offset(pairs: Pairs) -> Factor | None:
     value = float(np.median(offsets))
     spread = 1.4826 * float(np.median(np.abs(offsets - value)))
     return Factor(value, spread, len(offsets)) if spread < 0.5 * abs(value) else None
+
+
+def shifted(pairs: Pairs, offset: float) -> Pairs:
+    """Return the pairs with `offset` (eV/Å³) added to the mean stress of their frames."""
+    return replace(pairs, of_stress=pairs.of_stress + offset * np.nan_to_num(pairs.expansion))
 
 
 def _solve(design: np.ndarray, target: np.ndarray) -> np.ndarray:
