@@ -11,8 +11,6 @@ from equipot.data.graph import Graph
 from equipot.data.reference_energies import reference_energies
 from equipot.structures.species import SpeciesMap
 
-BIN, N_BINS = 0.05, 200  # Å; the last interval has no end
-
 
 @dataclass(frozen=True)
 class Statistics:
@@ -33,9 +31,8 @@ class Statistics:
     n_forces: int = 0  # frames with forces
     n_stresses: int = 0  # frames with a stress and a volume
     atoms_of: dict[str, int] = field(default_factory=dict)  # atoms by element
-    # Å, (n_species, n_species) ascending lists: the shortest and longest distance of each pair of elements in every
-    # interval of BIN that has any
-    distances: list[list[list[float]]] = field(default_factory=list)
+    # Å, (n_species, n_species), symmetric; None for a pair that no frame has within the cutoff
+    minimum_distances: list[list[float | None]] = field(default_factory=list)
 
     @property
     def scale(self) -> float:
@@ -90,11 +87,6 @@ class Statistics:
         return table
 
 
-def _ends(shortest: np.ndarray, longest: np.ndarray) -> list[float]:
-    used = np.isfinite(shortest)
-    return np.unique(np.stack([shortest[used], longest[used]])).tolist()
-
-
 def compute_statistics(
     graphs: Iterable[Graph], species: SpeciesMap, e0: str | Mapping[str, float] = "auto"
 ) -> Statistics:
@@ -113,8 +105,7 @@ def compute_statistics(
     n_frames = n_forces = n_stresses = n_components = 0
     atoms_of, edges_of = np.zeros(n_types, dtype=np.int64), np.zeros(n_types, dtype=np.int64)
     force_square = stress_square = 0.0
-    shortest: np.ndarray = np.full((n_types, n_types, N_BINS), np.inf)  # Å, in each interval
-    longest: np.ndarray = np.full((n_types, n_types, N_BINS), -np.inf)
+    shortest = np.full((n_types, n_types), np.inf)  # Å², by pair of species
     counts: list[np.ndarray] = []
     energies: list[float] = []
     isolated: list[bool] = []
@@ -126,10 +117,8 @@ def compute_statistics(
         if graph.n_edges:
             centre, neighbour = index[graph.edge_index.numpy()]
             edges_of += np.bincount(centre, minlength=n_types)
-            lengths = graph.edge_vectors.square().sum(1).sqrt().numpy()
-            place = centre, neighbour, np.minimum((lengths / BIN).astype(int), N_BINS - 1)
-            np.minimum.at(shortest, place, lengths)
-            np.maximum.at(longest, place, lengths)
+            squares = graph.edge_vectors.square().sum(1).numpy()
+            np.minimum.at(shortest, (centre, neighbour), squares)
         if "energy" in graph.labels:
             counts.append(count)
             energies.append(float(graph.labels["energy"]))
@@ -158,12 +147,12 @@ def compute_statistics(
         energy_std=float(per_atom.std()) if len(per_atom) else None,
         average_neighbours=float(edges_of.sum() / max(atoms_of.sum(), 1)),
         average_neighbours_of=dict(zip(species.names, (edges_of / np.maximum(atoms_of, 1)).tolist())),
-        minimum_distance=float(shortest.min()) if np.isfinite(shortest).any() else None,
+        minimum_distance=float(shortest.min() ** 0.5) if np.isfinite(shortest).any() else None,
         n_frames=n_frames,
         n_atoms=int(atoms_of.sum()),
         n_energies=len(energies),
         n_forces=n_forces,
         n_stresses=n_stresses,
         atoms_of=dict(zip(species.names, atoms_of.tolist())),
-        distances=[[_ends(shortest[i, j], longest[i, j]) for j in range(n_types)] for i in range(n_types)],
+        minimum_distances=[[float(x**0.5) if np.isfinite(x) else None for x in row] for row in shortest],
     )

@@ -112,11 +112,7 @@ class Potential(nn.Module):
         # Registered after the cast, so that these tensors stay float64.
         self.zbl = ZBL(self.type_names, pair_cutoffs, spec.zbl_range) if spec.zbl else None
         self.core = (
-            Core(
-                self.type_names,
-                torch.tensor(spec.core_radii, dtype=torch.float64),
-                None if spec.core_gaps is None else torch.tensor(spec.core_gaps, dtype=torch.float64),
-            )
+            Core(self.type_names, torch.tensor(spec.core_radii, dtype=torch.float64))
             if spec.core_radii is not None
             else None
         )

@@ -9,7 +9,7 @@ from equipot.errors import ConfigError, ModelFileError
 from equipot.irreps import Irreps
 from equipot.neighbours.pair_cutoffs import PairCutoffs
 from equipot.network.activation import Activation, RadialActivation
-from equipot.network.core import bond_gaps, core_radii
+from equipot.network.core import core_radii
 from equipot.network.interaction import SelfConnectionKind
 from equipot.presets import PRESETS
 
@@ -68,8 +68,6 @@ class PotentialSpec:
     zbl_range: Literal["covalent", "cutoff"] = "covalent"  # distance at which the repulsion is zero
     # Å, (n_species, n_species), symmetric; see `network.core`. None: no core.
     core_radii: Sequence[Sequence[float]] | None = None
-    # Å, (n_species, n_species, 2): ends of the barrier between bonds and the next distances; 0 without one.
-    core_gaps: Sequence[Sequence[Sequence[float]]] | None = None
     bound: float = 0.0  # of the features before each gate, see `network.bound`; 0: none
 
     def __post_init__(self) -> None:
@@ -135,11 +133,11 @@ class PotentialSpec:
         e0: list[float],
         scales: list[float],
         neighbours: list[float],
-        distances: Sequence[Sequence[Sequence[float]]] | None = None,
+        minimum_distances: Sequence[Sequence[float | None]] | None = None,
     ) -> "PotentialSpec":
         """Return the description for a config and its preset; raise ConfigError for values that contradict.
 
-        distances: (n_species, n_species) ascending lists, the distances in the data, see `Statistics`; None: unknown.
+        minimum_distances: (n_species, n_species) Å, the shortest distance of each pair in the data; None: unknown.
         """
         preset = PRESETS[config.preset]
         l_max = _first(config.l_max, preset.l_max)
@@ -151,7 +149,6 @@ class PotentialSpec:
             hidden = _natural_irreps(config, preset.features, l_max)
             even = config.parity == "even"
         cutoffs = PairCutoffs.from_config(type_names, config.cutoff, config.pair_cutoffs)
-        core = config.repulsion == "core"
         n_layers = config.n_layers or preset.n_layers
         return cls(
             type_names=list(type_names),
@@ -179,8 +176,9 @@ class PotentialSpec:
             stretch=_first(config.stretch, preset.stretch),
             norms=_first(config.norms, preset.norms),
             bound=_first(config.bound, preset.bound),
-            core_radii=core_radii(type_names, distances, config.cutoff) if core else None,
-            core_gaps=bond_gaps(type_names, distances) if core and distances is not None else None,
+            core_radii=core_radii(type_names, minimum_distances, config.cutoff)
+            if config.repulsion == "core"
+            else None,
             # Not in the first layer, so that the features of an isolated atom stay zero.
             residuals=[k > 0 for k in range(n_layers)] if _first(config.residual, preset.residual) else None,
         )

@@ -39,19 +39,9 @@ def with_e0(potential: Potential, e0: Sequence[float]) -> Potential:
     return changed
 
 
-def with_core(
-    potential: Potential,
-    radii: Sequence[Sequence[float]],
-    gaps: Sequence[Sequence[Sequence[float]]] | None = None,
-) -> Potential:
-    """Return the potential with another core, see `network.core`.
-
-    Args:
-        potential: the potential.
-        radii: (n_species, n_species) Å, symmetric.
-        gaps: (n_species, n_species, 2) Å, the ends of the barriers; None: no barriers.
-    """
-    changed = Potential(dataclasses.replace(potential.spec, core_radii=radii, core_gaps=gaps))
+def with_core_radii(potential: Potential, radii: Sequence[Sequence[float]]) -> Potential:
+    """Return the potential with other core radii (Å, (n_species, n_species), symmetric), see `network.core`."""
+    changed = Potential(dataclasses.replace(potential.spec, core_radii=radii))
     same = {n: value for n, value in potential.state_dict().items() if not n.startswith("core.")}
     changed.load_state_dict({**changed.state_dict(), **same})
     return changed
@@ -99,7 +89,6 @@ def _subset(spec: PotentialSpec, rows: Sequence[int]) -> PotentialSpec:
         type_names=[spec.type_names[i] for i in rows],
         pair_cutoffs=[[spec.pair_cutoffs[i][j] for j in rows] for i in rows],
         core_radii=None if spec.core_radii is None else [[spec.core_radii[i][j] for j in rows] for i in rows],
-        core_gaps=None if spec.core_gaps is None else [[spec.core_gaps[i][j] for j in rows] for i in rows],
         e0=[spec.e0[i] for i in rows],
         scales=[spec.scales[i] for i in rows],
         neighbours=[spec.neighbours[i] for i in rows],

@@ -229,7 +229,7 @@ def _new_potential(config: Config, data: DataSets) -> Potential:
         e0=s.e0_array().tolist(),
         scales=[s.scale] * n,
         neighbours=[s.average_neighbours] * n,
-        distances=s.distances,
+        minimum_distances=s.minimum_distances,
     )
     return Potential(spec, seed=config.training.seed)
 

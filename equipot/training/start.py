@@ -17,7 +17,7 @@ from equipot.model_file.read import load_potential, read_metadata
 from equipot.network.derivatives import energies_of
 from equipot.network.layer import freezable
 from equipot.network.potential import Potential
-from equipot.network.variants import with_core, with_e0, with_elements, with_precision
+from equipot.network.variants import with_core_radii, with_e0, with_elements, with_precision
 
 # Defaults of a fine-tuning; configs/finetune.yaml says how they were chosen.
 FINE_TUNING: dict[str, Any] = {
@@ -89,17 +89,15 @@ def fitted(
 
 
 def _within_data(potential: Potential, data: DataSets) -> Potential:
-    """Return the potential with a core at distances alone that the training set lacks, too."""
-    spec, known = potential.spec, data.statistics.distances
-    if spec.core_radii is None:
+    """Return the potential with core radii that no pair of the training set is closer than."""
+    radii, shortest = potential.spec.core_radii, data.statistics.minimum_distances
+    if radii is None:
         return potential
-    n = range(len(known))
-    radii = [[min([spec.core_radii[i][j], *known[i][j][:1]]) for j in n] for i in n]
-    gaps = spec.core_gaps
-    if gaps is not None:
-        free = [[not any(gaps[i][j][0] < r < gaps[i][j][1] for r in known[i][j]) for j in n] for i in n]
-        gaps = [[gaps[i][j] if free[i][j] else [0.0, 0.0] for j in n] for i in n]
-    return with_core(potential, radii, gaps)
+    smaller = [
+        [r if s is None else min(r, s) for r, s in zip(*rows, strict=True)]
+        for rows in zip(radii, shortest, strict=True)
+    ]
+    return with_core_radii(potential, smaller)
 
 
 def _shifts(potential: Potential, data: DataSets) -> tuple[np.ndarray, list[str]]:

@@ -9,10 +9,10 @@ from ase import Atoms
 
 from equipot.errors import ConfigError
 from equipot.model_file import load_model, write_model
-from equipot.network.core import DEPTH, HEIGHT, MARGINS, Core, bond_gaps, core_radii
+from equipot.network.core import DEPTH, Core, core_radii
 from equipot.network.derivatives import predict
 from equipot.network.potential import Potential
-from equipot.network.variants import with_core, with_elements
+from equipot.network.variants import with_core_radii, with_elements
 from equipot.network.zbl import ZBL
 from equipot.ops import topology
 from tests.models import energy, make_potential, model_input, random_atoms
@@ -21,7 +21,7 @@ RADII = [[2.2, 1.5], [1.5, 1.3]]  # Si-Si, Si-O, O-O
 
 
 def cored(radii=RADII, **options) -> Potential:
-    return with_core(make_potential(seed=3, **options), radii)
+    return with_core_radii(make_potential(seed=3, **options), radii)
 
 
 def pair(a: str, b: str, distance: float) -> Atoms:
@@ -93,7 +93,7 @@ def test_forces_are_finite_differences_inside_and_at_the_edge(seed):
 @pytest.mark.parametrize("seed", range(4))
 def test_pairs_repel_down_to_tiny_distances(seed, elements):
     # Below the depth that the network still sees, only ZBL is left, for any weights.
-    potential = with_core(make_potential(seed=seed), RADII)
+    potential = with_core_radii(make_potential(seed=seed), RADII)
     i, j = ("Si", "O").index(elements[0]), ("Si", "O").index(elements[1])
     r = np.arange(0.05, 0.75 * RADII[i][j], 0.02)
     energies = np.array([energy(potential, pair(*elements, x)) for x in r])
@@ -101,59 +101,12 @@ def test_pairs_repel_down_to_tiny_distances(seed, elements):
 
 
 def test_radii_come_from_the_data_and_stay_below_contact():
-    assert core_radii(["H", "O"], [[[1.5, 2], [0.9]], [[0.9], []]], 5.0) == [
-        [1.5, 0.9],
-        [0.9, pytest.approx(1.32)],
-    ]
-    assert core_radii(["H"], [[[4.5]]], 5.0) == [[pytest.approx(2 * 0.31 + 1.6)]]
+    assert core_radii(["H", "O"], [[1.5, 0.9], [0.9, None]], 5.0) == [[1.5, 0.9], [0.9, pytest.approx(1.32)]]
+    assert core_radii(["H"], [[4.5]], 5.0) == [[pytest.approx(2 * 0.31 + 1.6)]]
     assert core_radii(["Cs"], None, 3.0) == [[3.0]]  # at most the cutoff
 
 
-GAPS = [[[0.0, 0.0], [1.8, 2.4]], [[1.8, 2.4], [1.6, 2.1]]]
-
-
-def test_gaps_lie_between_bonds_and_the_next_distances():
-    near, far = np.arange(1.0, 1.3, 0.04).tolist(), np.arange(2.0, 5.0, 0.04).tolist()
-    distances = [[near + far, far], [far, []]]  # C-C, C-H, H-H; covalent radii 0.76 and 0.31 Å
-    gaps = bond_gaps(["C", "H"], distances)
-    assert gaps[0][0] == [pytest.approx(near[-1] + MARGINS[0]), pytest.approx(2.0 - MARGINS[1])]
-    assert gaps[0][1] == gaps[1][0] == [0.0, 0.0]  # not bonded
-    assert gaps[1][1] == [0.0, 0.0]  # no distances at all
-    narrow = np.arange(1.3, 1.6, 0.04).tolist()  # 0.4 Å to the next distances
-    assert bond_gaps(["C"], [[near + narrow + far]]) == [[[0.0, 0.0]]]
-    # Without any further distances, the gap ends at van der Waals contact.
-    assert bond_gaps(["C"], [[near]])[0][0][1] == pytest.approx(2 * 0.76 + 1.6 - MARGINS[1])
-
-
-def test_a_gap_has_a_barrier_of_known_height_and_nothing_beside_it():
-    plain, barrier = cored(), with_core(make_potential(seed=3), RADII, GAPS)
-
-    def added(a: str, b: str, distance: float) -> float:
-        return energy(barrier, pair(a, b, distance)) - energy(plain, pair(a, b, distance))
-
-    assert added("Si", "O", 2.1) == pytest.approx(HEIGHT, abs=1e-9)
-    assert added("O", "Si", 1.95) == pytest.approx(HEIGHT * (4 * 0.25 * 0.75) ** 3, abs=1e-9)
-    for distance in (1.2, 1.79, 2.41, 3.0):
-        assert added("Si", "O", distance) == 0
-    assert added("Si", "Si", 2.1) == 0
-
-
-def test_forces_on_a_barrier_are_finite_differences():
-    potential = with_core(make_potential(seed=3), RADII, GAPS)
-    for distance in (1.8 + 1e-4, 1.9, 2.1, 2.3):
-        forces = predict(potential, model_input(potential, pair("Si", "O", distance))).forces.numpy()
-        h = 1e-5
-        slope = (
-            energy(potential, pair("Si", "O", distance + h))
-            - energy(potential, pair("Si", "O", distance - h))
-        ) / (2 * h)
-        assert forces[1] @ [0.6, 0, 0.8] == pytest.approx(-slope, abs=1e-5)
-
-
-def test_fewer_elements_keep_their_radii_and_gaps():
-    assert with_elements(with_core(make_potential(seed=3), RADII, GAPS), ["O"]).spec.core_gaps == (
-        ((1.6, 2.1),),
-    )
+def test_fewer_elements_keep_their_radii():
     whole = cored()
     part = with_elements(whole, ["O"])
     assert part.spec.core_radii == ((1.3,),)
@@ -161,10 +114,10 @@ def test_fewer_elements_keep_their_radii_and_gaps():
 
 
 def test_the_model_file_keeps_the_core(tmp_path):
-    potential = with_core(make_potential(seed=3), RADII, GAPS)
+    potential = cored()
     path = write_model(tmp_path / "model.pt", potential, verify=False)
     loaded = load_model(path)
-    for distance in (0.1, 1.2, 1.4999, 1.6, 2.0, 2.5):
+    for distance in (0.1, 1.2, 1.4999, 1.6):
         inputs = model_input(potential, pair("Si", "O", distance))
         found = predict(loaded.module, inputs)
         expected = predict(potential, inputs)

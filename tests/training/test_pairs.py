@@ -6,7 +6,7 @@ import torch
 
 from equipot.network.core import DEPTH
 from equipot.network.derivatives import predict
-from equipot.network.variants import with_core
+from equipot.network.variants import with_core_radii
 from equipot.training.pairs import AT_ONCE, LEAST, WEIGHT, UnseenPairs
 from tests.models import make_potential
 
@@ -52,7 +52,7 @@ def test_the_loss_is_the_square_of_the_missing_repulsion(force):
 
 
 def test_its_gradient_makes_an_attractive_network_repel():
-    potential = with_core(make_potential(seed=0), RADII.tolist())
+    potential = with_core_radii(make_potential(seed=0), RADII.tolist())
     pairs = UnseenPairs(RADII, seed=0)
     optimizer = torch.optim.Adam(potential.parameters(), lr=0.01)
     before = float(pairs.loss(potential, 0).detach())
