@@ -214,10 +214,10 @@ class LossConfig(Section):
     stress: Annotated[float, Field(ge=0)] = 1.0
     """Weight of the error of the stress components. The stress is multiplied by the volume per atom, so its error has
     the unit of an energy (eV)."""
-    curvature: Annotated[float, Field(ge=0)] = 0.03
-    """Weight of the curvature of the radial functions, relative to the rest of the loss. It keeps the radial functions
-    smooth where the data have no distances, as between bonds and second neighbours. Bonds that are longer than those of
-    the data then stay strong."""
+    curvature: Annotated[float, Field(ge=0)] = 4e-8
+    """Weight of the curvature of the radial functions, the mean square of their second derivative by distance over
+    cutoff, relative to their own. It keeps the radial functions smooth where the data have no distances, as between
+    bonds and second neighbours. Bonds that are longer than those of the data then stay strong."""
     initial: InitialWeights = InitialWeights()
     """Weights of the loss at the start of a cosine of the learning rate."""
     kind: Literal["mse", "huber", "stratified_huber"] = "mse"

@@ -102,7 +102,7 @@ class PotentialModule(pl.LightningModule):
         r = residuals(prediction, batch)
         loss = self.loss(r, fallen(self.config, self.progress()))
         if self._tables:
-            loss = loss + loss.detach() * self._curvature()
+            loss = loss + self._curvature()
         if self.unseen is not None and self.trainer.global_step % EVERY == 0:
             loss = loss + self.unseen.loss(self.potential, self.trainer.global_step)
         if not torch.isfinite(loss):
@@ -116,14 +116,10 @@ class PotentialModule(pl.LightningModule):
         return loss if loss.requires_grad else loss + 0.0 * sum(p.sum() for p in self._trainable())
 
     def _curvature(self) -> Tensor:
-        """Return the weighted logarithm of the curvature of the radial functions, a mean over the layers.
-
-        With the loss as its factor, a change of 1 % counts the same in noisy and in precise sets, and for wild radial
-        functions at the start of the training as for smooth ones later.
-        """
+        """Return the weighted curvature of the radial functions, a mean over the layers."""
         pairs = zip(self._radial, self._tables, strict=True)
         terms = [radial.curvature(table, self.potential.shortest_u) for radial, table in pairs]
-        return self.config.loss.curvature * torch.stack(terms).mean().clamp(min=1.0).log().to(torch.float64)
+        return self.config.loss.curvature * torch.stack(terms).mean().to(torch.float64)
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         # Naming the parameters avoids the gradient by the edge vectors, which is many times as expensive as the others.
