@@ -14,10 +14,10 @@ from equipot.network.core import DEPTH
 from equipot.network.derivatives import predict
 from equipot.network.potential import Potential
 
-EVERY = 4  # steps
+EVERY = 8  # steps
 AT_ONCE = 32  # pairs
-WEIGHT = 0.5  # of the mean square, in (eV/Å)²
-LEAST = 0.2  # eV/Å, the smallest repulsion that costs nothing
+WEIGHT = 0.05  # of the mean square, in (eV/Å)²
+LEAST = 0.1  # eV/Å, the smallest repulsion that costs nothing
 
 
 class UnseenPairs:
