@@ -50,10 +50,10 @@ class PotentialModule(pl.LightningModule):
         if config.loss.curvature > 0:
             for radial in self._radial:
                 radial.register_forward_hook(lambda *call: self._tables.append(call[-1]))
-        core = potential.core
-        self.unseen = (
-            None if core is None else UnseenPairs(core.radii.reshape(potential.n_species, -1), config.seed)
-        )
+        self.unseen = None
+        if potential.core is not None:
+            radii = potential.core.radii.reshape(potential.n_species, -1)
+            self.unseen = UnseenPairs(potential.type_names, radii, config.seed)
         self.train_errors, self.validation_errors = LabelErrors(), LabelErrors()
         self.plateau = Plateau(config.plateau_patience, config.plateau_factor)
         self.elapsed = 0.0  # seconds of training, including the time before a resumption
@@ -103,7 +103,7 @@ class PotentialModule(pl.LightningModule):
         loss = self.loss(r, fallen(self.config, self.progress()))
         if self._tables:
             loss = loss + self._curvature()
-        if self.unseen is not None and self.trainer.global_step % EVERY == 0:
+        if self.unseen is not None and len(self.unseen.pairs) and self.trainer.global_step % EVERY == 0:
             loss = loss + self.unseen.loss(self.potential, self.trainer.global_step)
         if not torch.isfinite(loss):
             raise NumericsError(

@@ -2,11 +2,15 @@
 
 A training set says nothing about two atoms closer than its shortest distances. The core (`equipot.network.core`) repels
 them, but just below its radius it is weak, and there the network might pull. So some steps of a training also look at
-isolated pairs of atoms at such distances, and the loss has a term for those that attract each other.
+isolated pairs of atoms at such distances, and the loss has a term for those that attract each other. Bonded pairs of
+elements need no such term, as the data show their repulsion. It also would make their bonds weaker.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
+from ase.data import atomic_numbers, covalent_radii
 from torch import Tensor
 
 from equipot.contract import Inputs, edges_only, on_device
@@ -24,17 +28,25 @@ class UnseenPairs:
     """Isolated pairs of atoms at distances that the network sees, but the data lack.
 
     Args:
+        type_names: elements.
         radii: (n_species, n_species) Å, the core radii.
         seed: random seed of elements and distances.
+
+    Attributes:
+        pairs: (n, 2) species of the pairs of elements that the data do not show as bonds; there may be none.
     """
 
-    def __init__(self, radii: Tensor, seed: int) -> None:
+    def __init__(self, type_names: Sequence[str], radii: Tensor, seed: int) -> None:
         self.radii, self.seed = radii.numpy(), seed
+        covalent = np.array([covalent_radii[atomic_numbers[name]] for name in type_names])
+        # The shortest bond of a pair in the data is shorter than the sum of the covalent radii.
+        apart = self.radii > 0.97 * (covalent[:, None] + covalent)
+        self.pairs = np.argwhere(np.triu(apart))
 
     def inputs(self, step: int) -> Inputs:
         """Return pairs as one structure. They depend on seed and step alone, so a resumed training has the same."""
         rng = np.random.default_rng([self.seed, step])
-        species = rng.integers(len(self.radii), size=(AT_ONCE, 2))
+        species = self.pairs[rng.integers(len(self.pairs), size=AT_ONCE)]
         fraction = rng.uniform(1 - 1.5 * DEPTH, 1.0, AT_ONCE)
         vectors = np.zeros((AT_ONCE, 2, 3))
         vectors[:, 0, 2] = self.radii[species[:, 0], species[:, 1]] * fraction
