@@ -29,7 +29,7 @@ OPEN = (
     "training.loss.stress",
     "model.preset",
 )
-ATOMS_PER_BATCH = 150
+ATOMS_PER_BATCH = 320
 FRAMES_PER_BATCH = 5
 ENOUGH_STEPS = 4000  # a deeper network pays if there is time for so many
 TIMED_STEPS = 3

@@ -65,7 +65,7 @@ def test_crystals_get_another_network_than_molecules(tmp_path, monkeypatch):
 
 
 def test_large_frames_make_small_batches(tmp_path, monkeypatch):
-    path = config_for(tmp_path, rattled(bulk("Cu", cubic=True) * (3, 3, 3), 6))
+    path = config_for(tmp_path, rattled(bulk("Cu", cubic=True) * (4, 4, 4), 6))
     assert chosen(path, 0.001, monkeypatch)["training.batch_size"] == 1
 
 
