@@ -18,7 +18,8 @@ from equipot.data.graph import Graph, collate
 from equipot.data.loading import DataSets
 from equipot.network.derivatives import predict
 from equipot.network.potential import Potential
-from equipot.training.loss import Loss, residuals
+from equipot.training.loss import residuals
+from equipot.training.module import PotentialModule
 
 S = TypeVar("S", bound=Section)
 SETTINGS = "settings.yaml"
@@ -111,15 +112,19 @@ def _network(
 
 
 def seconds_per_step(potential: Potential, config: Config, graphs: Sequence[Graph]) -> float:
-    """Return the time of a training step: the shortest of a few, with the first frames."""
+    """Return the time of a training step: the shortest of a few with the first frames, which change the potential."""
     batch = collate([graphs[k] for k in range(min(config.training.batch_size, len(graphs)))])
-    loss = Loss(config.training.loss)
-    parameters = list(potential.parameters())
+    module = PotentialModule(potential, config.training, {})
+    optimizer = module.configure_optimizers()
     times = []
     for _ in range(TIMED_STEPS):
         start = time.perf_counter()
+        optimizer.zero_grad()
         r = residuals(predict(potential, batch.inputs, create_graph=True), batch)
-        loss(r).backward(inputs=parameters)
+        module.backward(module.loss(r))
+        optimizer.step()
+        if module.average is not None:
+            module.average.update_parameters(potential)
         times.append(time.perf_counter() - start)
     return min(times)
 
