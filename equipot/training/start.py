@@ -35,6 +35,9 @@ FREE_MODEL_KEYS = {"dtype"}
 def fine_tuning(config: TrainingConfig) -> TrainingConfig:
     """Return the training section with the defaults of a fine-tuning for keys that it does not set."""
     missing = {k: v for k, v in FINE_TUNING.items() if k not in config.model_fields_set}
+    if "curvature" not in config.loss.model_fields_set:
+        # The radial functions of the file are right for more data than these. They need not become smoother.
+        missing["loss"] = config.loss.model_copy(update={"curvature": 0.0})
     return config.model_copy(update=missing)
 
 

@@ -14,9 +14,12 @@ from ase.io import read, write
 
 from equipot.calculators import EquipotCalculator
 from equipot.cli.main import main
+from equipot.config_file import load_config
 from equipot.model_file import load_model, write_model
 from equipot.model_file.read import load_potential
+from equipot.network.variants import with_core_radii
 from equipot.training.checkpoints import read_checkpoint
+from equipot.training.start import starting_model
 from tests.models import KINDS, make_potential
 from tests.training.conftest import labelled_frames
 
@@ -74,6 +77,26 @@ def test_reference_energies_are_refitted_and_the_rest_is_the_files(fine, start, 
     energy = atoms.get_potential_energy()
     atoms.calc = EquipotCalculator(tmp_path / "run" / "model.pt")
     assert atoms.get_potential_energy() == pytest.approx(energy, abs=1e-8)
+
+
+def test_a_core_gives_way_to_data_at_shorter_distances(fine, start, tmp_path):
+    wide = with_core_radii(load_potential(start), [[3.0] * 3] * 3)
+    write_model(start, wide, verify=False)
+    assert main(["train", str(fine), "training.learning_rate=1e-12", "training.max_epochs=1"]) == 0
+    radii = np.array(load_potential(tmp_path / "run" / "model.pt").spec.core_radii)
+    shortest = min(
+        a.get_all_distances(mic=True)[np.triu_indices(len(a), 1)].min()
+        for a in read(fine.parent / "train.extxyz", ":")
+    )
+    assert radii.min() == pytest.approx(shortest, abs=0.2)  # the shortest may be a validation frame's
+    assert (radii < 3.0).tolist() == [[False, True], [True, True]]  # no frame has two nickel atoms
+
+
+def test_radial_functions_of_the_file_need_not_become_smoother(fine):
+    config, _ = starting_model(load_config(fine))
+    assert config.training.loss.curvature == 0
+    given = starting_model(load_config(fine, ["training.loss.curvature=1e-9"]))[0]
+    assert given.training.loss.curvature == 1e-9
 
 
 def test_the_model_says_what_it_was_tuned_from(fine, tmp_path):
