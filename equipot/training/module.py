@@ -22,7 +22,7 @@ from equipot.quantities import LABELS
 from equipot.training.loss import Loss, residuals
 from equipot.training.metrics import LabelErrors
 from equipot.training.optimizer import MuonAdamW
-from equipot.training.pairs import EVERY, UnseenPairs
+from equipot.training.pairs import EVERY, SHARE, UnseenPairs
 from equipot.training.schedule import Plateau, fallen, learning_rate
 
 
@@ -104,7 +104,9 @@ class PotentialModule(pl.LightningModule):
         if self._tables:
             loss = loss + self._curvature()
         if self.unseen is not None and len(self.unseen.pairs) and self.trainer.global_step % EVERY == 0:
-            loss = loss + self.unseen.loss(self.potential, self.trainer.global_step)
+            unseen = self.unseen.loss(self.potential, self.trainer.global_step)
+            # Pulls of pairs can be large, but they must not outweigh the data.
+            loss = loss + unseen * (SHARE * loss.detach() / (unseen.detach() + 1e-12)).clamp(max=1.0)
         if not torch.isfinite(loss):
             raise NumericsError(
                 f"the loss is {float(loss.detach())} in epoch {self.current_epoch}, step {self.trainer.global_step}; "

@@ -21,6 +21,7 @@ from equipot.network.potential import Potential
 EVERY = 8  # steps
 AT_ONCE = 32  # pairs
 WEIGHT = 0.05  # of the mean square, in (eV/Å)²
+SHARE = 0.1  # largest part of the loss
 LEAST = 0.1  # eV/Å, the smallest repulsion that costs nothing
 
 
