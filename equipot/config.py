@@ -46,6 +46,13 @@ def _preset(value: str) -> str:
     return value
 
 
+PRESET_MANUAL = "\n".join(
+    [
+        'Network to start from. It gives all keys of this section whose default is "that of the preset".',
+        "`auto`: chosen from the data and the time, as the training prints.",
+        *(f"`{name}`: {preset.purpose}." for name, preset in PRESETS.items()),
+    ]
+)
 FilePath = Annotated[str, AfterValidator(os.path.expanduser)]
 Files = Annotated[list[FilePath], BeforeValidator(_as_list)]
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
@@ -110,11 +117,7 @@ class DataConfig(Section):
 class ModelConfig(Section):
     """The network: a preset, and the values that differ from it."""
 
-    preset: Annotated[str, AfterValidator(_preset)] = "auto"
-    """Network to start from. `auto`: chosen from the data and the time, as the training prints. `fast`: long dynamics
-    of many atoms. `balanced`: most crystals and liquids. `accurate`: molecules, and errors as small as possible.
-    `nequip-s`, `nequip-m` and `nequip-l` have the sizes of nequip's presets; `tiny` is for tests. The preset gives all
-    keys of this section whose default is "that of the preset"."""
+    preset: Annotated[str, AfterValidator(_preset), Field(description=PRESET_MANUAL)] = "auto"
     cutoff: Positive = 5.0
     """Cutoff radius in Å. Atoms closer than this distance exchange messages."""
     pair_cutoffs: dict[str, Positive] = {}

@@ -54,6 +54,12 @@ class DataSets:
         )
 
 
+def mean_volume_per_atom(graphs: Iterable[Graph]) -> float | None:
+    """Return the mean volume per atom in Å³ of the graphs with a volume; None if there are none."""
+    volumes = [g.volume / g.n_atoms for g in graphs if g.n_atoms and math.isfinite(g.volume)]
+    return float(np.mean(volumes)) if volumes else None
+
+
 def _n_edges(graphs: Sequence[Graph]) -> list[int]:
     return graphs.n_edges().tolist() if isinstance(graphs, GraphStore) else [g.n_edges for g in graphs]
 
@@ -122,7 +128,6 @@ class Loading:
                 f"no training frame has two atoms within {self.cutoff:g} Å, so there are no neighbours; "
                 "check the unit of the positions (Å) or increase model.cutoff"
             )
-        volumes = [g.volume / g.n_atoms for g in train if g.n_atoms and math.isfinite(g.volume)]
         return DataSets(
             species=species,
             train=train,
@@ -130,7 +135,7 @@ class Loading:
             n_edges=_n_edges(train),
             n_edges_validation=_n_edges(validation),
             statistics=compute_statistics(train, species, self.config.e0),
-            volume_per_atom=float(np.mean(volumes)) if volumes else None,
+            volume_per_atom=mean_volume_per_atom(train),
             validation_frames=validation_frames,
             test_frames=test_frames,
             reports=self.reports,

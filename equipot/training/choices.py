@@ -1,4 +1,4 @@
-"""What a training chooses itself where the config says nothing: network, batch, weight decay, weights of the loss.
+"""What a training chooses itself where the config says nothing: network, batch, and the use of stresses.
 
 docs/training.md has the trials behind the rules. Every choice is printed with its reason and written to settings.yaml
 in the output folder, which repeats the training.
@@ -20,6 +20,7 @@ from equipot.network.derivatives import predict
 from equipot.network.potential import Potential
 from equipot.training.loss import residuals
 from equipot.training.module import PotentialModule
+from equipot.training.start import FREE_MODEL_KEYS
 
 S = TypeVar("S", bound=Section)
 SETTINGS = "settings.yaml"
@@ -75,7 +76,7 @@ def choose(config: Config, data: DataSets, build: Callable[[Config], Potential])
     per_frame = atoms / max(1, frames)
     batch = max(1, min(FRAMES_PER_BATCH, round(ATOMS_PER_BATCH / max(1.0, per_frame))))
     decide("training.batch_size", batch, f"{per_frame:.0f} atoms per frame")
-    if data.stress_offset:
+    if data.stress_offset and is_open(config, "data.stress_offset"):
         why = "stresses contradict the energies, so the end of the training leaves them out"
         shift = "the offset of the slope of the energies from the stresses"
         decide("data.stress_offset", data.stress_offset, f"eV/Å³, {shift}")
@@ -170,6 +171,8 @@ def write_settings(config: Config, path: Path) -> None:
         if values["data"].get(name):
             values["data"][name] = [str(Path(f).absolute()) for f in values["data"][name]]
     if "init" in values:
+        # The file defines the rest of the network, and a config may not repeat it.
+        values["model"] = {k: v for k, v in values["model"].items() if k in FREE_MODEL_KEYS}
         values["init"]["model"] = str(Path(values["init"]["model"]).absolute())
     values["output"] = str(Path(config.output).absolute())
     text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)

@@ -8,10 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import lightning.pytorch as pl
-import numpy as np
 
 from equipot.config import Config
-from equipot.data.loading import DataSets
+from equipot.data.loading import DataSets, mean_volume_per_atom
 from equipot.data.statistics import compute_statistics
 from equipot.training.checkpoints import Checkpoints, read_checkpoint
 from equipot.training.module import PotentialModule
@@ -52,7 +51,6 @@ def of_all_frames(config: Config, data: DataSets, epochs: int) -> tuple[Config, 
         update={"schedule": "cosine", "max_epochs": epochs, "max_time": None}
     )
     train = [*data.train, *data.validation]
-    volumes = [g.volume / g.n_atoms for g in train if g.n_atoms and np.isfinite(g.volume)]
     everything = replace(
         data,
         train=train,
@@ -60,6 +58,6 @@ def of_all_frames(config: Config, data: DataSets, epochs: int) -> tuple[Config, 
         n_edges=[*data.n_edges, *data.n_edges_validation],
         n_edges_validation=[],
         statistics=compute_statistics(train, data.species, config.data.e0),
-        volume_per_atom=float(np.mean(volumes)) if volumes else None,
+        volume_per_atom=mean_volume_per_atom(train),
     )
     return config.model_copy(update={"training": training}), everything

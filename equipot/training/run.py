@@ -202,6 +202,10 @@ def _load(config: Config, output: Path, console: Console) -> DataSets:
     for report in loading.reports.values():
         report.raise_on_errors(config.data.accept)
     data = loading.build()
+    if data.stress_offset:
+        console.print(
+            f"{1000 * data.stress_offset:+.1f} meV/Å³ were added to the diagonal of all stress labels"
+        )
     console.print(data.summary())
     console.print(data.statistics.table())
     return data

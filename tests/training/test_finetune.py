@@ -92,6 +92,14 @@ def test_a_core_gives_way_to_data_at_shorter_distances(fine, start, tmp_path):
     assert (radii < 3.0).tolist() == [[False, True], [True, True]]  # no frame has two nickel atoms
 
 
+def test_settings_repeat_a_fine_tuning(fine, tmp_path):
+    assert main(["train", str(fine), "training.max_epochs=1", "training.ema_decay=0.5"]) == 0
+    settings = tmp_path / "run" / "settings.yaml"
+    assert main(["train", str(settings), f"output={tmp_path / 'again'}"]) == 0
+    first, again = (load_potential(tmp_path / name / "model.pt").state_dict() for name in ("run", "again"))
+    assert all(torch.equal(value, again[name]) for name, value in first.items())
+
+
 def test_radial_functions_of_the_file_need_not_become_smoother(fine):
     config, _ = starting_model(load_config(fine))
     assert config.training.loss.curvature == 0
