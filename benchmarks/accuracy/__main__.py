@@ -4,16 +4,14 @@
     python -m benchmarks.accuracy 3bpa --data FOLDER --minutes 240 --resume       # continue with more time
     python -m benchmarks.accuracy --table runs/accuracy/*                         # all results as one Markdown text
 
-FOLDER holds the sets as extxyz files, see `sets.py`. The training is that of `equipot train`, with its defaults except
-for the few settings in `sets.py`; key=value changes others, as there. A GPU is used if there is one, and the result
-names it; training.accelerator=gpu insists on one. With --validation 0 all frames are fitted; then add
-training.schedule=cosine, which chooses no epoch by validation. DIR gets the training, result.json and result.md.
+FOLDER holds the sets as extxyz files, see `sets.py`. The config has data, cutoff, time, seed and threads, and all other
+keys have the defaults of `equipot train`; key=value changes them, as there. A GPU is used if there is one, and the
+result names it; training.accelerator=gpu insists on one. DIR gets the training, result.json and result.md.
 """
 
 import argparse
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -35,7 +33,6 @@ def arguments() -> argparse.Namespace:
     add("--minutes", type=command.positive, default=60.0, help="wall-clock time of training (default 60)")
     add("--threads", type=count, default=1, help="of the training (default 1)")
     add("--seed", type=int, default=1, help="of weights, order and split (default 1)")
-    add("--validation", type=int, metavar="N", help="frames to choose the best epoch by (default: the set's)")
     add("--resume", action="store_true", help="continue; with more --minutes, beyond the first end")
     add("--output", type=Path, metavar="DIR", help="default: runs/accuracy/SET")
     add("--table", nargs="+", type=Path, metavar="DIR", help="print results of earlier runs as Markdown")
@@ -53,12 +50,10 @@ def benchmark(args: argparse.Namespace, console: Console) -> int:
             print(markdown(json.loads((folder / "result.json").read_text())))
         return 0
     dataset = SETS[args.set]
-    if args.validation is not None:
-        dataset = replace(dataset, n_validation=args.validation)
     output = args.output or Path("runs/accuracy") / args.set
     data = write(split(dataset, args.data, args.seed), output / "data")
     settings = {"max_time": 60 * args.minutes, "seed": args.seed, "threads": args.threads}
-    cost = train(config(dataset, data, output, **settings), args.overrides, args.resume)
+    cost = train(config(data, output, **settings), args.overrides, args.resume)
     result = collect(
         args.set,
         dataset,

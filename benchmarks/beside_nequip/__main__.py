@@ -2,9 +2,9 @@
 
     python -m benchmarks.beside_nequip si --data FOLDER --nequip-python ENV/bin/python [--minutes 20]
 
-nequip needs an environment of its own. It has the settings of its tutorial (`tutorial.py`); equipot has those of
-`python -m benchmarks.accuracy`. The errors of each are from its own code, on the same test file. --only trains one
-side; the table is printed when both have results. The output folder holds both configs, both logs and beside.md.
+nequip needs an environment of its own. It has the settings of its tutorial (`tutorial.py`), and equipot has its
+defaults. The errors of each are from its own code, on the same test file. --only trains one side; the table is printed
+when both have results. The output folder holds both configs, both logs and beside.md.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from equipot.speed.machine import processor
 from .training import train_nequip
 
 Values = dict[str, Any]
+VALIDATION = {"si": 11, "3bpa": 50, "acac": 50, "ethanol": 50}  # frames, the same for both sides
 COLUMNS = {
     "forces (meV/Å)": "forces",
     "energy (meV/atom)": "energy",
@@ -40,7 +41,7 @@ COLUMNS = {
 def arguments() -> argparse.Namespace:
     parser = command.parser("beside_nequip", __doc__)
     add = parser.add_argument
-    add("set", choices=["si", "3bpa", "acac", "ethanol"])
+    add("set", choices=list(VALIDATION))
     add("--data", type=Path, required=True, metavar="FOLDER", help="folder of the sets")
     add("--minutes", type=command.positive, default=20.0, help="of training of each side (default 20)")
     add("--threads", type=command.count, default=1, help="of each side (default 1)")
@@ -57,7 +58,7 @@ def benchmark(args: argparse.Namespace, console: Console) -> int:
     output: Path = args.output or Path("runs/beside-nequip") / args.set
     title = SETS[args.set].title
     nequip_python = None if args.only == "equipot" else NEQUIP.check(args.nequip_python)
-    data = write(split(SETS[args.set], args.data, args.seed), output / "data")
+    data = write(split(SETS[args.set], args.data, args.seed, VALIDATION[args.set]), output / "data")
     if nequip_python is not None:
         options = {"seconds": 60 * args.minutes, "threads": args.threads, "seed": args.seed}
         values = train_nequip(nequip_python, data, output / "nequip", **options)
@@ -78,7 +79,7 @@ def benchmark(args: argparse.Namespace, console: Console) -> int:
 
 def train_equipot(args: argparse.Namespace, data: dict[str, str], output: Path) -> Values:
     settings = {"max_time": 60 * args.minutes, "seed": args.seed, "threads": args.threads}
-    cost = train(config(SETS[args.set], data, output, **settings), [], resume=False)
+    cost = train(config(data, output, **settings), [], resume=False)
     energy, forces, _ = errors(output / "model.pt", data["test"], "rmse", "atom")["all"]
     with open(output / "metrics.csv") as file:
         epochs = sum(1 for _ in file) - 1

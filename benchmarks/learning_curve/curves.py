@@ -25,11 +25,12 @@ SHARES = [1.0, 0.5, 0.35, 0.25]  # channels of l = 0 to 3, as fractions of the s
 
 @dataclass(frozen=True)
 class Curve:
-    """The curve of a set: numbers of frames, steps of each training, frames in a batch, and errors of others."""
+    """The curve of a set: numbers of frames, steps of each training, frames in a batch and for validation, others."""
 
     sizes: list[int]
     steps: int
     batch_size: int
+    n_validation: int
     others: dict[str, tuple[int, float]]  # frames and force error (meV/Å), by method
     elements: list[str]
 
@@ -40,18 +41,19 @@ def _others(name: str, frames: int, methods: Sequence[str]) -> dict[str, tuple[i
 
 
 CURVES = {
-    "si": Curve([12, 25, 50, 100, 200], 1000, 5, _others("si", 214, ["MTP", "SNAP", "NNP"]), ["Si"]),
+    "si": Curve([12, 25, 50, 100, 200], 1000, 5, 11, _others("si", 214, ["MTP", "SNAP", "NNP"]), ["Si"]),
     "ethanol": Curve(
         [25, 50, 100, 200, 400, 900],
         1500,
         5,
+        50,
         {
             "NequIP": (950, PUBLISHED["ethanol"].errors["all"]["NequIP"][1] or 0.0),
             "NequIP, 50": (50, PUBLISHED["ethanol50"].errors["all"]["NequIP"][1] or 0.0),
         },
         ["H", "C", "O"],
     ),
-    "water": Curve([4, 8, 15, 30, 60, 120], 750, 1, _others("water", 133, ["NequIP"]), ["H", "O"]),
+    "water": Curve([4, 8, 15, 30, 60, 120], 750, 1, 13, _others("water", 133, ["NequIP"]), ["H", "O"]),
 }
 
 
@@ -102,12 +104,12 @@ def train(point: Point, data_folder: Path, output: Path, seed: int, steps: int |
     folder = output / f"{point.set}-l{point.l_max}-{point.n_frames}"
     if (folder / "point.json").exists():
         return json.loads((folder / "point.json").read_text())
-    curve, dataset, published = CURVES[point.set], SETS[point.set], PUBLISHED[point.set]
-    data = write(split(dataset, data_folder, seed, point.n_frames), folder / "data")
+    curve, published = CURVES[point.set], PUBLISHED[point.set]
+    parts = split(SETS[point.set], data_folder, seed, curve.n_validation, point.n_frames)
+    data = write(parts, folder / "data")
     steps = steps or curve.steps
     batch = min(curve.batch_size, point.n_frames)
     values = config(
-        dataset,
         data,
         folder,
         max_epochs=max(1, round(steps / -(-point.n_frames // batch))),

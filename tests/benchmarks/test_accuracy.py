@@ -19,7 +19,6 @@ from benchmarks.accuracy.training import processor_seconds, train
 from benchmarks.command import BenchmarkError
 from benchmarks.learning_curve import curves
 from equipot.errors import ConfigError
-from equipot.model_file.read import read_metadata
 from tests.training.conftest import labelled_frames
 
 
@@ -42,40 +41,32 @@ def test_every_set_has_published_errors_to_stand_beside():
 
 
 def test_the_parts_of_a_split_share_no_frame(folder):
-    found = split(Set("", "all.extxyz", 4, n_train=20, n_test=6), folder, seed=3)
+    found = split(Set("", "all.extxyz", n_train=20, n_test=6), folder, seed=3, n_validation=4)
     parts = [ids(found.train), ids(found.validation), ids(found.test)]
     assert [len(p) for p in parts] == [16, 4, 6]
     assert len(set().union(*parts)) == 26
 
 
 def test_fewer_frames_are_part_of_more_and_the_rest_of_the_split_stays(folder):
-    which = Set("", "all.extxyz", 4, n_test=6)
-    sizes = [split(which, folder, 1, n) for n in (2, 5, 11)]
+    which = Set("", "all.extxyz", n_test=6)
+    sizes = [split(which, folder, 1, 4, n) for n in (2, 5, 11)]
     for small, large in itertools.pairwise(sizes):
         assert set(ids(small.train)) < set(ids(large.train))
         assert ids(small.validation) == ids(large.validation)
         assert ids(small.test) == ids(large.test)
     with pytest.raises(ConfigError, match="21 frames to fit were asked for; expected at most 20"):
-        split(which, folder, 1, 21)
+        split(which, folder, 1, 4, 21)
 
 
 @pytest.mark.parametrize("n", [-1, 24])
 def test_a_validation_set_that_leaves_nothing_to_fit_is_one_sentence(folder, n):
     with pytest.raises(ConfigError, match=f"{n} frames for validation were asked for; expected 0 to 23"):
-        split(Set("", "all.extxyz", n, n_test=6), folder, seed=1)
+        split(Set("", "all.extxyz", n_test=6), folder, 1, n)
 
 
 def test_another_seed_is_another_split(folder):
-    which = Set("", "all.extxyz", 4, n_test=6)
+    which = Set("", "all.extxyz", n_test=6)
     assert set(ids(split(which, folder, 1).test)) != set(ids(split(which, folder, 2).test))
-
-
-def test_the_tension_of_a_set_is_taken_off_the_stresses_that_are_fitted_and_of_no_other(folder):
-    plain, corrected = (split(Set("", "all.extxyz", 4, n_test=6, tension=t), folder, 1) for t in (0.0, 0.02))
-    for part, pressure in (("train", 0.02), ("validation", 0.02), ("test", 0.0)):
-        for a, b in zip(getattr(plain, part), getattr(corrected, part)):
-            difference = a.get_stress(voigt=False) - b.get_stress(voigt=False)
-            np.testing.assert_allclose(difference, pressure * np.eye(3), atol=1e-12)
 
 
 def test_errors_are_those_of_their_definitions():
@@ -95,19 +86,6 @@ def test_networks_of_a_learning_curve_have_equal_numbers_of_weights():
     assert max(counts) < 1.1 * min(counts)
 
 
-def test_a_set_without_validation_fits_all_its_frames(folder):
-    which = Set("", "all.extxyz", 0, n_test=6, settings={"model": {"preset": "tiny", "cutoff": 3.5}})
-    data = write(split(which, folder, 1), folder / "run/data")
-    assert set(data) == {"train", "test", "validation_fraction"}
-    values = config(which, data, folder / "run", max_epochs=1, schedule="cosine", seed=1, threads=1)
-    train(values, [], resume=False)
-    assert read_metadata(folder / "run/model.pt").training["frames"] == {
-        "train": 24,
-        "validation": 0,
-        "test": 6,
-    }
-
-
 def test_the_cost_of_a_process_is_what_it_used():
     code = "import time\nwhile time.process_time() < 0.5: pass\nprint('done', flush=True)\ntime.sleep(60)"
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
@@ -122,11 +100,11 @@ def test_the_cost_of_a_process_is_what_it_used():
 
 
 def test_a_training_gives_errors_in_published_units_and_resuming_adds_to_its_cost(folder):
-    data = write(split(Set("", "all.extxyz", 4, n_test=6), folder, 1), folder / "run/data")
-    which = Set("", "all.extxyz", 4, settings={"model": {"preset": "tiny", "cutoff": 3.5}})
-    values = config(which, data, folder / "run", max_epochs=2, seed=1, threads=1)
-    first = train(values, [], resume=False)
-    more = train(values, ["training.max_epochs=4"], resume=True)
+    data = write(split(Set("", "all.extxyz", n_test=6), folder, 1), folder / "run/data")
+    values = config(data, folder / "run", max_epochs=2, seed=1, threads=1)
+    smaller = ["model.preset=tiny", "model.cutoff=3.5", "training.final=false"]
+    first = train(values, smaller, resume=False)
+    more = train(values, [*smaller, "training.max_epochs=4"], resume=True)
     assert more["minutes"] > first["minutes"] > 0
     assert json.loads((folder / "run/cost.json").read_text())["minutes"] <= more["minutes"]
     per_atom = errors(folder / "run/model.pt", data["test"], "rmse", "atom")
@@ -156,9 +134,8 @@ def test_the_table_has_the_published_beside_ours():
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_an_accelerator_given_as_key_and_value_reaches_the_training(folder, capfd):
-    data = write(split(Set("", "all.extxyz", 4, n_test=6), folder, 1), folder / "run/data")
-    which = Set("", "all.extxyz", 4, settings={"model": {"preset": "tiny", "cutoff": 3.5}})
-    values = config(which, data, folder / "run", max_epochs=1, seed=1, threads=1)
+    data = write(split(Set("", "all.extxyz", n_test=6), folder, 1), folder / "run/data")
+    values = config(data, folder / "run", max_epochs=1, seed=1, threads=1)
     with pytest.raises(BenchmarkError, match="ended with code 1"):
         train(values, ["training.accelerator=gpu"], resume=False)
     assert "training.accelerator is gpu, but torch sees no GPU" in capfd.readouterr().err
