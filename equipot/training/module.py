@@ -21,8 +21,8 @@ from equipot.network.state import current_names
 from equipot.quantities import LABELS
 from equipot.training.loss import Loss, residuals
 from equipot.training.metrics import LabelErrors
+from equipot.training.off_data import OffData
 from equipot.training.optimizer import MuonAdamW
-from equipot.training.pairs import EVERY, SHARE, UnseenPairs
 from equipot.training.schedule import Plateau, fallen, learning_rate
 
 
@@ -33,9 +33,16 @@ class PotentialModule(pl.LightningModule):
         potential: the network, with initial weights.
         config: the training section of the config.
         description: plain values that a checkpoint stores beside the weights (spec, statistics, config).
+        graphs: the training set, whose frames the terms off the data change.
     """
 
-    def __init__(self, potential: Potential, config: TrainingConfig, description: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        potential: Potential,
+        config: TrainingConfig,
+        description: dict[str, Any],
+        graphs: Sequence[Graph] = (),
+    ) -> None:
         super().__init__()
         self.potential = potential
         self.config = config
@@ -50,10 +57,7 @@ class PotentialModule(pl.LightningModule):
         if config.loss.curvature > 0:
             for radial in self._radial:
                 radial.register_forward_hook(lambda *call: self._tables.append(call[-1]))
-        self.unseen = None
-        if potential.core is not None:
-            radii = potential.core.radii.reshape(potential.n_species, -1)
-            self.unseen = UnseenPairs(potential.type_names, radii, config.seed)
+        self.off_data = OffData(potential, graphs, config.batch_size, config.seed)
         self.train_errors, self.validation_errors = LabelErrors(), LabelErrors()
         self.plateau = Plateau(config.plateau_patience, config.plateau_factor)
         self.elapsed = 0.0  # seconds of training, including the time before a resumption
@@ -103,10 +107,7 @@ class PotentialModule(pl.LightningModule):
         loss = self.loss(r, fallen(self.config, self.progress()))
         if self._tables:
             loss = loss + self._curvature()
-        if self.unseen is not None and len(self.unseen.pairs) and self.trainer.global_step % EVERY == 0:
-            unseen = self.unseen.loss(self.potential, self.trainer.global_step)
-            # Pulls of pairs can be large, but they must not outweigh the data.
-            loss = loss + unseen * (SHARE * loss.detach() / (unseen.detach() + 1e-12)).clamp(max=1.0)
+        loss = self.off_data.added(loss, self.potential, self.trainer.global_step)
         if not torch.isfinite(loss):
             raise NumericsError(
                 f"the loss is {float(loss.detach())} in epoch {self.current_epoch}, step {self.trainer.global_step}; "

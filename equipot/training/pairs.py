@@ -18,10 +18,8 @@ from equipot.network.core import DEPTH
 from equipot.network.derivatives import predict
 from equipot.network.potential import Potential
 
-EVERY = 8  # steps
 AT_ONCE = 32  # pairs
 WEIGHT = 0.05  # of the mean square, in (eV/Å)²
-SHARE = 0.1  # largest part of the loss
 LEAST = 0.1  # eV/Å, the smallest repulsion that costs nothing
 
 
@@ -56,8 +54,10 @@ class UnseenPairs:
         edges = np.stack([[first, first + 1], [first + 1, first]], axis=-1).reshape(2, -1)
         return edges_only(*map(torch.from_numpy, (species.reshape(-1), edges, vectors.reshape(-1, 3))))
 
-    def loss(self, potential: Potential, step: int) -> Tensor:
-        """Return the weighted mean square of the missing repulsion, a float64 scalar."""
+    def loss(self, potential: Potential, step: int) -> Tensor | None:
+        """Return the weighted mean square of the missing repulsion, a float64 scalar; None if there are no pairs."""
+        if len(self.pairs) == 0:
+            return None
         inputs = self.inputs(step)
         device = potential.e0.device
         prediction = predict(potential, on_device(inputs, device), create_graph=True)

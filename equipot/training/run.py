@@ -84,7 +84,7 @@ def train(
     if checkpoint is not None:
         _must_match(checkpoint, description, output)
         console.print(f"resuming after epoch {checkpoint['epoch']}")
-    module = PotentialModule(potential, config.training, description)
+    module = PotentialModule(potential, config.training, description, data.train)
     trainer = build_trainer(config, output, console, profiler)
     if checkpoint is None and start is not None:
         _score_starting_model(trainer, module, data, console)
@@ -125,7 +125,7 @@ def _train_on_all_frames(config: Config, data: DataSets, epochs: int, output: Pa
     console.print(f"final training on all {len(data.train)} frames, for the {epochs} epochs that were best")
     potential = _new_potential(config, data)
     description = _description(config, potential.spec, data, data.statistics.e0_source)
-    module = PotentialModule(potential, config.training, description)
+    module = PotentialModule(potential, config.training, description, data.train)
     fit(
         build_trainer(config, folder, console),
         module,
