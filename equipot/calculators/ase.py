@@ -4,7 +4,7 @@ import copy
 import difflib
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -16,8 +16,9 @@ from torch import Tensor
 from equipot.contract import ENERGIES, Inputs
 from equipot.errors import ModelFileError, NumericsError
 from equipot.model_file import LoadedModel, load_model
+from equipot.model_file.read import Engine
 from equipot.neighbours.verlet import VerletList
-from equipot.network.derivatives import Prediction, energies_of, predict, virials_from
+from equipot.network.derivatives import Prediction, virials_from
 from equipot.structures.species import SpeciesMap
 
 # Å. Measured in MD of 216 Si atoms with steps of 1 fs and a cutoff of 5 Å: a search every 17 (liquid) to 400 (300 K)
@@ -39,6 +40,8 @@ class EquipotCalculator(Calculator):
     Args:
         model: path of a model file, or a model from `load_model`.
         device: "cpu", "cuda", "cuda:1", …. A loaded model stays on its device.
+        engine: "runtime" computes on CPUs without torch's operators, which is faster for small systems. "torch"
+            computes with the file's TorchScript, as on GPUs. A loaded model keeps its own engine.
         skin: Å, added to the cutoff in the neighbour search, so that one search serves several steps. It changes the
             speed, not the result. `set(skin=…)` changes it later.
         atoms, label, directory: arguments of every ASE calculator.
@@ -58,14 +61,17 @@ class EquipotCalculator(Calculator):
         device: str | torch.device = "cpu",
         skin: float = DEFAULT_SKIN,
         *,
+        engine: Engine = "runtime",
         atoms: Atoms | None = None,
         label: str | None = None,
         directory: str | Path = ".",
         **unknown: Any,
     ) -> None:
-        _refuse(unknown, ("model", "device", "skin", "atoms", "label", "directory"))
+        _refuse(unknown, ("model", "device", "skin", "engine", "atoms", "label", "directory"))
+        if engine not in get_args(Engine):
+            raise ValueError(f"engine is {engine!r}; expected one of {', '.join(get_args(Engine))}")
         super().__init__(atoms=atoms, label=label, directory=directory)
-        self._use(model if isinstance(model, LoadedModel) else load_model(model, device), skin)
+        self._use(model if isinstance(model, LoadedModel) else load_model(model, device, engine), skin)
 
     def _use(self, model: LoadedModel, skin: float) -> None:
         self.model = model
@@ -135,9 +141,9 @@ class EquipotCalculator(Calculator):
         """
         p = None
         if properties <= {"energy", "free_energy", "energies"}:
-            outputs = energies_of(self.model.module, inputs)
+            outputs = self.model.outputs(inputs)
         else:
-            p = predict(self.model.module, inputs)
+            p = self.model.predict(inputs)
             outputs = p.outputs
         energy = float(outputs[ENERGIES].sum())
         results: dict[str, Any] = {"energy": energy, "free_energy": energy}
@@ -170,14 +176,20 @@ class EquipotCalculator(Calculator):
 
     def __getstate__(self) -> dict[str, Any]:
         state = {k: v for k, v in self.__dict__.items() if k not in ("model", "neighbours", "species")}
-        model = (str(self.model.path.resolve()), str(self.model.device), self.model.metadata.to_json())
+        engine = "torch" if self.model.runtime is None else "runtime"
+        model = (
+            str(self.model.path.resolve()),
+            str(self.model.device),
+            engine,
+            self.model.metadata.to_json(),
+        )
         return {**state, "_kept": model, "_skin": self.neighbours.skin}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        path, device, metadata = state.pop("_kept")
+        path, device, engine, metadata = state.pop("_kept")
         skin = state.pop("_skin")
         self.__dict__.update(state)
-        model = load_model(path, device)
+        model = load_model(path, device, engine)
         if model.metadata.to_json() != metadata:
             raise ModelFileError(
                 f"{path}: is not the model this calculator was pickled with; keep a copy of the pickled model"

@@ -2,8 +2,9 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn
 
+from equipot.contract import Inputs
 from equipot.data.graph import Graph, collate, graph_from_frame
 from equipot.errors import NumericsError
 from equipot.evaluation.error_tables import error_tables
@@ -21,7 +23,7 @@ from equipot.evaluation.parity import plot_parity
 from equipot.evaluation.predictions import write_predictions
 from equipot.model_file import LoadedModel
 from equipot.neighbours import PairCutoffs
-from equipot.network.derivatives import predict
+from equipot.network.derivatives import Prediction, predict
 from equipot.network.potential import Potential
 from equipot.quantities import LABELS
 from equipot.structures.frame import Frame
@@ -108,10 +110,10 @@ def evaluate(
         NumericsError: a prediction is not finite.
     """
     if isinstance(model, LoadedModel):
-        module: nn.Module = model.module
+        predicted: Callable[[Inputs], Prediction] = model.predict
         cutoffs, device = model.metadata.cutoffs, model.device
     else:
-        module = model
+        predicted = partial(predict, model)
         if cutoffs is None:
             cutoffs = cast(Potential, model).spec.cutoffs
         device = device or _device_of(model)
@@ -124,7 +126,7 @@ def evaluate(
     with Progress(*columns, console=console, transient=True, disable=console is None) as progress:
         task = progress.add_task("evaluating", total=len(frames))
         for batch in _batches(graphs, batch_edges):
-            for p in _predict_batch(module, batch, device):
+            for p in _predict_batch(predicted, batch, device):
                 _check_finite(p, frames[len(predictions)], len(predictions))
                 predictions.append(p)
             progress.update(task, completed=len(predictions))
@@ -178,11 +180,11 @@ def _batches(graphs: Iterable[Graph], batch_edges: int) -> Iterator[list[Graph]]
 
 
 def _predict_batch(
-    module: nn.Module, graphs: list[Graph], device: str | torch.device
+    predicted: Callable[[Inputs], Prediction], graphs: list[Graph], device: str | torch.device
 ) -> Iterator[FramePrediction]:
     batch = collate(graphs)
     on_device = batch.to(device)
-    prediction = predict(module, on_device.inputs)
+    prediction = predicted(on_device.inputs)
     volumes = batch.volume.numpy()
     values = {q.name: prediction.label(q.name, on_device.volume).cpu().numpy() for q in LABELS}
     first = np.cumsum(batch.n_atoms.numpy())[:-1]

@@ -3,7 +3,7 @@
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,23 +14,46 @@ from equipot.model_file import selftest, torchscript
 from equipot.model_file.metadata import ModelMetadata
 from equipot.model_file.module import TOLERANCE
 from equipot.model_file.operations import refuse_foreign_operations
+from equipot.network.derivatives import Prediction, energies_of, predict
 from equipot.network.potential import Potential
 from equipot.network.spec import PotentialSpec
 from equipot.network.state import current_names
 from equipot.ops import Topology, engine
+from equipot.runtime import RuntimeModel
+from equipot.runtime import predict as runtime
 
 METADATA = "metadata.json"
+PROGRAM = "program.json"
+Engine = Literal["runtime", "torch"]
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model file in memory; `module` is the potential, which maps `Inputs` to `Outputs`."""
+    """A model file in memory.
+
+    Attributes:
+        module: the potential, which maps `Inputs` to `Outputs`.
+        runtime: the same potential for the runtime; None on a GPU, for older files, and without compiled kernels.
+    """
 
     module: nn.Module
     metadata: ModelMetadata
     path: Path
     device: torch.device
     self_test_difference: float
+    runtime: RuntimeModel | None = None
+
+    def predict(self, inputs: Inputs) -> Prediction:
+        """Return energies, forces and virial of one graph or several, by the runtime where there is one."""
+        if self.runtime is not None:
+            return runtime.predict(self.runtime, inputs)
+        return predict(self.module, inputs)
+
+    def outputs(self, inputs: Inputs) -> Outputs:
+        """Return the outputs of one graph or several, without derivatives."""
+        if self.runtime is not None:
+            return runtime.energies(self.runtime, inputs)
+        return energies_of(self.module, inputs)
 
 
 class _OfFormat2(nn.Module):
@@ -84,8 +107,12 @@ def read_metadata(path: str | Path) -> ModelMetadata:
 
 
 @torch.inference_mode(False)  # weights loaded in inference mode could not have gradients
-def load_model(path: str | Path, device: str | torch.device = "cpu") -> LoadedModel:
+def load_model(
+    path: str | Path, device: str | torch.device = "cpu", engine_name: Engine = "runtime"
+) -> LoadedModel:
     """Load a model file and run its self-test.
+
+    engine_name: "runtime" evaluates the model by the runtime where that is possible, "torch" always by torch.
 
     On the CPU, this makes the process keep the memory that it frees, see `ops.engine.keep_memory`.
 
@@ -113,7 +140,13 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> LoadedMo
     worst = selftest.verify(
         module, metadata.self_test, metadata.cutoff, TOLERANCE[metadata.dtype], where, str(path)
     )
-    return LoadedModel(module, metadata, path, where, worst)
+    usable = engine_name == "runtime" and where.type == "cpu" and engine.available() and _has_program(path)
+    return LoadedModel(module, metadata, path, where, worst, RuntimeModel.from_file(path) if usable else None)
+
+
+def _has_program(path: Path) -> bool:
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/extra/" + PROGRAM) for name in archive.namelist())
 
 
 def load_potential(path: str | Path) -> Potential:

@@ -25,8 +25,8 @@ def script(module: torch.nn.Module) -> torch.jit.ScriptModule:
         return torch.jit.script(module)
 
 
-def save(module: torch.jit.ScriptModule, path: str | Path, extra_files: dict[str, str]) -> None:
-    """Write a TorchScript module, and texts as extra files in the same archive."""
+def save(module: torch.jit.ScriptModule, path: str | Path, extra_files: dict[str, str | bytes]) -> None:
+    """Write a TorchScript module, and extra files in the same archive."""
     with _without_warnings():
         torch.jit.save(module, str(path), _extra_files=extra_files)
 

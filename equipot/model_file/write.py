@@ -21,6 +21,7 @@ from equipot.network.derivatives import predict
 from equipot.network.potential import Potential
 
 METADATA = "metadata.json"
+PROGRAM, ARRAYS = "program.json", "program.bin"
 
 
 def write_model(
@@ -63,11 +64,12 @@ def write_model(
         config=config,
         training=training or {},
     )
+    records = {METADATA: metadata.to_json(), **_program(module)}
     scripted = torchscript.script(module)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     os.close(handle)
     try:
-        _save(scripted, temporary, metadata)
+        _save(scripted, temporary, records)
         if verify:
             _load_in_fresh_process(temporary, path)
         os.chmod(temporary, 0o666 & ~_umask())
@@ -77,9 +79,24 @@ def write_model(
     return path
 
 
-def _save(scripted: torch.jit.ScriptModule, target: str, metadata: ModelMetadata) -> None:
+def _program(module: DeployedPotential) -> dict[str, str | bytes]:
+    """Return the records that the runtime reads; none for a network that it cannot run."""
+    program = module.potential.program()
+    if program is None:
+        return {}
+    names = ("species", "edge_index", "edge_vectors", "energies", "edge_gradient")
+    stores = (program.integers, program.integers, program.double, program.double, program.double)
+    program.header["self_test_tolerance"] = module.self_test_tolerance
+    program.header["self_test"] = [
+        {name: store(tensor) for name, store, tensor in zip(names, stores, structure)}
+        for structure in module.self_test
+    ]
+    return {PROGRAM: program.text(), ARRAYS: program.data()}
+
+
+def _save(scripted: torch.jit.ScriptModule, target: str, records: dict[str, str | bytes]) -> None:
     try:
-        torchscript.save(scripted, target, {METADATA: metadata.to_json()})
+        torchscript.save(scripted, target, records)
         with open(target, "rb") as file:
             os.fsync(file.fileno())
     except RuntimeError as error:  # torch's zip writer reports a full disk this way

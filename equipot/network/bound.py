@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from equipot.irreps import Irreps
 from equipot.network.blocks import blocks
+from equipot.network.program import Program
 
 
 class Bound(nn.Module):
@@ -28,6 +29,8 @@ class Bound(nn.Module):
     def __init__(self, irreps: Irreps, bound: float) -> None:
         super().__init__()
         parts = [b for b in blocks(irreps) if b.mul > 0]
+        self.parts = [(b.start, b.dim * b.mul) for b in parts]
+        self.bound = bound
         columns = torch.zeros(len(parts), int(irreps.dim), dtype=torch.float64)
         for row, b in enumerate(parts):
             columns[row, b.start : b.end] = 1.0
@@ -41,3 +44,12 @@ class Bound(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the bounded features of x (n_atoms, irreps.dim)."""
         return x * (torch.rsqrt(1.0 + x.square() @ self.squares) @ self.columns)
+
+    @torch.jit.unused
+    def write(self, program: Program, x: int) -> int:
+        """Add the map to a program; return its value."""
+        out = program.value(self.columns.shape[1])
+        program.add(
+            "bound", x=x, out=out, blocks=program.integers(torch.tensor(self.parts)), bound=self.bound
+        )
+        return out

@@ -13,9 +13,11 @@ the fit.
 
 from collections.abc import Sequence
 
+import torch
 from ase.data import atomic_numbers, covalent_radii
 from torch import Tensor, nn
 
+from equipot.network.program import Program
 from equipot.network.zbl import ZBL
 from equipot.ops import Topology
 
@@ -64,6 +66,12 @@ class Core(nn.Module):
         self.n_species, self.depth = len(type_names), DEPTH
         self.zbl = ZBL(type_names, radii, "cutoff")
         self.register_buffer("radii", radii.flatten().clone())
+
+    @torch.jit.unused
+    def write(self, program: Program) -> None:
+        """Add the repulsion, and then the distances that the network sees, to a program."""
+        self.zbl.write(program)
+        program.add("seen", radii=program.double(self.radii), depth=self.depth)
 
     def of_edges(self, species: Tensor, graph: Topology) -> Tensor:
         """Return the core radius of each edge: (n_edges,) Å, or (1,) if there is one element."""

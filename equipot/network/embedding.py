@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from equipot.irreps import Irreps
 from equipot.network.layer import Layer, MatrixView
+from equipot.network.program import Program
 
 
 class TypeEmbedding(Layer):
@@ -19,6 +20,13 @@ class TypeEmbedding(Layer):
 
     def forward(self, species: Tensor) -> Tensor:
         return self.weight.index_select(0, species)
+
+    @torch.jit.unused
+    def write(self, program: Program) -> int:
+        """Add the embedding to a program; return its value."""
+        out = program.value(self.irreps_out.dim)
+        program.add("embed", out=out, weight=program.real(self.weight))
+        return out
 
     @torch.jit.unused
     def matrices(self) -> dict[str, list[MatrixView]]:

@@ -7,6 +7,7 @@ import equipot.ops.gate  # noqa: F401  registers equipot::gate
 from equipot.irreps import Irrep, Irreps
 from equipot.network.activation import activation_gain
 from equipot.network.blocks import blocks
+from equipot.network.program import Program
 
 
 class Gate(nn.Module):
@@ -46,3 +47,11 @@ class Gate(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.ops.equipot.gate(x, self.blocks, self.dim_out, self.silu_gain, self.tanh_gain)
+
+    @torch.jit.unused
+    def write(self, program: Program, x: int) -> int:
+        """Add the gate to a program; return its value."""
+        out = program.value(self.dim_out)
+        gains = {"silu": self.silu_gain, "tanh": self.tanh_gain}
+        program.add("gate", x=x, out=out, blocks=program.integers(self.blocks), **gains)
+        return out

@@ -12,6 +12,7 @@ from equipot.network.gate import Gate
 from equipot.network.layer import Cost
 from equipot.network.linear import IrrepsLinear, ScalarBias, SelfConnection
 from equipot.network.norms import InvariantNorms
+from equipot.network.program import Program
 from equipot.network.radial import RadialNetwork
 from equipot.ops import Convolution, ConvolutionPaths, Topology
 
@@ -122,6 +123,47 @@ class Interaction(nn.Module):
         for start, place, size in self.residual_columns:
             after = out.shape[1] - place - size
             out = out + torch.nn.functional.pad(x.narrow(1, start, size), [place, after])
+        return out
+
+    @torch.jit.unused
+    def write(self, program: Program, x: int, exchanged: bool) -> int:
+        """Add the layer to a program; return the value of the new features.
+
+        exchanged: x differs between processes, so that the ghosts need the features of their atoms.
+        """
+        sent = program.value(self.irreps_in.dim)
+        self.linear_in.write(program, x, sent)
+        if self.bias_in is not None:
+            self.bias_in.write(program, sent)
+        if exchanged:
+            program.add("exchange", x=sent)
+        messages = program.value(self.paths.irreps_out.dim)
+        program.add(
+            "convolve",
+            x=sent,
+            out=messages,
+            paths=program.integers(self.convolution.paths),
+            coupling=program.double(self.convolution.coupling),
+            table=program.real(self.radial()),
+            doubled_knot=self.convolution.doubled_knot,
+        )
+        program.add("scale", x=messages, factors=program.real(self.neighbour_scale))
+        out = program.value(self.linear_out.dim_out)
+        self.linear_out.write(program, messages, out)
+        if self.self_connection is not None:
+            self.self_connection.write(program, x, out, adds=True)
+        if self.bias_out is not None:
+            self.bias_out.write(program, out)
+        if self.norms is not None:
+            self.norms.write(program, out)
+        if self.bound is not None:
+            out = self.bound.write(program, out)
+        out = self.gate.write(program, out)
+        if self.out_scale is not None:
+            program.add("scale", x=out, factors=program.real(self.out_scale.factors))
+        if self.residual_columns:
+            columns = program.integers(torch.tensor(self.residual_columns))
+            program.add("add", x=x, out=out, columns=columns)
         return out
 
     @torch.jit.unused

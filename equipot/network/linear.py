@@ -9,6 +9,7 @@ import equipot.ops.linear  # noqa: F401  registers equipot::linear
 from equipot.irreps import Irrep, Irreps
 from equipot.network.blocks import blocks
 from equipot.network.layer import Cost, Layer, MatrixView
+from equipot.network.program import Program
 
 
 class _BlockMap(Layer):
@@ -35,6 +36,12 @@ class _BlockMap(Layer):
             used += source.mul * target.mul
         self.weight = nn.Parameter(torch.cat(weights, dim=1))
         self.register_buffer("blocks", torch.tensor(rows, dtype=torch.int64).reshape(-1, 6), persistent=False)
+
+    @torch.jit.unused
+    def write(self, program: Program, x: int, out: int, adds: bool = False) -> None:
+        """Add the map of x to `out` to a program; adds: to what `out` holds already."""
+        blocks, weight = program.integers(self.blocks), program.real(self.weight)
+        program.add("linear", x=x, out=out, blocks=blocks, weight=weight, adds=adds)
 
     @torch.jit.unused
     def matrices(self) -> dict[str, list[MatrixView]]:
@@ -93,6 +100,11 @@ class ScalarBias(Layer):
     def forward(self, x: Tensor) -> Tensor:
         """Return x (n_atoms, irreps.dim) with the constants added."""
         return x + torch.cat([x.new_zeros(self.before), self.bias, x.new_zeros(self.after)])
+
+    @torch.jit.unused
+    def write(self, program: Program, x: int) -> None:
+        """Add the constants to x in a program."""
+        program.add("bias", x=x, start=self.before, bias=program.real(self.bias))
 
     @torch.jit.unused
     def matrices(self) -> dict[str, list[MatrixView]]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from equipot.irreps import Irrep, Irreps
 from equipot.network.blocks import blocks
 from equipot.network.layer import Cost, Layer, MatrixView
+from equipot.network.program import Program
 
 
 class InvariantNorms(Layer):
@@ -37,10 +38,12 @@ class InvariantNorms(Layer):
         higher = [b for b in blocks(irreps) if b.ir.l > 0 and b.mul > 0]
         self.before, self.after = scalars.start, int(irreps.dim) - scalars.end
         # One matrix product instead of a sum per irrep: a batch has few atoms, so calls cost more than arithmetic.
+        self.higher = [(b.start, b.dim, b.mul) for b in higher]
         squares = torch.zeros(int(irreps.dim), sum(b.mul for b in higher), dtype=torch.float64)
         channel = 0
         for b in higher:
-            squares[b.start : b.end, channel : channel + b.mul] = torch.eye(b.mul).repeat(b.dim, 1) / b.dim
+            same = torch.eye(b.mul, dtype=torch.float64).repeat(b.dim, 1)
+            squares[b.start : b.end, channel : channel + b.mul] = same / b.dim
             channel += b.mul
         self.register_buffer("squares", squares, persistent=False)
         weight = torch.randn(channel, scalars.mul, dtype=torch.float64)
@@ -50,6 +53,12 @@ class InvariantNorms(Layer):
         """Return x (n_atoms, irreps.dim) with the norms added to its scalars."""
         lengths = torch.sqrt(1.0 + x.square() @ self.squares) - 1.0
         return x + nn.functional.pad(lengths @ self.weight, [self.before, self.after])
+
+    @torch.jit.unused
+    def write(self, program: Program, x: int) -> None:
+        """Add the norms to the scalars of x in a program."""
+        blocks = program.integers(torch.tensor(self.higher))
+        program.add("norms", x=x, blocks=blocks, start=self.before, weight=program.real(self.weight))
 
     @torch.jit.unused
     def matrices(self) -> dict[str, list[MatrixView]]:

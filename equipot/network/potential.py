@@ -18,6 +18,7 @@ from equipot.network.basis import distance_powers, harmonic_frequencies, knots, 
 from equipot.network.core import DEPTH, Core
 from equipot.network.embedding import TypeEmbedding
 from equipot.network.interaction import Interaction
+from equipot.network.program import Program
 from equipot.network.radial import RadialNetwork
 from equipot.network.readout import Readout
 from equipot.network.spec import PotentialSpec
@@ -121,6 +122,31 @@ class Potential(nn.Module):
         self.register_buffer("pair_cutoffs", pair_cutoffs)
         inverse = (1 / pair_cutoffs).flatten()
         self.register_buffer("inverse_cutoffs", inverse[:1] if self.one_cutoff else inverse)
+
+    @torch.jit.unused
+    def program(self) -> Program | None:
+        """Return the operators of this network for the runtime; None if it has outputs that the runtime lacks."""
+        if type(self) is not Potential:
+            return None
+        program = Program(self.dtype)
+        program.header.update(
+            type_names=self.type_names,
+            cutoff=self.cutoff,
+            pair_cutoffs=program.double(self.pair_cutoffs),
+            inverse_cutoffs=program.real(self.inverse_cutoffs),
+        )
+        if self.zbl is not None:
+            self.zbl.write(program)
+        if self.core is not None:
+            self.core.write(program)
+        x = self.embedding.write(program)
+        for k, layer in enumerate(self.layers):
+            # The features of the first layer depend on the species alone, so ghosts have them already.
+            assert isinstance(layer, Interaction)
+            x = layer.write(program, x, exchanged=k > 0)
+        energy = self.read.write(program, x)
+        program.add("energies", x=energy, scales=program.double(self.scales), e0=program.double(self.e0))
+        return program
 
     def forward(self, inputs: Inputs) -> Outputs:
         """Return the named outputs of the atoms of one graph or several; "energies" (n_atoms,) eV is among them."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from equipot.network.activation import Activation, activation_gain, apply
 from equipot.network.layer import Cost, Layer, MatrixView
+from equipot.network.program import Program
 
 
 class Readout(Layer):
@@ -36,6 +37,23 @@ class Readout(Layer):
                 x = apply(self.activation, x) * self.gain
             x = layer(x)
         return x.squeeze(1)
+
+    @torch.jit.unused
+    def write(self, program: Program, x: int) -> int:
+        """Add the readout to a program; return its value, of one column."""
+        for i, layer in enumerate(self.layers):
+            if i > 0:
+                activated = program.value(program.columns[x])
+                program.add("activate", x=x, out=activated, function=self.activation, gain=self.gain)
+                x = activated
+            assert isinstance(layer, nn.Linear)
+            n_out, n_in = layer.weight.shape
+            out = program.value(n_out)
+            blocks = program.integers(torch.tensor([[0, 1, n_in, 0, n_out, 0]]))
+            weight = program.real(layer.weight.T.reshape(1, -1))
+            program.add("linear", x=x, out=out, blocks=blocks, weight=weight, adds=False)
+            x = out
+        return x
 
     @torch.jit.unused
     def matrices(self) -> dict[str, list[MatrixView]]:

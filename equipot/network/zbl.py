@@ -9,6 +9,7 @@ import torch
 from ase.data import atomic_numbers, covalent_radii
 from torch import Tensor, nn
 
+from equipot.network.program import Program
 from equipot.ops import Topology
 
 COULOMB = 14.3996454  # e²/(4πε0) in eV Å
@@ -42,6 +43,12 @@ class ZBL(nn.Module):
         if fades_at == "covalent":
             fade = torch.minimum(radii[:, None] + radii, pair_cutoffs)
         self.register_buffer("inverse_range", (1 / fade).flatten())
+
+    @torch.jit.unused
+    def write(self, program: Program) -> None:
+        """Add the repulsion to the energies of a program."""
+        names = ("pair_charge", "inverse_length", "inverse_range")
+        program.add("zbl", **{name: program.double(getattr(self, name)) for name in names})
 
     def forward(self, species: Tensor, edge_vectors: Tensor, graph: Topology) -> Tensor:
         """Return energies (n_centres,) eV; species: (n_atoms,); edge_vectors: (n_edges, 3) Å float64."""

@@ -14,15 +14,10 @@ from equipot.calculators.ase import DEFAULT_SKIN
 from equipot.contract import ENERGIES, Inputs, Outputs, edges_only
 from equipot.model_file import LoadedModel
 from equipot.neighbours import VerletList
+from equipot.runtime import Evaluation
 
 SEARCH, TOTAL = "neighbour list", "total"
-STEP_PARTS = (
-    "edges",
-    "graph",
-    "forward",
-    "backward",
-    "marshalling",
-)  # parts of every step; their sum is the total
+STEP_PARTS = ("edges", "network", "marshalling")  # parts of every step; their sum is the total
 MOVED = 1e-3  # Å; every step has new positions, but needs no new search
 
 
@@ -55,8 +50,8 @@ class Step:
         self.edge_index = edge_index
         self.vectors = vectors.requires_grad_(True)
         self.inputs = edges_only(self.species, edge_index, self.vectors)
-        self.graph = self.module.topology(edge_index, len(atoms), len(atoms))
-        self.atomic = self._energies()
+        species, edges, r = (t.detach().cpu().numpy() for t in (self.species, edge_index, vectors))
+        self.arrays = (species, edges, r)
         self.without_network = self._without_network()
 
     def pieces(self) -> dict[str, Callable[[int], object]]:
@@ -65,9 +60,7 @@ class Step:
             SEARCH: self._search,
             TOTAL: self._total,
             "edges": self._edges,
-            "graph": self._graph,
-            "forward": self._forward,
-            "backward": self._backward,
+            "network": self._network,
             "marshalling": self._marshalling,
         }
 
@@ -88,35 +81,50 @@ class Step:
     def _edges(self, k: int) -> object:
         return self.calculator.neighbours.update(self._positions(k), self.cell, self.pbc, self.types)
 
-    def _graph(self, k: int) -> object:
-        return self.module.topology(self.edge_index, len(self.atoms), len(self.atoms))
-
-    def _forward(self, k: int) -> None:
-        self.atomic = self._energies()
-
-    def _backward(self, k: int) -> object:
-        if not self.atomic.requires_grad:  # no edges, so nothing depends on positions
-            return None
-        return torch.autograd.grad(self.atomic.sum(), self.vectors, allow_unused=True)
+    def _network(self, k: int) -> object:
+        """Return energies and their gradient with respect to the edge vectors."""
+        if self.model.runtime is not None:
+            return self.model.runtime.evaluate(*self.arrays, threads=torch.get_num_threads())
+        atomic = self._energies()
+        if not atomic.requires_grad:  # no edges, so nothing depends on positions
+            return atomic
+        return torch.autograd.grad(atomic.sum(), self.vectors, allow_unused=True)
 
     def _marshalling(self, k: int) -> object:
         self.without_network.positions = self._positions(k)
         return self.without_network.get_forces()
 
     def _energies(self) -> Tensor:
-        """Return the energies of the network from its graph."""
-        return self.module.on_graph(self.inputs, self.graph)[ENERGIES]
+        """Return the energies of torch's network."""
+        graph = self.module.topology(self.edge_index, len(self.atoms), len(self.atoms))
+        return self.module.on_graph(self.inputs, graph)[ENERGIES]
 
     def _without_network(self) -> Atoms:
         """Return the structure with a calculator whose network and neighbour list return stored results."""
-        gradient = torch.zeros_like(self.vectors)
-        if self.vectors.shape[0] > 0:
-            (gradient,) = torch.autograd.grad(self._energies().sum(), self.vectors)
-        replayed = _ReplayedNetwork(self.atomic.detach(), gradient)
         atoms = self.atoms.copy()
-        atoms.calc = EquipotCalculator(dataclasses.replace(self.model, module=replayed))
+        if self.model.runtime is not None:
+            stored: Any = _Replayed(
+                self.model.runtime.evaluate(*self.arrays, threads=torch.get_num_threads())
+            )
+            atoms.calc = EquipotCalculator(dataclasses.replace(self.model, runtime=stored))
+        else:
+            atomic, gradient = self._energies(), torch.zeros_like(self.vectors)
+            if self.vectors.shape[0] > 0:
+                (gradient,) = torch.autograd.grad(atomic.sum(), self.vectors)
+            replayed = _ReplayedNetwork(atomic.detach(), gradient)
+            atoms.calc = EquipotCalculator(dataclasses.replace(self.model, module=replayed))
         atoms.calc.neighbours = _FixedNeighbours(self._list(), self.edge_index, self.vectors.detach())
         return atoms
+
+
+class _Replayed:
+    """A replacement of the runtime that returns a stored evaluation."""
+
+    def __init__(self, evaluation: Evaluation) -> None:
+        self.evaluation = evaluation
+
+    def evaluate(self, *arguments: object, **named: object) -> Evaluation:
+        return self.evaluation
 
 
 class _ReplayedNetwork(nn.Module):

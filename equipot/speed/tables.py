@@ -11,9 +11,7 @@ from equipot.speed.step import SEARCH, STEP_PARTS, TOTAL
 MEANING = {
     SEARCH: "full search; a liquid needs one every 20 steps or so",
     "edges": "edge vectors from the list of an earlier search",
-    "graph": "rows of the graph and its transpose",
-    "forward": "energies",
-    "backward": "their gradient with respect to edge vectors",
+    "network": "energies and their gradient with respect to edge vectors",
     "marshalling": "forces, virials, conversions",
     "sum": "without the search",
     TOTAL: "a step of the ASE calculator, without a search",

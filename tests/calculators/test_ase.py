@@ -120,7 +120,7 @@ def test_a_flat_periodic_cell_is_an_error(calculator):
 
 def test_results_that_are_not_finite_name_the_closest_atoms(potential, tmp_path):
     broken = copy.deepcopy(potential)
-    model = load_model(write_model(tmp_path / "m.pt", broken, verify=False))
+    model = load_model(write_model(tmp_path / "m.pt", broken, verify=False), engine_name="torch")
     for parameter in model.module.parameters():
         parameter.data.fill_(float("nan"))
     for name, buffer in model.module.named_buffers():
@@ -319,3 +319,15 @@ def test_a_failed_calculation_leaves_no_results_of_an_earlier_structure(potentia
     with pytest.raises(NumericsError):
         calculator.calculate(atoms, ["forces"])
     assert calculator.results == {}
+
+
+def test_both_engines_give_the_same_results_and_an_unknown_one_is_an_error(path):
+    atoms, results = random_atoms(7), []
+    for engine in ("runtime", "torch"):
+        atoms.calc = EquipotCalculator(path, engine=engine)
+        assert (atoms.calc.model.runtime is None) == (engine == "torch")
+        results.append([atoms.get_potential_energies(), atoms.get_forces(), atoms.get_stress()])
+    for a, b in zip(*results):
+        np.testing.assert_allclose(a, b, atol=1e-12 * max(1.0, np.abs(b).max()))
+    with pytest.raises(ValueError, match="engine is 'fast'; expected one of runtime, torch"):
+        EquipotCalculator(path, engine="fast")

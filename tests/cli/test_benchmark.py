@@ -13,7 +13,7 @@ from equipot.model_file import write_model
 from equipot.ops import engine
 from tests.models import make_potential
 
-PARTS = ("edges", "graph", "forward", "backward", "marshalling")
+PARTS = ("edges", "network", "marshalling")
 SEARCH, TOTAL = "neighbour list", "total"
 
 

@@ -37,12 +37,6 @@ InstructionSet best()
   return {&portable_float, &portable_double};
 }
 
-const Kernels &kernels(int64_t dtype)
-{
-  static const InstructionSet chosen = best();
-  return dtype == EQUIPOT_FLOAT64 ? *chosen.of_double : *chosen.of_float;
-}
-
 // Memory that is about to be filled for the first time: in pages of 2 MB, where the system has them on request, the
 // kernel is asked for a page 512 times less often.
 void fill_soon([[maybe_unused]] void *memory, [[maybe_unused]] int64_t numbers, [[maybe_unused]] int64_t dtype)
@@ -57,7 +51,15 @@ void fill_soon([[maybe_unused]] void *memory, [[maybe_unused]] int64_t numbers, 
 #endif
 }
 
-void check(const equipot_linear &map)
+}    // namespace
+
+const Kernels &kernels(int64_t dtype)
+{
+  static const InstructionSet chosen = best();
+  return dtype == EQUIPOT_FLOAT64 ? *chosen.of_double : *chosen.of_float;
+}
+
+void check_linear(const equipot_linear &map)
 {
   check_size(map, "equipot_linear");
   auto require = [](bool good, const char *sentence) {
@@ -81,7 +83,6 @@ void check(const equipot_linear &map)
   require(known, "an atom has a species without weights");
 }
 
-}    // namespace
 }    // namespace equipot
 
 extern "C" {
@@ -121,9 +122,9 @@ int equipot_linear_apply(const equipot_linear *map, const void *x, const void *w
                          char *error, size_t error_size)
 {
   return equipot::guarded(error, error_size, [&] {
-    equipot::check(*map);
+    equipot::check_linear(*map);
     equipot::fill_soon(out, map->n * (transposed ? map->dim_in : map->dim_out), map->dtype);
-    equipot::kernels(map->dtype).linear_apply(*map, x, weight, transposed != 0, out);
+    equipot::kernels(map->dtype).linear_apply(*map, x, weight, transposed != 0, out, false);
   });
 }
 
@@ -131,7 +132,7 @@ int equipot_linear_weights(const equipot_linear *map, const void *x, const void 
                            size_t error_size)
 {
   return equipot::guarded(error, error_size, [&] {
-    equipot::check(*map);
+    equipot::check_linear(*map);
     equipot::kernels(map->dtype).linear_weights(*map, x, grad, dweight);
   });
 }

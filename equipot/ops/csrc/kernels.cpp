@@ -290,7 +290,7 @@ struct BySpecies {
   std::vector<Rows> groups;
 };
 
-void linear_apply(const equipot_linear &map, const void *x, const void *weight, bool transposed, void *out)
+void linear_apply(const equipot_linear &map, const void *x, const void *weight, bool transposed, void *out, bool adds)
 {
   const T *from = static_cast<const T *>(x), *weights = static_cast<const T *>(weight);
   T *to = static_cast<T *>(out);
@@ -334,7 +334,7 @@ void linear_apply(const equipot_linear &map, const void *x, const void *weight, 
       next += Packed<T>::size(k, n);
     }
   }
-  if (covered < to_stride) std::fill(to, to + map.n * to_stride, T(0));
+  if (covered < to_stride && !adds) std::fill(to, to + map.n * to_stride, T(0));
   parallel(map.threads, static_cast<int64_t>(panels.size()), [&](int64_t p) {
     const Panel &panel = panels[p];
     pack_panel(panel.weight, panel.k, panel.n, transposed, panel.panel, panel.to);
@@ -348,7 +348,7 @@ void linear_apply(const equipot_linear &map, const void *x, const void *weight, 
                          piece.packed.k, piece.first, piece.last);
     piece.rows->pointers(targets, to, to_stride, transposed ? block.x_start : block.out_start, block.dim,
                          piece.packed.n, piece.first, piece.last);
-    multiply(sources.data(), targets.data(), static_cast<int64_t>(sources.size()), piece.packed);
+    multiply(sources.data(), targets.data(), static_cast<int64_t>(sources.size()), piece.packed, adds);
   });
 }
 

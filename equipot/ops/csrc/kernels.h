@@ -11,7 +11,8 @@ struct Kernels {
   void (*backward)(const Problem &, const void *grad, void *dx, void *dvectors, void *dtable);
   void (*second)(const Problem &, const void *grad, const void *ax, const void *av, void *dgrad, void *dx,
                  void *dvectors, void *dtable);
-  void (*linear_apply)(const equipot_linear &, const void *x, const void *weight, bool transposed, void *out);
+  void (*linear_apply)(const equipot_linear &, const void *x, const void *weight, bool transposed, void *out,
+                       bool adds);    // to what `out` holds
   void (*linear_weights)(const equipot_linear &, const void *x, const void *grad, void *dweight);
   void (*gate)(const equipot_gating &, const void *x, void *out);
   void (*gate_backward)(const equipot_gating &, const void *x, const void *grad, void *dx);
@@ -25,5 +26,11 @@ extern const Kernels portable_float, portable_double;
 #if defined(__x86_64__)
 extern const Kernels avx2_float, avx2_double, avx512_float, avx512_double;
 #endif
+
+// Those of the instruction set in use; dtype: EQUIPOT_FLOAT32 or EQUIPOT_FLOAT64.
+const Kernels &kernels(int64_t dtype);
+
+// Sizes, blocks and species. Throws std::invalid_argument.
+void check_linear(const equipot_linear &map);
 
 }    // namespace equipot

@@ -74,22 +74,33 @@ template <class T> EQUIPOT_INLINE void write_tile_row(T *to, const Vec<T> *sum, 
   }
 }
 
-template <class T, int R> void multiply_rows(const T *const *rows, T *const *to, const Packed<T> &w, int64_t panel)
+// The reverse.
+template <class T> EQUIPOT_INLINE void read_tile_row(const T *from, Vec<T> *sum, int64_t width)
+{
+  constexpr int L = lanes<T>;
+  sum[0] = load(from, static_cast<int>(std::min<int64_t>(width, L)));
+  if (width > L) sum[1] = load(from + L, static_cast<int>(std::min<int64_t>(width - L, L)));
+}
+
+template <class T, int R>
+void multiply_rows(const T *const *rows, T *const *to, const Packed<T> &w, int64_t panel, bool adds)
 {
   Vec<T> sum[R][2] = {};
-  multiply_tile<T, R>(rows, w.panel(panel), w.k, sum);
   const int64_t first = panel * panel_columns<T>;
+  if (adds)
+    for (int r = 0; r < R; ++r) read_tile_row(to[r] + first, sum[r], w.n - first);
+  multiply_tile<T, R>(rows, w.panel(panel), w.k, sum);
   for (int r = 0; r < R; ++r) write_tile_row(to[r] + first, sum[r], w.n - first);
 }
 
-// Any number of rows.
-template <class T> void multiply(const T *const *rows, T *const *to, int64_t n_rows, const Packed<T> &w)
+// Any number of rows; adds: to what `to` holds.
+template <class T> void multiply(const T *const *rows, T *const *to, int64_t n_rows, const Packed<T> &w, bool adds)
 {
   for (int64_t panel = 0; panel < Packed<T>::n_panels(w.n); ++panel) {
     int64_t r = 0;
-    for (; r + tile_rows <= n_rows; r += tile_rows) multiply_rows<T, tile_rows>(rows + r, to + r, w, panel);
-    for (; r + 3 <= n_rows; r += 3) multiply_rows<T, 3>(rows + r, to + r, w, panel);
-    for (; r < n_rows; ++r) multiply_rows<T, 1>(rows + r, to + r, w, panel);
+    for (; r + tile_rows <= n_rows; r += tile_rows) multiply_rows<T, tile_rows>(rows + r, to + r, w, panel, adds);
+    for (; r + 3 <= n_rows; r += 3) multiply_rows<T, 3>(rows + r, to + r, w, panel, adds);
+    for (; r < n_rows; ++r) multiply_rows<T, 1>(rows + r, to + r, w, panel, adds);
   }
 }
 

@@ -94,6 +94,14 @@ def function(name: str, arguments: Sequence[Any], result: Any = ctypes.c_int) ->
     return kernel
 
 
+@lru_cache
+def function_of(name: str, arguments: Sequence[Any], result: Any) -> Any:
+    """Return a function of the library by its whole name."""
+    symbol = getattr(_loaded(), name)
+    symbol.argtypes, symbol.restype = list(arguments), result
+    return symbol
+
+
 def call(what: str, function: Any, *arguments: Any) -> int:
     """Call a result of `function`; raise ValueError with its message when it returns a negative number."""
     message = ctypes.create_string_buffer(256)

@@ -1,0 +1,87 @@
+/* Evaluation of equipot model files without torch and without Python: energies and their derivatives from edges.
+
+   Units are eV and Å. All functions that return int give 0, or -1 with a sentence in `error`, which is at most
+   `error_size` bytes long and ends in zero; 256 bytes hold every sentence. A model may be evaluated by several threads
+   at once. The result does not depend on the number of threads. */
+#ifndef EQUIPOT_H
+#define EQUIPOT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#define EQUIPOT_API __attribute__((visibility("default")))
+#else
+#define EQUIPOT_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct equipot_model equipot_model;
+
+/* Read a model file. The file's own test is run: a model that does not give the results it was written with is refused.
+   Returns null with a sentence in `error` where that fails. Close the model after use. */
+EQUIPOT_API equipot_model *equipot_open(const char *path, char *error, size_t error_size);
+
+/* The same for the bytes of a model file; they may be freed afterwards. */
+EQUIPOT_API equipot_model *equipot_open_bytes(const void *bytes, size_t size, char *error, size_t error_size);
+
+/* The same for a program that is in no file: its JSON text, and the content of its arrays. */
+EQUIPOT_API equipot_model *equipot_open_program(const char *text, size_t text_size, const void *arrays,
+                                                size_t arrays_size, char *error, size_t error_size);
+
+EQUIPOT_API void equipot_close(equipot_model *model);
+
+/* What a model is. Pointers are valid until the model is closed. */
+typedef struct {
+  int64_t size;                  /* sizeof of this structure, set by the caller */
+  int64_t dtype;                 /* bytes of a number of the network: 4 or 8 */
+  int64_t n_species;
+  const char *const *type_names; /* chemical symbols, by species */
+  double cutoff;                 /* Å, the longest */
+  const double *pair_cutoffs;    /* (n_species, n_species) Å, symmetric */
+  int64_t n_exchanges;           /* calls of fill_ghosts in an evaluation; as many of collect_ghosts */
+  int64_t widest_exchange;       /* bytes of the widest row that is exchanged */
+} equipot_description;
+
+EQUIPOT_API int equipot_describe(const equipot_model *model, equipot_description *description, char *error,
+                                 size_t error_size);
+
+/* An exchange between processes of rows (n_atoms, columns) of numbers of the model's dtype. Returns 0, or another number
+   if it failed. `caller` is the pointer of the evaluation. */
+typedef int (*equipot_exchange)(void *caller, void *rows, int64_t columns);
+
+/* One evaluation. The caller owns all memory.
+
+   Centres are the atoms whose energies are computed: the first n_centres atoms. The others are ghosts, which stand for
+   centres of this or another process. Without ghosts, n_atoms is n_centres and the exchanges may be null. */
+typedef struct {
+  int64_t size;    /* sizeof of this structure */
+  int64_t threads; /* at most; 1 or more */
+  int64_t n_centres, n_atoms, n_edges;
+  const int64_t *species;     /* (n_atoms) */
+  const int64_t *centre;      /* (n_edges) ascending */
+  const int64_t *neighbour;   /* (n_edges) */
+  const double *edge_vectors; /* (n_edges, 3) Å, r_ij = r_j - r_i, none of zero length */
+  const double *positions;    /* (n_atoms, 3) Å, for edge_moments only; edge vectors are their differences */
+
+  equipot_exchange fill_ghosts;    /* copy each centre's row to its ghosts in all processes */
+  equipot_exchange collect_ghosts; /* add each ghost's row to the row of its centre */
+  void *caller;
+
+  double *energies;      /* (n_centres) eV */
+  double *edge_gradient; /* (n_edges, 3) eV/Å, dE/dr_ij, where E is the sum over all processes; null: not computed */
+  /* (3, n_edges, 3) eV, for x, y and z: the sum over atoms k of (r_k - r_j) dE_k/dr_ij, which the flux of heat needs.
+     E_k depends on the edge ij through messages, so k may be several cutoffs away. Null: not computed. */
+  double *edge_moments;
+} equipot_evaluation;
+
+EQUIPOT_API int equipot_evaluate(equipot_model *model, const equipot_evaluation *evaluation, char *error,
+                                 size_t error_size);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,160 @@
+"""The functions of equipot.h for Python."""
+
+import ctypes
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equipot.errors import ModelFileError
+from equipot.network.program import Program
+from equipot.ops.engine.library import Sized, function_of
+
+_N, _P = ctypes.c_int64, ctypes.c_void_p
+_SENTENCE = 256  # bytes
+
+Exchange = ctypes.CFUNCTYPE(ctypes.c_int, _P, _P, _N)
+
+
+class DescriptionStruct(Sized):
+    """The structure `equipot_description` of equipot.h."""
+
+    _fields_ = (
+        ("dtype", _N),
+        ("n_species", _N),
+        ("type_names", ctypes.POINTER(ctypes.c_char_p)),
+        ("cutoff", ctypes.c_double),
+        ("pair_cutoffs", ctypes.POINTER(ctypes.c_double)),
+        ("n_exchanges", _N),
+        ("widest_exchange", _N),
+    )
+
+
+class EvaluationStruct(Sized):
+    """The structure `equipot_evaluation` of equipot.h."""
+
+    _fields_ = (
+        *((name, _N) for name in ("threads", "n_centres", "n_atoms", "n_edges")),
+        *((name, _P) for name in ("species", "centre", "neighbour", "edge_vectors", "positions")),
+        ("fill_ghosts", Exchange),
+        ("collect_ghosts", Exchange),
+        ("caller", _P),
+        *((name, _P) for name in ("energies", "edge_gradient", "edge_moments")),
+    )
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The result of an evaluation; float64."""
+
+    energies: NDArray[np.float64]  # (n_atoms,) eV
+    edge_gradient: NDArray[np.float64] | None  # (n_edges, 3) eV/Å, dE/dr_ij
+    edge_moments: NDArray[np.float64] | None  # (3, n_edges, 3) eV, see equipot.h
+
+
+class RuntimeModel:
+    """A model of the runtime. It may be used by several threads at once.
+
+    Raises:
+        ModelFileError: the file or the program cannot be used.
+    """
+
+    def __init__(self, handle: int) -> None:
+        self._handle: int | None = handle
+        description = DescriptionStruct()
+        self._call("describe", (_P, _P), handle, ctypes.byref(description))
+        n = description.n_species
+        self.dtype = {4: "float32", 8: "float64"}[description.dtype]
+        self.type_names = [description.type_names[k].decode() for k in range(n)]
+        self.cutoff = float(description.cutoff)
+        self.pair_cutoffs = np.ctypeslib.as_array(description.pair_cutoffs, (n, n)).copy()
+        self.n_exchanges = int(description.n_exchanges)
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> "RuntimeModel":
+        """Read a model file."""
+        return cls(_open(str(path), "open", (ctypes.c_char_p,), str(path).encode()))
+
+    @classmethod
+    def from_program(cls, program: Program) -> "RuntimeModel":
+        """Make a model of a program."""
+        text, data = program.text().encode(), program.data()
+        types = (ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t)
+        return cls(_open("the network", "open_program", types, text, len(text), data, len(data)))
+
+    def evaluate(
+        self,
+        species: NDArray[np.int64],
+        edge_index: NDArray[np.int64],
+        edge_vectors: NDArray[np.float64],
+        threads: int = 1,
+        gradient: bool = True,
+        positions: NDArray[np.float64] | None = None,
+    ) -> Evaluation:
+        """Return energies and their derivatives.
+
+        Args:
+            species: (n_atoms,) index into the type names.
+            edge_index: (2, n_edges), row 0 the centre, ascending; row 1 the neighbour.
+            edge_vectors: (n_edges, 3) Å, r_ij = r_j - r_i.
+            threads: at most; the result does not depend on it.
+            gradient: compute dE/dr_ij.
+            positions: (n_atoms, 3) Å; compute moments, too.
+
+        Raises:
+            ValueError: shapes, indices or the order of the edges are wrong.
+        """
+        species = np.ascontiguousarray(species, dtype=np.int64)
+        edges = np.ascontiguousarray(edge_index, dtype=np.int64)
+        vectors = np.ascontiguousarray(edge_vectors, dtype=np.float64)
+        n_atoms, n_edges = len(species), len(vectors)
+        if edges.shape != (2, n_edges) or vectors.shape != (n_edges, 3):
+            raise ValueError(f"edge_index and edge_vectors have shapes {edges.shape} and {vectors.shape}")
+        if positions is not None:
+            positions = np.ascontiguousarray(positions, dtype=np.float64)
+            if positions.shape != (n_atoms, 3):
+                raise ValueError(f"positions have shape {positions.shape}; expected ({n_atoms}, 3)")
+        energies = np.empty(n_atoms)
+        edge_gradient = np.empty((n_edges, 3)) if gradient or positions is not None else None
+        moments = None if positions is None else np.empty((3, n_edges, 3))
+        arrays = (species, edges[0], edges[1], vectors, positions)
+        given = EvaluationStruct(
+            threads,
+            n_atoms,
+            n_atoms,
+            n_edges,
+            *map(_address, arrays),
+            Exchange(),
+            Exchange(),
+            None,
+            *map(_address, (energies, edge_gradient, moments)),
+        )
+        self._call("evaluate", (_P, _P), self._handle, ctypes.byref(given))
+        return Evaluation(energies, edge_gradient, moments)
+
+    def __del__(self) -> None:
+        handle, self._handle = getattr(self, "_handle", None), None
+        if handle:
+            function_of("equipot_close", (_P,), None)(handle)
+
+    @staticmethod
+    def _call(name: str, types: tuple[Any, ...], *arguments: Any) -> None:
+        message = ctypes.create_string_buffer(_SENTENCE)
+        call = function_of(f"equipot_{name}", (*types, ctypes.c_char_p, ctypes.c_size_t), ctypes.c_int)
+        if call(*arguments, message, _SENTENCE) != 0:
+            raise ValueError(message.value.decode())
+
+
+def _open(what: str, name: str, types: tuple[Any, ...], *arguments: Any) -> int:
+    message = ctypes.create_string_buffer(_SENTENCE)
+    call = function_of(f"equipot_{name}", (*types, ctypes.c_char_p, ctypes.c_size_t), _P)
+    handle = call(*arguments, message, _SENTENCE)
+    if not handle:
+        raise ModelFileError(f"{what}: {message.value.decode()}")
+    return int(handle)
+
+
+def _address(array: NDArray[Any] | None) -> int | None:
+    return None if array is None else array.ctypes.data
