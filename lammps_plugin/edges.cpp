@@ -6,17 +6,10 @@
 #include <atomic>
 #include <cmath>
 
-#include <ATen/Parallel.h>
-
 namespace equipot {
-namespace {
-
-constexpr std::int64_t grain = 512;    // centres
-
-}    // namespace
 
 bool Edges::build(const LAMMPS_NS::NeighList &list, const double *const *x, const Rows &rows,
-                  const std::vector<std::vector<double>> &squared_cutoffs)
+                  const std::vector<std::vector<double>> &squared_cutoffs, [[maybe_unused]] int threads)
 {
   entry_of_atom.assign(rows.of_atom.size(), -1);
   for (int entry = 0; entry < list.inum; ++entry) entry_of_atom[list.ilist[entry]] = entry;
@@ -48,24 +41,22 @@ bool Edges::build(const LAMMPS_NS::NeighList &list, const double *const *x, cons
   // Counts first, so that every thread knows the positions of its edges.
   starts.resize(rows.n_centres + 1);
   starts[0] = 0;
-  at::parallel_for(0, rows.n_centres, grain, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t centre = begin; centre < end; ++centre)
-      starts[centre + 1] = search(centre, [](std::int64_t, int, const double *) {});
-  });
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+  for (std::int64_t centre = 0; centre < rows.n_centres; ++centre)
+    starts[centre + 1] = search(centre, [](std::int64_t, int, const double *) {});
   for (std::int64_t centre = 0; centre < rows.n_centres; ++centre) starts[centre + 1] += starts[centre];
   index.resize(2 * size());
   vectors.resize(3 * size());
   std::int64_t *centre_of = index.data(), *neighbour_of = index.data() + size();
-  at::parallel_for(0, rows.n_centres, grain, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t centre = begin; centre < end; ++centre) {
-      const std::int64_t start = starts[centre];
-      search(centre, [&](std::int64_t edge, int row, const double *r) {
-        centre_of[start + edge] = centre;
-        neighbour_of[start + edge] = row;
-        std::copy(r, r + 3, &vectors[3 * (start + edge)]);
-      });
-    }
-  });
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+  for (std::int64_t centre = 0; centre < rows.n_centres; ++centre) {
+    const std::int64_t start = starts[centre];
+    search(centre, [&](std::int64_t edge, int row, const double *r) {
+      centre_of[start + edge] = centre;
+      neighbour_of[start + edge] = row;
+      std::copy(r, r + 3, &vectors[3 * (start + edge)]);
+    });
+  }
   return finite;
 }
 

@@ -14,10 +14,10 @@ class NeighList;
 namespace equipot {
 
 struct Edges {
-  // x: positions of LAMMPS's atoms; cutoffs: squares, (species, species). Runs on torch's threads; edges and their order
-  // do not depend on their number. Returns false when a distance is not a number.
+  // x: positions of LAMMPS's atoms; cutoffs: squares, (species, species). Edges and their order do not depend on the
+  // number of threads. Returns false when a distance is not a number.
   bool build(const LAMMPS_NS::NeighList &list, const double *const *x, const Rows &rows,
-             const std::vector<std::vector<double>> &squared_cutoffs);
+             const std::vector<std::vector<double>> &squared_cutoffs, int threads);
 
   std::int64_t size() const { return starts.empty() ? 0 : starts.back(); }
   const std::int64_t *centres() const { return index.data(); }    // rows, ascending

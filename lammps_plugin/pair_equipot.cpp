@@ -1,10 +1,8 @@
 // The commands of the input: settings, model and elements; and the requests of this style to LAMMPS.
 #include "pair_equipot.h"
 
-#include "device.h"
 #include "masses.h"
 #include "model_bytes.h"
-#include "staging.h"
 
 #include "atom.h"
 #include "comm.h"
@@ -109,19 +107,14 @@ void PairEquipot::choose_device(const std::string &wish)
   MPI_Comm_free(&machine);
   std::string problem;
   char mine[160] = "";
-  travelling.reset();
   try {
-    const c10::Device found = equipot::open_device(wish, local_rank);
-    device = found.str();
-    if (found.is_cuda()) {
-      travelling = std::make_unique<equipot::TravellingRows>();
-      std::snprintf(mine, sizeof mine, "%s", equipot::description(found).c_str());
-    }
+    device = equipot::open_device(wish, local_rank);
+    if (device != "cpu") std::snprintf(mine, sizeof mine, "%s", equipot::description(device).c_str());
   } catch (const std::exception &failure) {
     problem = std::string("pair_style equipot, device: ") + failure.what();
   }
   fail_together(problem);
-  if (!travelling) return;
+  if (device == "cpu") return;
   std::vector<char> all(comm->me == 0 ? sizeof mine * comm->nprocs : 0);
   MPI_Gather(mine, sizeof mine, MPI_CHAR, all.data(), sizeof mine, MPI_CHAR, 0, world);
   if (comm->me != 0) return;
@@ -149,11 +142,9 @@ void PairEquipot::coeff(int narg, char **arg)
 
   std::string problem, bytes = read_model(arg[2]);
   try {
-    model = std::make_unique<equipot::Model>(bytes, c10::Device(device));
-  } catch (const equipot::ModelError &failure) {
-    problem = std::string(arg[2]) + " " + failure.what();
+    model = equipot::open_potential(bytes, device);
   } catch (const std::exception &failure) {
-    problem = std::string(arg[2]) + " is no usable model (" + equipot::sentence(failure) + ")";
+    problem = std::string(arg[2]) + ": " + failure.what();
   }
   fail_together(problem);
 
@@ -191,7 +182,7 @@ std::string PairEquipot::read_model(const char *filename)
     try {
       bytes = equipot::model_bytes(filename);
     } catch (const equipot::ModelError &failure) {
-      problem = std::string("model file ") + filename + " " + failure.what();
+      problem = std::string("model file ") + filename + ": " + failure.what();
     }
   }
   fail_together(problem);

@@ -13,17 +13,8 @@
 
 #include "clock.h"
 #include "edges.h"
+#include "potential.h"
 #include "rows.h"
-
-namespace at {
-class Tensor;
-}
-namespace equipot {
-class Model;
-class TravellingRows;
-struct Graph;
-struct Prediction;
-}
 
 namespace LAMMPS_NS {
 
@@ -75,15 +66,13 @@ class PairEquipot : public Pair {
 
   void find_images();
   void choose_travelling_rows();
-  void to_owners(at::Tensor &gradients);
-  void to_ghosts(at::Tensor &features);
   template <class RowOf> int pack(int n, double *buffer, RowOf &&row_of);
-  template <class Down, class Communicate, class Up>
-  void exchange_rows(const at::Tensor &tensor, Down &&down, Communicate &&communicate, Up &&up);
+  equipot::Exchange exchange();
+  template <class Communicate> void exchange_rows(const equipot::HostRows &given, Communicate &&communicate);
   char *row_at(int row) const { return row_data + (places ? (*places)[row] : row) * row_bytes; }
   static int buffer_words(std::size_t bytes) { return static_cast<int>((bytes + sizeof(double) - 1) / sizeof(double)); }
 
-  std::unique_ptr<equipot::Model> model;
+  std::unique_ptr<equipot::Potential> model;
   std::vector<int> species_of_type;    // -1: NULL, not computed by this model
   std::vector<std::vector<double>> squared_cutoffs;
   double energy_unit = 1.0;    // LAMMPS's energy unit per eV
@@ -110,7 +99,6 @@ class PairEquipot : public Pair {
   std::vector<std::int64_t> origin_process, origin_index;
 
   std::unordered_map<const int *, std::vector<char>> wanted;    // by LAMMPS's list of atoms to send: the needed ones
-  std::unique_ptr<equipot::TravellingRows> travelling;          // if the model is on a GPU
   std::vector<char> listed;                                     // by atom: in any of those lists
 
   // The data of the present exchange: rows, the origins of ghosts, or the ghosts that a process needs

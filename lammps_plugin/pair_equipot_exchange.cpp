@@ -1,8 +1,6 @@
 // The exchange of features and gradients between processes, and the origins of ghosts.
 #include "pair_equipot.h"
 
-#include "staging.h"
-
 #include "atom.h"
 #include "comm.h"
 #include "neighbor.h"
@@ -77,25 +75,27 @@ void PairEquipot::choose_travelling_rows()
   std::vector<int> border;
   for (int row = 0; row < rows.n_centres; ++row)
     if (is_border[row]) border.push_back(row);
-  travelling->choose(border, rows.n_centres, static_cast<std::int64_t>(rows.atom_of.size()));
+  model->choose_travelling(border, rows.n_centres, static_cast<std::int64_t>(rows.atom_of.size()));
 }
 
-// down and up: the transfers before and after, if the rows are on a GPU.
-template <class Down, class Communicate, class Up>
-void PairEquipot::exchange_rows(const at::Tensor &tensor, Down &&down, Communicate &&communicate, Up &&up)
+equipot::Exchange PairEquipot::exchange()
 {
   const bool nothing_to_do = !any_remote && rows.shared();
-  if (nothing_to_do || !exchange_ghosts) return;
-  row_bytes = tensor.size(1) * tensor.element_size();
-  rows_single = tensor.scalar_type() == at::kFloat;
-  if (travelling) {
-    down();
-    row_data = travelling->data();
-    places = &travelling->places();
-  } else {
-    row_data = static_cast<char *>(tensor.data_ptr());
-    places = nullptr;
-  }
+  return {!nothing_to_do && exchange_ghosts,
+          [this](const equipot::HostRows &given) {
+            exchange_rows(given, [this](int words) { comm->forward_comm(this, words); });
+          },
+          [this](const equipot::HostRows &given) {
+            exchange_rows(given, [this](int words) { comm->reverse_comm(this, words); });
+          }};
+}
+
+template <class Communicate> void PairEquipot::exchange_rows(const equipot::HostRows &given, Communicate &&communicate)
+{
+  row_bytes = given.bytes;
+  rows_single = given.single;
+  row_data = given.data;
+  places = given.places;
   if (report_times) {
     // Otherwise the wait for the slowest process would count as time of the exchange.
     clock.enter(Part::waiting);
@@ -104,22 +104,7 @@ void PairEquipot::exchange_rows(const at::Tensor &tensor, Down &&down, Communica
   clock.enter(Part::exchange);
   communicate(buffer_words(row_bytes) + 1);
   clock.enter(Part::network);
-  if (travelling) up();
   bytes_received += static_cast<double>(rows.n_remote) * row_bytes;
-}
-
-void PairEquipot::to_ghosts(at::Tensor &features)
-{
-  exchange_rows(
-      features, [&] { travelling->border_down(features); }, [&](int words) { comm->forward_comm(this, words); },
-      [&] { travelling->ghosts_up(features); });
-}
-
-void PairEquipot::to_owners(at::Tensor &gradients)
-{
-  exchange_rows(
-      gradients, [&] { travelling->ghosts_down(gradients); }, [&](int words) { comm->reverse_comm(this, words); },
-      [&] { travelling->border_up(gradients); });
 }
 
 // Writes a message and returns its length in words. row_of(i): the row to send for the i-th atom, or -1.

@@ -3,22 +3,18 @@
 #include "pair_equipot.h"
 
 #include "atom.h"
-#include "segments.h"
 
 #include <algorithm>
-
-#include <torch/script.h>
 
 using namespace LAMMPS_NS;
 
 // Values of owned atoms in the units of the network; zero for atoms that the model does not compute.
 void PairEquipot::scatter_others(const equipot::Prediction &prediction)
 {
-  for (const auto &[name, tensor] : prediction.others) {
+  for (const auto &[name, columns, values] : prediction.others) {
     PerAtom &output = others[name];
-    const int width = tensor.dim() == 1 ? 1 : static_cast<int>(tensor.size(1));
+    const int width = std::max(columns, 1);
     output.values.assign(static_cast<std::size_t>(atom->nmax) * width, 0.0);
-    const double *values = tensor.data_ptr<double>();
     for (std::int64_t row = 0; row < rows.n_centres; ++row)
       for (int k = 0; k < width; ++k)
         output.values[static_cast<std::size_t>(rows.atom_of[row]) * width + k] = values[row * width + k];

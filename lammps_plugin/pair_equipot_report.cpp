@@ -1,8 +1,6 @@
 // The report of a run: its memory, and with `timing yes` its time by part.
 #include "pair_equipot.h"
 
-#include "segments.h"
-
 #include "atom.h"
 #include "comm.h"
 #include "utils.h"
@@ -37,7 +35,7 @@ void PairEquipot::finish()
   bytes_received = 0.0;
 }
 
-// Growth of the process since before the first step: features, memory of the backward pass, buffers of libtorch. If the
+// Growth of the process since before the first step: features, memory of the backward pass, buffers. If the
 // system does not report it, the arrays of this style alone.
 double PairEquipot::memory_usage()
 {

@@ -1,8 +1,6 @@
 // A step: rows and edges from LAMMPS's atoms and neighbours, the model, forces and virials.
 #include "pair_equipot.h"
 
-#include "staging.h"
-
 #include "atom.h"
 #include "comm.h"
 #include "error.h"
@@ -88,13 +86,12 @@ void PairEquipot::compute(int eflag, int vflag)
 
 void PairEquipot::step()
 {
-  equipot::set_threads(threads);    // another style may have set another number
   if (resident_before < 0) resident_before = resident_bytes();
   clock.enter(Part::edges);
   const bool moments = cvflag_atom != 0;
   find_images();
   number_rows(!moments);
-  if (!edges.build(*list, atom->x, rows, squared_cutoffs))
+  if (!edges.build(*list, atom->x, rows, squared_cutoffs, threads))
     stop_all("pair_style equipot: an atom's position is not a number at step " + std::to_string(update->ntimestep) +
              "; the time step may be too long");
   evaluate(moments);
@@ -111,7 +108,7 @@ void PairEquipot::number_rows(bool share)
   for (int i = 0; i < nall; ++i)
     species_of_atom[i] = atom->mask[i] & absent ? -1 : species_of_type[atom->type[i]];
   rows.number(species_of_atom, share);
-  if (travelling) choose_travelling_rows();
+  if (model->on_gpu()) choose_travelling_rows();
 }
 
 void PairEquipot::evaluate(bool moments)
@@ -124,35 +121,29 @@ void PairEquipot::evaluate(bool moments)
     for (int i = 0; i < atom->nlocal; ++i)
       for (int d = 0; d < 3; ++d) middle[d] += atom->x[i][d] / atom->nlocal;
     positions.clear();
+    positions.reserve(1);    // a process without atoms has positions, too
     for (int i : rows.atom_of)
       for (int d = 0; d < 3; ++d) positions.push_back(atom->x[i][d] - middle[d]);
     graph.positions = positions.data();
   }
-  equipot::Exchange exchange;
-  exchange.fill_ghosts = [&](torch::Tensor &features) { to_ghosts(features); };
-  exchange.collect_ghosts = [&](torch::Tensor &gradients) { to_owners(gradients); };
   clock.enter(Part::network);
-  equipot::Prediction prediction;
+  const equipot::Prediction *prediction = nullptr;
   try {
-    prediction = model->evaluate(graph, exchange);
+    prediction = &model->evaluate(graph, exchange(), threads);
   } catch (const equipot::ModelError &failure) {
     stop_all("pair_style equipot failed at step " + std::to_string(update->ntimestep) + ": " + failure.what());
-  } catch (const c10::Error &failure) {    // from the transfer of rows to or from a GPU
-    stop_all("pair_style equipot failed at step " + std::to_string(update->ntimestep) + ": " +
-             equipot::sentence(failure));
   }
   clock.enter(Part::forces);
-  scatter(prediction);
-  scatter_others(prediction);
-  if (moments) scatter_moments(prediction);
+  scatter(*prediction);
+  scatter_others(*prediction);
+  if (moments) scatter_moments(*prediction);
 }
 
 // g = dE/dr_ij: f_i += g, f_j -= g, virial -r ⊗ g (xx, yy, zz, xy, xz, yz), half of it to each atom.
 void PairEquipot::scatter(const equipot::Prediction &prediction)
 {
   double **f = atom->f;
-  const double *gradient = prediction.edge_gradient.data_ptr<double>();
-  const double *energies = prediction.atomic_energies.data_ptr<double>();
+  const double *gradient = prediction.edge_gradient, *energies = prediction.atomic_energies;
   double check = 0.0;    // not finite if any value is not
 
   for (std::int64_t row = 0; row < rows.n_centres; ++row) {
@@ -198,15 +189,13 @@ void PairEquipot::scatter(const equipot::Prediction &prediction)
 void PairEquipot::scatter_moments(const equipot::Prediction &prediction)
 {
   static const int first[9] = {0, 1, 2, 0, 0, 1, 1, 2, 2}, second[9] = {0, 1, 2, 1, 2, 2, 0, 0, 1};
-  const double *gradient = prediction.edge_gradient.data_ptr<double>();
-  const double *moments[3];
-  for (int d = 0; d < 3; ++d) moments[d] = prediction.edge_moments[d].data_ptr<double>();
+  const double *gradient = prediction.edge_gradient;
   const std::int64_t *centres = edges.centres(), *neighbours = edges.neighbours();
   for (std::int64_t e = 0; e < edges.size(); ++e) {
     int i = rows.atom_of[centres[e]], j = rows.atom_of[neighbours[e]];
     const double *r = &edges.vectors[3 * e], *g = &gradient[3 * e];
     for (int k = 0; k < 9; ++k) {
-      const double of_j = moments[first[k]][3 * e + second[k]];
+      const double of_j = prediction.edge_moments[first[k]][3 * e + second[k]];
       const double of_i = of_j + r[first[k]] * g[second[k]];    // r_k - r_i = (r_k - r_j) + r_ij
       cvatom[j][k] += energy_unit * of_j;
       cvatom[i][k] -= energy_unit * of_i;

@@ -9,6 +9,7 @@ from equipot.lammps import build_plugin, plugin_folder
 EXAMPLES = """examples:
   equipot lammps --model runs/silicon/model.pt
   equipot lammps --include ~/lammps/src
+  equipot lammps --cuda
 """
 
 
@@ -19,12 +20,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mpi-include", metavar="DIR", help="folder of the mpi.h that your LAMMPS was compiled with"
     )
+    parser.add_argument(
+        "--cuda", action="store_true", help="a plugin for GPUs, which links to torch; it takes some minutes"
+    )
     parser.add_argument("--model", metavar="FILE", help="model file for the printed input")
 
 
 def run(args: argparse.Namespace) -> int:
-    print("compiling the plugin if it does not exist yet (about two minutes) ...", file=sys.stderr)
-    plugin = build_plugin(force=args.rebuild, include=args.include, mpi_include=args.mpi_include)
+    time = "some minutes" if args.cuda else "about ten seconds"
+    print(f"compiling the plugin if it does not exist yet ({time}) ...", file=sys.stderr)
+    plugin = build_plugin(args.rebuild, args.include, args.mpi_include, args.cuda)
     print(f"the plugin is {plugin}", file=sys.stderr)
     print(input_snippet(args.model, plugin), end="")
     return 0

@@ -23,6 +23,7 @@ COMMANDS = {
     "report": "write an HTML page with the physics and the errors of a model",
     "benchmark": "measure the speed of a model on this machine, part by part",
     "lammps": "build the LAMMPS plugin and print an input that uses it",
+    "runtime": "print where the C interface for other programs is",
 }
 
 EXAMPLES = """examples:

@@ -70,6 +70,8 @@ Directory directory(std::string_view bytes, const Reader &read)
 {
   const std::size_t end = bytes.rfind(std::string_view("PK\5\6", 4));
   if (end == std::string_view::npos) throw std::invalid_argument("it is no archive");
+  constexpr std::uint64_t size_of_end = 22;    // without the comment, whose length it has
+  if (bytes.size() - end != size_of_end + read.number(end + 20, 2)) throw std::invalid_argument("the archive is cut off");
   // Large archives and those of torch have a second directory end with wider numbers. A locator before the first one
   // holds its position.
   if (end >= 20 && bytes.substr(end - 20, 4) == std::string_view("PK\6\7", 4)) {
@@ -92,6 +94,7 @@ Archive::Archive(std::string_view bytes)
     const std::string path(read.range(at + 46, n_name));
     const std::string name = path.substr(path.find('/') + 1);
     at += 46 + n_name + read.number(at + 30, 2) + read.number(at + 32, 2);
+    names.insert(name);
     if (method != 0) continue;    // torch compresses its code, which is not for this runtime
     if (size == 0xffffffffu || start == 0xffffffffu)
       throw std::invalid_argument("its record '" + name + "' has more than 4 GB");

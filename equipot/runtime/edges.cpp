@@ -33,7 +33,7 @@ template <class T> class Exchange : public Operator<T> {
   void backward(Run<T> &run) const override
   {
     T *rows = run.gradient(x);
-    const bool moments = run.given->edge_moments != nullptr;
+    const bool moments = run.given->positions != nullptr;
     const int64_t n_all = run.given->n_atoms * columns, n_own = run.given->n_centres * columns;
     if (run.cotangent > 0) shift(run, rows, run.before_exchange[number].data(), run.given->n_atoms, T(-1));
     else if (moments) run.before_exchange[number].assign(rows, rows + n_all);

@@ -65,16 +65,17 @@ typedef struct {
   const int64_t *centre;      /* (n_edges) ascending */
   const int64_t *neighbour;   /* (n_edges) */
   const double *edge_vectors; /* (n_edges, 3) Å, r_ij = r_j - r_i, none of zero length */
-  const double *positions;    /* (n_atoms, 3) Å, for edge_moments only; edge vectors are their differences */
+  const double *positions;    /* (n_atoms, 3) Å, whose differences are the edge vectors; null: no edge_moments */
 
   equipot_exchange fill_ghosts;    /* copy each centre's row to its ghosts in all processes */
   equipot_exchange collect_ghosts; /* add each ghost's row to the row of its centre */
   void *caller;
 
   double *energies;      /* (n_centres) eV */
-  double *edge_gradient; /* (n_edges, 3) eV/Å, dE/dr_ij, where E is the sum over all processes; null: not computed */
+  /* (n_edges, 3) eV/Å, dE/dr_ij, where E is the sum over all processes. Null with edges: not computed, in any process. */
+  double *edge_gradient;
   /* (3, n_edges, 3) eV, for x, y and z: the sum over atoms k of (r_k - r_j) dE_k/dr_ij, which the flux of heat needs.
-     E_k depends on the edge ij through messages, so k may be several cutoffs away. Null: not computed. */
+     E_k depends on the edge ij through messages, so k may be several cutoffs away. */
   double *edge_moments;
 } equipot_evaluation;
 

@@ -59,7 +59,11 @@ void RuntimeModel::test()
     given.edge_vectors = vectors.data();
     given.energies = energies.data();
     given.edge_gradient = gradient.data();
-    evaluate(given);
+    try {
+      evaluate(given);
+    } catch (const std::invalid_argument &error) {
+      throw std::invalid_argument(std::string("it fails its self-test (") + error.what() + ")");
+    }
     const double worst = std::max(difference(energies, program.array<double>(structure, "energies", {n_atoms})),
                                   difference(gradient, program.array<double>(structure, "edge_gradient", {n_edges, 3})));
     if (!(worst <= tolerance))
@@ -96,7 +100,7 @@ void RuntimeModel::evaluate(const equipot_evaluation &evaluation)
   require(g.n_atoms == 0 || g.species, "there are no species");
   require(g.n_edges == 0 || (g.centre && g.neighbour && g.edge_vectors), "there are no edges");
   require(g.n_centres == 0 || g.energies, "there is no memory for the energies");
-  require(!g.edge_moments || (g.edge_gradient && g.positions), "moments need positions, and memory for the gradient");
+  require(!g.positions || g.n_edges == 0 || (g.edge_gradient && g.edge_moments), "moments need memory, for the gradient, too");
   require(g.n_atoms == g.n_centres || (g.fill_ghosts && g.collect_ghosts), "ghosts need both exchanges");
   if (program.in_double) evaluate_in(twice, evaluation);
   else evaluate_in(single, evaluation);
@@ -110,12 +114,21 @@ equipot_description RuntimeModel::describe() const
 
 std::unique_ptr<RuntimeModel> read_model(std::string_view bytes)
 {
-  const Archive archive(bytes);
-  if (!archive.has("extra/program.json"))
-    throw std::invalid_argument(archive.has("constants.pkl") && !archive.has("extra/metadata.json")
-                                    ? "it is no exported model; write one with `equipot export`"
-                                    : "it has no program for this runtime; export it again with `equipot export`");
-  return std::make_unique<RuntimeModel>(archive.record("extra/program.json"), archive.record("extra/program.bin"), true);
+  std::unique_ptr<Archive> archive;
+  try {
+    archive = std::make_unique<Archive>(bytes);
+  } catch (const std::invalid_argument &error) {
+    throw std::invalid_argument(std::string("it is damaged or no model file (") + error.what() +
+                                "); copy or export it again");
+  }
+  if (!archive->has("extra/program.json")) {
+    if (archive->has("extra/metadata.json"))
+      throw std::invalid_argument("it has no program for this runtime; export it again with `equipot export`");
+    throw std::invalid_argument(archive->has("data.pkl") && !archive->has("constants.pkl")
+                                    ? "it is a checkpoint, not an exported model; write one with `equipot export`"
+                                    : "it is no equipot model; write one with `equipot export`");
+  }
+  return std::make_unique<RuntimeModel>(archive->record("extra/program.json"), archive->record("extra/program.bin"), true);
 }
 
 }    // namespace equipot

@@ -98,20 +98,20 @@ template <class T> void Run<T>::place()
     for (int64_t slot : {layout().of_value[v], layout().of_gradient[v]})
       if (slot >= 0) numbers[slot] = std::max(numbers[slot], size);
   }
-  for (std::size_t k = 0; k < slots.size(); ++k) grow(slots[k], static_cast<std::size_t>(numbers[k]));
+  for (std::size_t k = 0; k < slots.size(); ++k) slots[k].grow(static_cast<std::size_t>(numbers[k]));
   const std::size_t n_edges = static_cast<std::size_t>(g.n_edges);
-  grow(vectors, 3 * n_edges);
-  if (g.edge_gradient) grow(vector_gradient, 3 * n_edges);
-  grow(rowptr, static_cast<std::size_t>(g.n_centres) + 1);
-  grow(transpose_rowptr, static_cast<std::size_t>(g.n_atoms) + 1);
-  grow(transpose_edges, n_edges);
+  vectors.grow(3 * n_edges);
+  if (differentiates()) vector_gradient.grow(3 * n_edges);
+  rowptr.grow(static_cast<std::size_t>(g.n_centres) + 1);
+  transpose_rowptr.grow(static_cast<std::size_t>(g.n_atoms) + 1);
+  transpose_edges.grow(n_edges);
   char error[256];
   if (equipot_topology(g.n_edges, g.n_centres, g.n_atoms, g.centre, g.neighbour, rowptr.data(), transpose_rowptr.data(),
                        transpose_edges.data(), error, sizeof(error)) != 0)
     throw std::invalid_argument(error);
   const bool per_edge = network.inverse_cutoffs.size() > 1;
   if (per_edge) {
-    grow(inverse_cutoffs, n_edges);
+    inverse_cutoffs.grow(n_edges);
     for (std::size_t e = 0; e < n_edges; ++e)
       inverse_cutoffs[e] = network.inverse_cutoffs[g.species[g.centre[e]] * network.n_species + g.species[g.neighbour[e]]];
   }
@@ -150,8 +150,8 @@ template <class T> void Run<T>::evaluate(const equipot_evaluation &evaluation)
     }
     op->forward(*this);
   }
-  if (!g.edge_gradient) return;
-  for (cotangent = 0; cotangent < (g.edge_moments ? 4 : 1); ++cotangent) {
+  if (!differentiates()) return;
+  for (cotangent = 0; cotangent < (g.positions ? 4 : 1); ++cotangent) {
     edge_gradient = cotangent == 0 ? g.edge_gradient : g.edge_moments + 3 * (cotangent - 1) * g.n_edges;
     std::fill(edge_gradient, edge_gradient + 3 * g.n_edges, 0.0);
     for (auto op = network.operators.rbegin(); op != network.operators.rend(); ++op) (*op)->backward(*this);
@@ -161,6 +161,9 @@ template <class T> void Run<T>::evaluate(const equipot_evaluation &evaluation)
         edge_gradient[3 * e + a] -= g.positions[3 * g.neighbour[e] + cotangent - 1] * g.edge_gradient[3 * e + a];
   }
 }
+
+// Without edges there is no memory for their gradient, but other processes wait for the exchanges.
+template <class T> bool Run<T>::differentiates() const { return given->edge_gradient || given->n_edges == 0; }
 
 template <class T> void Run<T>::exchange(equipot_exchange function, T *rows, int64_t columns)
 {

@@ -1,6 +1,7 @@
 // A program as operators that are ready to run, and the memory of a run.
 #pragma once
 
+#include "buffer.h"
 #include "engine.h"
 #include "equipot.h"
 #include "kernels.h"
@@ -65,8 +66,7 @@ template <class T> class Run {
   std::vector<std::unique_ptr<Convolution>> convolutions;
   std::vector<double> seen;             // (n_edges, 3) the edge vectors that the network sees; empty: those given
   std::vector<int64_t> seen_edges;      // edges that differ from those given
-  std::vector<T> vectors, vector_gradient, inverse_cutoffs, scratch;
-  std::vector<double> energies;         // of the readout
+  Buffer<T> vectors, vector_gradient, inverse_cutoffs, scratch;
   double *edge_gradient = nullptr;      // of the present cotangent, (n_edges, 3)
   int cotangent = 0;                    // 0: of the sum of all energies; 1 to 3: of energies times x, y or z
 
@@ -82,9 +82,10 @@ template <class T> class Run {
 
  private:
   void place();
-  const Layout &layout() const { return given->edge_moments ? network.repeated : network.once; }
-  std::vector<std::vector<T>> slots;
-  std::vector<int64_t> rowptr, transpose_rowptr, transpose_edges;
+  bool differentiates() const;
+  const Layout &layout() const { return given->positions ? network.repeated : network.once; }
+  std::vector<Buffer<T>> slots;
+  Buffer<int64_t> rowptr, transpose_rowptr, transpose_edges;
 };
 
 // body(first, last) for ranges of n rows on several threads, where the work pays for them.

@@ -85,7 +85,7 @@ template <class T> class Norms : public Operator<T> {
   T *scratch(Run<T> &run) const
   {
     const std::size_t size = static_cast<std::size_t>(run.rows(everywhere) * channels);
-    if (run.scratch.size() < size) run.scratch.resize(size);
+    run.scratch.grow(size);
     return run.scratch.data();
   }
 

@@ -23,12 +23,4 @@ struct Interval {
 // the nearest to its own (best fit, in the order of first use).
 std::vector<int64_t> share_memory(const std::vector<Interval> &arrays);
 
-// Makes a buffer large enough. Its content is lost, and is not copied.
-template <class T> void grow(std::vector<T> &buffer, std::size_t size)
-{
-  if (buffer.size() >= size) return;
-  buffer.clear();
-  buffer.resize(size + size / 8);
-}
-
 }    // namespace equipot

@@ -29,7 +29,7 @@ CONTACT = (
     1.7  # atoms closer than this do not approach further, in the same unit: a hydrogen bond may become a bond
 )
 FURTHER = 0.5  # Å, largest stretch beyond the longest bond of the data
-PULL = 2.0  # eV/Å, the smallest pull that costs nothing
+PULL = 1.2  # eV/Å, the smallest pull that costs nothing
 WEIGHT = 0.05  # of the mean square, in (eV/Å)²
 SAMPLE = 200  # frames that show the longest bonds
 

@@ -1,12 +1,16 @@
 """Model files that must not run: damaged ones, other files, and models that are not what they say."""
 
+import json
 import os
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from equipot.model_file import torchscript, write_model
@@ -71,6 +75,69 @@ def flipped(pattern: str) -> Builder:
         broken.write_bytes(content)
 
     return build
+
+
+def reprogrammed(change: Callable[[dict[str, Any], bytearray], None]) -> Builder:
+    """A model whose program was changed: its values, and the content of its arrays."""
+
+    def build(broken: Path, good: Path) -> None:
+        with zipfile.ZipFile(good) as archive, zipfile.ZipFile(broken, "w") as written:
+            names = {Path(name).name: name for name in archive.namelist() if "/extra/" in name}
+            values = json.loads(archive.read(names["program.json"]))
+            data = bytearray(archive.read(names["program.bin"]))
+            change(values, data)
+            written.writestr(names["metadata.json"], archive.read(names["metadata.json"]))
+            written.writestr(names["program.json"], json.dumps(values))
+            written.writestr(names["program.bin"], bytes(data))
+
+    return build
+
+
+def with_entry(path: Sequence[str | int], value: object) -> Builder:
+    """A program with another value at a place; None: without it."""
+
+    def change(values: dict[str, Any], data: bytearray) -> None:
+        target: Any = values
+        for key in path[:-1]:
+            target = target[key]
+        if value is None:
+            del target[path[-1]]
+        else:
+            target[path[-1]] = value
+
+    return reprogrammed(change)
+
+
+def with_array(find: Callable[[dict[str, Any]], int], change: Callable[[NDArray], NDArray]) -> Builder:
+    """A program in which one array, found by its number, has other content."""
+
+    def changed(values: dict[str, Any], data: bytearray) -> None:
+        entry = values["arrays"][find(values)]
+        n_bytes = int(np.prod(entry["shape"])) * np.dtype(entry["dtype"]).itemsize
+        part = slice(entry["offset"], entry["offset"] + n_bytes)
+        data[part] = change(np.frombuffer(bytes(data[part]), dtype=entry["dtype"])).tobytes()
+
+    return reprogrammed(changed)
+
+
+def tested(name: str, change: Callable[[NDArray], NDArray]) -> Builder:
+    """A program whose self-test has another array."""
+    return with_array(lambda values: values["self_test"][0][name], change)
+
+
+def of_operator(kind: str, field: str, change: Callable[[NDArray], NDArray]) -> Builder:
+    """A program in which the first operator of a kind has another array."""
+    return with_array(
+        lambda values: next(op for op in values["operators"] if op["kind"] == kind)[field], change
+    )
+
+
+def without_program(broken: Path, good: Path) -> None:
+    """A model of an earlier version."""
+    with zipfile.ZipFile(good) as archive, zipfile.ZipFile(broken, "w") as written:
+        for name in archive.namelist():
+            if "program" not in name:
+                written.writestr(name, archive.read(name))
 
 
 def checkpoint(broken: Path, good: Path) -> None:

@@ -26,6 +26,12 @@ def plugin() -> Path:
     return build_plugin()
 
 
+@pytest.fixture(scope="session")
+def torch_plugin() -> Path:
+    """The plugin that links to torch, for GPUs and for networks that the runtime cannot compute; takes minutes."""
+    return build_plugin(cuda=True)
+
+
 def potential(dtype: str = "float64", **options: object) -> Potential:
     # Three layers of uneven widths, so that exchanges differ in size; shorter cutoff of one pair; norms, bound and
     # core, which are made of torch's own operators.

@@ -3,6 +3,7 @@
 Sentences that LAMMPS itself speaks are in the table as well: what matters to a user is that every one of these ends.
 """
 
+import numpy as np
 import torch
 
 from tests.lammps import broken_files as files
@@ -35,6 +36,8 @@ SETTINGS = [
     ),
     Fault("a type NULL", "atom type 2 is NULL, which needs pair_style hybrid", elements("Si NULL")),
     Fault("all types NULL", "atom type 1 is NULL, which needs pair_style hybrid", elements("NULL NULL")),
+    Fault("a GPU", "this plugin was built for CPUs", settings("device cuda")),
+    Fault("another device", "it is 'tpu', expected cpu, cuda or cuda:N", settings("device tpu")),
     Fault("threads 0", "threads is '0', expected", settings("threads 0")),
     Fault("threads -1", "threads is '-1', expected", settings("threads -1")),
     Fault("threads x", "threads is 'x', expected", settings("threads x")),
@@ -49,7 +52,7 @@ SETTINGS = [
     Fault("pair_coeff first", "without a pair style", swap("pair_style", "pair_coeff * * x O\npair_style")),
     Fault("pair_style again, wrong", "threads is '0', expected", before_run("pair_style equipot threads 0")),
     Fault("pair_coeff again, wrong", "no element 'C'", before_run("pair_coeff * * model.pt C O")),
-    Fault("no such file", "model.pt does not exist", model=files.no_file),
+    Fault("no such file", "model.pt: it does not exist", model=files.no_file),
     Fault(
         "restart without pair_style",
         "re-specify non-restarted pair style",
@@ -138,12 +141,6 @@ RUNS = [
         files.with_repulsion,
     ),
     Fault(
-        "a model that fails on one rank",  # the others wait for ghost features by then
-        "pair_style equipot failed at step 0: atoms coincide",
-        before_run(COINCIDE),
-        files.rebuilt(kind=files.FailsWhenClose),
-    ),
-    Fault(
         "an atom nowhere",
         "Non-numeric atom coords",
         before_run(f"{NAN}set atom 1 x v_nan"),
@@ -174,6 +171,69 @@ MODELS = [
     Fault("a pipe", "no regular file", model=files.pipe),
     Fault("an empty file", "is empty", model=files.empty),
     Fault("an unreadable file", "cannot be read", model=files.unreadable),
+    Fault("a text", "damaged or no model file", model=files.text),
+    Fault("half a file", "damaged or no model file", model=files.shortened(0.5)),
+    Fault("all but the last byte", "damaged or no model file", model=files.shortened(1.0)),
+    Fault("a bit of the weights", "damaged", model=files.flipped("*/program.bin")),
+    Fault("a bit of the program", "damaged", model=files.flipped("*/program.json")),
+    Fault("a checkpoint", "is a checkpoint, not an exported model", model=files.checkpoint),
+    Fault("a zip archive", "is no equipot model", model=files.archive),
+    Fault("other TorchScript", "is no equipot model", model=files.other(files.Foreign)),
+    Fault("a model that writes files", "is no equipot model", model=files.other(files.Dangerous)),
+    Fault(
+        "a model of an earlier version", "export it again with `equipot export`", model=files.without_program
+    ),
+    Fault(
+        "a version of the future",
+        "version 99, this equipot runs up to 1",
+        model=files.with_entry(["version"], 99),
+    ),
+    Fault("a version in words", "is not an integer", model=files.with_entry(["version"], "two")),
+    Fault(
+        "an operator of the future",
+        "the operator 'attention', which this equipot does not know",
+        model=files.with_entry(["operators", -1, "kind"], "attention"),
+    ),
+    Fault(
+        "half precision", "float16, expected float32 or float64", model=files.with_entry(["dtype"], "float16")
+    ),
+    Fault("other energies", "fails its self-test", model=files.tested("energies", lambda e: e + 1e-6)),
+    Fault("other forces", "fails its self-test", model=files.tested("edge_gradient", lambda g: g * 1.01)),
+    Fault(
+        "weights not finite", "not finite", model=files.of_operator("linear", "weight", lambda w: w * np.nan)
+    ),
+    Fault(
+        "other weights",
+        "fails its self-test",
+        model=files.of_operator("linear", "weight", lambda w: w * 1.01),
+    ),
+    Fault("a self-test of nothing", "self-test has no structures", model=files.with_entry(["self_test"], [])),
+    Fault("no self-test", "has no self-test", model=files.with_entry(["self_test"], None)),
+    Fault(
+        "a self-test of another species",
+        "fails its self-test",
+        model=files.tested("species", lambda s: s + 99),
+    ),
+    Fault(
+        "a self-test of atoms that are not",
+        "fails its self-test",
+        model=files.tested("edge_index", lambda e: e + 999),
+    ),
+    Fault("no cutoff", "it has no cutoff", model=files.with_entry(["cutoff"], None)),
+    Fault("no type names", "it has no type_names", model=files.with_entry(["type_names"], None)),
+    Fault("one element too few", "another shape", model=files.with_entry(["type_names"], ["Si"])),
+    Fault("cutoffs beyond the cutoff", "cutoff", model=files.with_entry(["cutoff"], 1.0)),
+    Fault("one layer too few", "never used", model=files.with_entry(["operators", -1], None)),
+]
+
+# Those of the file's TorchScript, which only a plugin for GPUs reads.
+TORCHSCRIPT = [
+    Fault(
+        "a model that fails",
+        "pair_style equipot failed at step 0: atoms coincide",
+        before_run(COINCIDE),
+        files.rebuilt(kind=files.FailsWhenClose),
+    ),
     Fault("a text", "damaged or no model file", model=files.text),
     Fault("half a file", "damaged or no model file", model=files.shortened(0.5)),
     Fault("all but the last byte", "damaged or no model file", model=files.shortened(1.0)),

@@ -16,6 +16,7 @@ import torch
 
 from equipot.lammps import build_folder
 from tests.lammps.conftest import SPECIES
+from tests.lammps.faults import TORCHSCRIPT
 from tests.lammps.ranks import exhaustive, on_ranks
 from tests.lammps.running import good, lmp, measure, measured, setup, write_data
 from tests.lammps.states import TILTED, assert_same, keep, kept
@@ -24,12 +25,11 @@ from tests.lammps.structures import cases
 from tests.lammps.test_energy_flux import CROWD
 from tests.ops.conftest import SOURCES, build_emulation, has_driver
 
+pytestmark = [exhaustive, pytest.mark.usefixtures("torch_plugin")]
+
 CASES = ("tilted", "slab", "tiny", "scattered", "nothing", "tiled", "thin", "rod")
-# Emulation is slow: one run in each precision in `make test`.
 PRECISIONS_AND_RANKS = [
-    pytest.param(*case, ranks, marks=[] if (case[0], ranks) in (("double", 2), ("single", 1)) else exhaustive)
-    for case in (("double", 1e-10), ("single", 1e-5))
-    for ranks in (1, 2, 3)
+    pytest.param(*case, ranks) for case in (("double", 1e-10), ("single", 1e-5)) for ranks in (1, 2, 3)
 ]
 
 
@@ -89,6 +89,15 @@ def test_every_structure_has_the_numbers_it_has_on_the_cpu(gpus, tmp_path, reque
         found, expected = (measured(output, tmp_path, f"{name}_{device}") for device in ("cuda", "cpu"))
         for quantity, value in vars(expected).items():
             close(getattr(found, quantity), value, rtol)
+
+
+@pytest.mark.parametrize("fault", TORCHSCRIPT, ids=[fault.name for fault in TORCHSCRIPT])
+def test_a_file_whose_torchscript_is_not_a_model_is_one_sentence(gpus, tmp_path, double_file, fault):
+    fault.model(tmp_path / "model.pt", double_file)
+    write_data(tmp_path / "tiled.data", cases()["tiled"].atoms, list(SPECIES))
+    script = fault.edit(setup("tiled", Path("model.pt"), options="device cuda") + "run 0\n")
+    assert fault.sentence in the_sentence(ended(started(script, tmp_path, 1)))
+    assert not (tmp_path / "written_by_a_model").exists()
 
 
 @on_ranks(1, 2, quick=(2,))

@@ -6,11 +6,13 @@ import pytest
 from equipot.model_file import write_model
 from equipot.network.derivatives import predict
 from tests.lammps.conftest import SPECIES
-from tests.lammps.ranks import on_ranks
+from tests.lammps.ranks import exhaustive, on_ranks
 from tests.lammps.running import good, lmp, setup, write_data
 from tests.lammps.structures import cases
 from tests.models import model_input
 from tests.outputs import WithFurtherOutputs, changed
+
+pytestmark = [exhaustive, pytest.mark.usefixtures("torch_plugin")]
 
 ATOMS = cases()["tilted"].atoms
 OUTPUTS = """

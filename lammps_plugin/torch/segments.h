@@ -9,24 +9,13 @@
 
 #include <torch/script.h>
 
-#include "failure.h"
+#include "potential.h"
+#include "sentence.h"
 
 namespace equipot {
 
-// The atoms and edges of one process. Centres are the first n_centres atoms, the others are ghosts.
-// The caller owns the memory, which must outlive the calculation.
-struct Graph {
-  int64_t n_centres;
-  int64_t n_atoms;
-  int64_t n_edges;
-  int64_t *species;               // (n_atoms) index into the model's type names
-  int64_t *edge_index;            // (2, n_edges) centre, ascending; then neighbour
-  double *edge_vectors;           // (n_edges, 3) Å, r_ij = r_j - r_i
-  double *positions = nullptr;    // (n_atoms, 3) Å, only for moments; r_ij is their difference
-};
-
 // In host memory. If the model is on a GPU, it is valid until the next evaluation.
-struct Prediction {
+struct TensorPrediction {
   torch::Tensor atomic_energies;    // (n_centres) eV, float64
   torch::Tensor edge_gradient;      // (n_edges, 3) dE/dr_ij in eV/Å, float64; E is the sum over all processes
   // Other outputs of the network for each atom, by name: (n_centres) or (n_centres, columns), float64.
@@ -37,19 +26,19 @@ struct Prediction {
 };
 
 // The two exchanges between processes. Each takes a contiguous tensor of shape (n_atoms, columns) on the model's device.
-struct Exchange {
+struct TensorExchange {
   std::function<void(torch::Tensor &)> fill_ghosts;        // copy each centre's row to its ghosts everywhere
   std::function<void(torch::Tensor &)> collect_ghosts;     // add each ghost's row to the row of its centre
 };
 
-class Model {
+class TorchModel {
  public:
   // Loads the bytes of a model file, checks its version and runs its self-test on the device. Throws ModelError.
-  Model(const std::string &bytes, c10::Device device);
-  ~Model();
+  TorchModel(const std::string &bytes, c10::Device device);
+  ~TorchModel();
 
   // Every process must call this, even without atoms, because the exchanges are collective. Throws ModelError.
-  Prediction evaluate(const Graph &graph, const Exchange &exchange);
+  TensorPrediction evaluate(const Graph &graph, const TensorExchange &exchange);
 
   // Bytes of the widest row that is exchanged.
   size_t widest_row() const;
@@ -57,12 +46,12 @@ class Model {
   std::vector<std::string> type_names;
   std::vector<std::vector<double>> pair_cutoffs;    // (species, species) Å
   double cutoff;                                    // Å, the longest
-  std::vector<std::pair<std::string, int>> other_outputs;    // name and columns (0: one number) of Prediction::others
+  std::vector<std::pair<std::string, int>> other_outputs;    // name and columns (0: one number) of TensorPrediction::others
 
  private:
   void read_attributes();
   void self_test();
-  torch::Tensor read_out(const std::vector<torch::jit::IValue> &arguments, Prediction &prediction);
+  torch::Tensor read_out(const std::vector<torch::jit::IValue> &arguments, TensorPrediction &prediction);
   torch::Tensor outgoing(int64_t k, const torch::Tensor &features);
   torch::Tensor interact(int64_t k, const torch::Tensor &features, const torch::Tensor &sent,
                         const torch::Tensor &species, const torch::Tensor &vectors,

@@ -57,12 +57,12 @@ template <class Work> void guarded(Work &&work)
 }    // namespace
 
 // Older files have whole layers, not halves: then the features themselves are sent.
-Tensor Model::outgoing(int64_t k, const Tensor &features)
+Tensor TorchModel::outgoing(int64_t k, const Tensor &features)
 {
   return in_halves ? module.get_method("outgoing")({k, features}).toTensor() : features;
 }
 
-Tensor Model::interact(int64_t k, const Tensor &features, const Tensor &sent, const Tensor &species,
+Tensor TorchModel::interact(int64_t k, const Tensor &features, const Tensor &sent, const Tensor &species,
                       const Tensor &vectors, const torch::jit::IValue &topology)
 {
   if (in_halves) return module.get_method("interact")({k, features, sent, species, vectors, topology}).toTensor();
@@ -70,7 +70,7 @@ Tensor Model::interact(int64_t k, const Tensor &features, const Tensor &sent, co
 }
 
 // Files of format 2 return atomic energies, later ones a table of named outputs. Returns the energies with their graph.
-Tensor Model::read_out(const std::vector<torch::jit::IValue> &arguments, Prediction &prediction)
+Tensor TorchModel::read_out(const std::vector<torch::jit::IValue> &arguments, TensorPrediction &prediction)
 {
   const torch::jit::IValue outputs = module.get_method("readout")(arguments);
   Tensor energies;
@@ -94,7 +94,7 @@ Tensor Model::read_out(const std::vector<torch::jit::IValue> &arguments, Predict
   return energies;
 }
 
-Prediction Model::evaluate(const Graph &graph, const Exchange &exchange)
+TensorPrediction TorchModel::evaluate(const Graph &graph, const TensorExchange &exchange)
 {
   PlainExecution plain;
   const bool moments = graph.positions != nullptr;
@@ -138,7 +138,7 @@ Prediction Model::evaluate(const Graph &graph, const Exchange &exchange)
     guarded([&] { outputs[k] = interact(k, inputs[k], with_ghosts[k], species, vectors, topology); });
   }
 
-  Prediction found;
+  TensorPrediction found;
   std::vector<Tensor> cotangents, edges;    // of sum E_k; for moments also of x, y and z times E_k
   guarded([&] {
     Tensor last = leaf(outputs.back());

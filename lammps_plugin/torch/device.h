@@ -9,9 +9,6 @@ namespace equipot {
 
 // The device for `cpu`, `cuda` (the processes of a machine share its GPUs in turn) or `cuda:N`, for the local_rank-th
 // process on its machine. Loads torch's CUDA library and the compiler of the kernels. Throws ModelError.
-c10::Device open_device(const std::string &wish, int local_rank);
-
-// Name of a GPU, e.g. "cuda:0 (NVIDIA H100 80GB HBM3)". Throws ModelError.
-std::string description(c10::Device gpu);
+c10::Device torch_device(const std::string &wish, int local_rank);
 
 }    // namespace equipot

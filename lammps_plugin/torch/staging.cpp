@@ -15,6 +15,12 @@ Tensor grown(const Tensor &block, int64_t n, torch::Dtype dtype)
   return torch::empty({n + n / 4}, torch::TensorOptions().dtype(dtype).pinned_memory(true));
 }
 
+// Tensors have no constant memory, but nothing writes to these.
+template <class T> Tensor view(const T *memory, torch::IntArrayRef shape, torch::Dtype dtype)
+{
+  return torch::from_blob(const_cast<T *>(memory), shape, torch::TensorOptions().dtype(dtype));
+}
+
 }    // namespace
 
 Tensor Staging::words(int64_t n)
@@ -26,12 +32,10 @@ Tensor Staging::words(int64_t n)
 Staging::Inputs Staging::up(const Graph &graph)
 {
   const int64_t n_atoms = graph.n_atoms, n_edges = graph.n_edges;
-  const auto real = torch::TensorOptions().dtype(torch::kFloat64);
   if (device.is_cpu())
-    return {torch::from_blob(graph.species, {n_atoms}, torch::kInt64),
-            torch::from_blob(graph.edge_index, {2, n_edges}, torch::kInt64),
-            torch::from_blob(graph.edge_vectors, {n_edges, 3}, real),
-            graph.positions ? torch::from_blob(graph.positions, {n_atoms, 3}, real) : Tensor()};
+    return {view(graph.species, {n_atoms}, torch::kInt64), view(graph.edge_index, {2, n_edges}, torch::kInt64),
+            view(graph.edge_vectors, {n_edges, 3}, torch::kFloat64),
+            graph.positions ? view(graph.positions, {n_atoms, 3}, torch::kFloat64) : Tensor()};
 
   // All numbers have eight bytes, so one tensor holds them.
   const int64_t n_positions = graph.positions ? 3 * n_atoms : 0;
@@ -59,7 +63,7 @@ Staging::Inputs Staging::up(const Graph &graph)
   return inputs;
 }
 
-Prediction Staging::down(Prediction found)
+TensorPrediction Staging::down(TensorPrediction found)
 {
   if (device.is_cpu()) return found;
   std::vector<Tensor *> results{&found.atomic_energies, &found.edge_gradient};

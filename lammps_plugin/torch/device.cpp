@@ -2,7 +2,8 @@
 
 #include "cuda/engine_cuda.h"
 #include "engine_operators.h"
-#include "failure.h"
+#include "potential.h"
+#include "sentence.h"
 
 #include <cstdlib>
 
@@ -46,7 +47,7 @@ int wished_number(const std::string &wish)
 
 }    // namespace
 
-c10::Device open_device(const std::string &wish, int local_rank)
+c10::Device torch_device(const std::string &wish, int local_rank)
 {
   static bool first = true, began_with_cpu = false;
   if (first) began_with_cpu = wish == "cpu";
@@ -78,13 +79,13 @@ c10::Device open_device(const std::string &wish, int local_rank)
   return {c10::kCUDA, static_cast<c10::DeviceIndex>(number)};
 }
 
-std::string description(c10::Device gpu)
+std::string description(const std::string &gpu)
 {
   char name[96] = "";
   EngineMessage message;
-  if (equipot_cuda_name(gpu.index(), name, sizeof(name), message.text, sizeof(message.text)) < 0)
+  if (equipot_cuda_name(c10::Device(gpu).index(), name, sizeof(name), message.text, sizeof(message.text)) < 0)
     throw ModelError(message.text);
-  return gpu.str() + " (" + name + ")";
+  return gpu + " (" + name + ")";
 }
 
 }    // namespace equipot

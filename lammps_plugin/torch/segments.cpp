@@ -20,7 +20,7 @@ constexpr int64_t newest_format = 3;
 
 }    // namespace
 
-Model::Model(const std::string &bytes, c10::Device device) :
+TorchModel::TorchModel(const std::string &bytes, c10::Device device) :
     device(device), staging(std::make_unique<Staging>(device))
 {
   register_operators();
@@ -29,13 +29,13 @@ Model::Model(const std::string &bytes, c10::Device device) :
   try {
     foreign = foreign_operation(bytes);
     if (const std::string record = damaged_record(bytes); !record.empty())
-      throw ModelError("is damaged: its record '" + record + "' is not what was written; copy or export it again");
+      throw ModelError("it is damaged: its record '" + record + "' is not what was written; copy or export it again");
   } catch (const ModelError &) {
     throw;
   } catch (const std::exception &error) {
-    throw ModelError("is damaged or no model file (" + sentence(error) + ")");
+    throw ModelError("it is damaged or no model file (" + sentence(error) + ")");
   }
-  if (!foreign.empty()) throw ModelError("calls '" + foreign + "', which no model needs; refused");
+  if (!foreign.empty()) throw ModelError("it calls '" + foreign + "', which no model needs; refused");
   try {
     std::istringstream stream(bytes);
     module = torch::jit::load(stream, device);
@@ -43,32 +43,32 @@ Model::Model(const std::string &bytes, c10::Device device) :
   } catch (const std::exception &error) {
     const std::string why = sentence(error);
     if (why.find("constants.pkl") != std::string::npos)
-      throw ModelError("is a checkpoint, not an exported model; write one with `equipot export`");
-    throw ModelError("is no model file that torch " TORCH_VERSION " can read (" + why + ")");
+      throw ModelError("it is a checkpoint, not an exported model; write one with `equipot export`");
+    throw ModelError("it is no model file that torch " TORCH_VERSION " can read (" + why + ")");
   }
   for (const char *name : {"format_version", "type_names", "cutoff", "pair_cutoffs", "n_layers", "feature_dims",
                            "dtype", "self_test", "self_test_tolerance"})
     if (!module.hasattr(name))
-      throw ModelError("is TorchScript but no whole equipot model: it has no " + std::string(name) +
+      throw ModelError("it is TorchScript but no whole equipot model: it has no " + std::string(name) +
                        "; export it again with `equipot export`");
   try {
     const int64_t version = module.attr("format_version").toInt();
     if (version > newest_format)
-      throw ModelError("has format version " + std::to_string(version) + ", this plugin reads up to " +
+      throw ModelError("it has format version " + std::to_string(version) + ", this plugin reads up to " +
                        std::to_string(newest_format) + "; update equipot and run `equipot lammps --rebuild`");
     read_attributes();
     self_test();
   } catch (const ModelError &) {
     throw;
   } catch (const std::exception &error) {
-    throw ModelError("is no usable model: what it holds is not of the expected kind (" + sentence(error) +
+    throw ModelError("it is no usable model: what it holds is not of the expected kind (" + sentence(error) +
                      "); export it again with `equipot export`");
   }
 }
 
-Model::~Model() = default;
+TorchModel::~TorchModel() = default;
 
-void Model::read_attributes()
+void TorchModel::read_attributes()
 {
   for (const torch::jit::IValue &name : module.attr("type_names").toListRef())
     type_names.push_back(name.toStringRef());
@@ -78,27 +78,27 @@ void Model::read_attributes()
   in_halves = module.find_method("outgoing") && module.find_method("interact");
   std::string precision = module.attr("dtype").toStringRef();
   if (precision != "float32" && precision != "float64")
-    throw ModelError("has dtype " + precision + ", expected float32 or float64");
+    throw ModelError("it has dtype " + precision + ", expected float32 or float64");
   dtype = precision == "float32" ? torch::kFloat32 : torch::kFloat64;
   Tensor cutoffs = module.attr("pair_cutoffs").toTensor().cpu().to(torch::kFloat64).contiguous();
   int64_t n_species = static_cast<int64_t>(type_names.size());
   if (cutoffs.sizes() != torch::IntArrayRef{n_species, n_species} ||
       static_cast<int64_t>(feature_dims.size()) != n_layers || n_layers < 1)
-    throw ModelError("holds tables whose sizes do not fit together; export it again with `equipot export`");
+    throw ModelError("it holds tables whose sizes do not fit together; export it again with `equipot export`");
   constexpr double longest = 100.0;    // Å; with a longer one LAMMPS's search would not end
   if (!(cutoff > 0 && cutoff < longest))
-    throw ModelError("has a cutoff of " + std::to_string(cutoff) + " Å, expected more than 0 and less than 100");
+    throw ModelError("it has a cutoff of " + std::to_string(cutoff) + " Å, expected more than 0 and less than 100");
   for (int64_t i = 0; i < n_species; ++i) {
     const double *row = cutoffs.data_ptr<double>() + i * n_species;
     pair_cutoffs.emplace_back(row, row + n_species);
     for (double value : pair_cutoffs.back())
       if (!(value > 0 && value <= cutoff))
-        throw ModelError("has a cutoff of " + std::to_string(value) + " Å between two elements, expected more than 0 "
+        throw ModelError("it has a cutoff of " + std::to_string(value) + " Å between two elements, expected more than 0 "
                          "and at most " + std::to_string(cutoff));
   }
 }
 
-size_t Model::widest_row() const
+size_t TorchModel::widest_row() const
 {
   // The input of the first layer depends on the species alone and is not exchanged.
   int64_t widest = n_layers > 1 ? *std::max_element(feature_dims.begin() + 1, feature_dims.end()) : 0;
@@ -107,10 +107,10 @@ size_t Model::widest_row() const
 
 // Runs the stored structures through the segments. This stops files of another version of torch that give other results,
 // and errors of the plugin in joining the segments.
-void Model::self_test()
+void TorchModel::self_test()
 {
   if (module.attr("self_test").toListRef().empty())
-    throw ModelError("has no structures in its self_test; export it again with `equipot export`");
+    throw ModelError("it has no structures in its self_test; export it again with `equipot export`");
   const double tolerance = module.attr("self_test_tolerance").toDouble();
   auto differs = [tolerance](const Tensor &found, const Tensor &expected) {
     if (found.sizes() != expected.sizes()) return true;
@@ -118,25 +118,25 @@ void Model::self_test()
     double largest = std::max(1.0, expected.abs().max().item<double>());
     return !((found - expected).abs().max().item<double>() <= tolerance * largest);    // so that NaN differs
   };
-  Exchange alone{[](Tensor &) {}, [](Tensor &) {}};
+  TensorExchange alone{[](Tensor &) {}, [](Tensor &) {}};
   for (const torch::jit::IValue &entry : module.attr("self_test").toListRef()) {
     const auto &parts = entry.toTupleRef().elements();
     auto part = [&parts](size_t k) { return parts.at(k).toTensor().cpu().contiguous(); };
     Tensor species = part(0), edge_index = part(1), vectors = part(2);
     Graph graph{species.size(0), species.size(0), vectors.size(0), species.data_ptr<int64_t>(),
                 edge_index.data_ptr<int64_t>(), vectors.data_ptr<double>()};
-    Prediction prediction;
+    TensorPrediction prediction;
     try {
       prediction = evaluate(graph, alone);
     } catch (const ModelError &error) {
-      throw ModelError(std::string("fails its self-test (") + error.what() + ")");
+      throw ModelError(std::string("it fails its self-test (") + error.what() + ")");
     }
     other_outputs.clear();
     for (const auto &[name, values] : prediction.others)
       other_outputs.emplace_back(name, values.dim() == 1 ? 0 : static_cast<int>(values.size(1)));
     if (differs(prediction.atomic_energies, part(3)) ||
         differs(prediction.edge_gradient, part(4)))
-      throw ModelError("fails its self-test: energies or forces differ from those it was exported with; "
+      throw ModelError("it fails its self-test: energies or forces differ from those it was exported with; "
                        "export it again with `equipot export`");
   }
 }

@@ -17,7 +17,7 @@ class Staging {
   Inputs up(const Graph &graph);
 
   // The results in host memory, valid until the next call of `up`.
-  Prediction down(Prediction found);
+  TensorPrediction down(TensorPrediction found);
 
  private:
   torch::Tensor words(int64_t n);

@@ -1,4 +1,4 @@
-#include "failure.h"
+#include "sentence.h"
 
 #include <sstream>
 

@@ -1,0 +1,110 @@
+// A potential computed by the runtime (equipot.h).
+#include "potential.h"
+
+#include "equipot.h"
+
+namespace equipot {
+namespace {
+
+// What the exchanges of an evaluation need.
+struct Caller {
+  const Exchange &exchange;
+  bool single;
+
+  HostRows rows(void *data, std::int64_t columns) const
+  {
+    const std::size_t number = single ? sizeof(float) : sizeof(double);
+    return {static_cast<char *>(data), nullptr, static_cast<std::size_t>(columns) * number, single};
+  }
+};
+
+int fill(void *caller, void *rows, std::int64_t columns)
+{
+  const Caller &c = *static_cast<const Caller *>(caller);
+  if (c.exchange.needed) c.exchange.fill_ghosts(c.rows(rows, columns));
+  return 0;
+}
+
+int collect(void *caller, void *rows, std::int64_t columns)
+{
+  const Caller &c = *static_cast<const Caller *>(caller);
+  if (c.exchange.needed) c.exchange.collect_ghosts(c.rows(rows, columns));
+  return 0;
+}
+
+struct Message {
+  char text[256] = "";
+};
+
+class RuntimePotential : public Potential {
+ public:
+  explicit RuntimePotential(const std::string &bytes) : model(nullptr, equipot_close)
+  {
+    Message message;
+    model.reset(equipot_open_bytes(bytes.data(), bytes.size(), message.text, sizeof(message.text)));
+    if (!model) throw ModelError(message.text);
+    equipot_description description{};
+    description.size = sizeof(description);
+    check(equipot_describe(model.get(), &description, message.text, sizeof(message.text)), message);
+    single = description.dtype == sizeof(float);
+    widest = static_cast<std::size_t>(description.widest_exchange);
+    cutoff = description.cutoff;
+    for (std::int64_t s = 0; s < description.n_species; ++s) {
+      type_names.push_back(description.type_names[s]);
+      const double *row = description.pair_cutoffs + s * description.n_species;
+      pair_cutoffs.emplace_back(row, row + description.n_species);
+    }
+  }
+
+  std::size_t widest_row() const override { return widest; }
+
+  const Prediction &evaluate(const Graph &graph, const Exchange &exchange, int threads) override
+  {
+    const std::size_t n_edges = static_cast<std::size_t>(graph.n_edges);
+    energies.resize(static_cast<std::size_t>(graph.n_centres));
+    gradient.resize(3 * n_edges);
+    if (graph.positions) moments.resize(9 * n_edges);
+    Caller caller{exchange, single};
+    equipot_evaluation given{};
+    given.size = sizeof(given);
+    given.threads = threads;
+    given.n_centres = graph.n_centres;
+    given.n_atoms = graph.n_atoms;
+    given.n_edges = graph.n_edges;
+    given.species = graph.species;
+    given.centre = graph.edge_index;
+    given.neighbour = graph.edge_index + graph.n_edges;
+    given.edge_vectors = graph.edge_vectors;
+    given.positions = graph.positions;
+    given.fill_ghosts = fill;
+    given.collect_ghosts = collect;
+    given.caller = &caller;
+    given.energies = energies.data();
+    given.edge_gradient = gradient.data();
+    given.edge_moments = graph.positions ? moments.data() : nullptr;
+    Message message;
+    check(equipot_evaluate(model.get(), &given, message.text, sizeof(message.text)), message);
+    result.atomic_energies = energies.data();
+    result.edge_gradient = gradient.data();
+    for (std::size_t d = 0; d < 3; ++d) result.edge_moments[d] = graph.positions ? moments.data() + 3 * d * n_edges : nullptr;
+    return result;
+  }
+
+ private:
+  static void check(int code, const Message &message)
+  {
+    if (code != 0) throw ModelError(message.text);
+  }
+
+  std::unique_ptr<equipot_model, void (*)(equipot_model *)> model;
+  bool single = false;
+  std::size_t widest = 0;
+  std::vector<double> energies, gradient, moments;
+  Prediction result;
+};
+
+}    // namespace
+
+std::unique_ptr<Potential> open_runtime(const std::string &bytes) { return std::make_unique<RuntimePotential>(bytes); }
+
+}    // namespace equipot
