@@ -1,14 +1,18 @@
 """`equipot lammps`: build the LAMMPS plugin if needed and print the lines of an input that uses it."""
 
 import argparse
+import shutil
 import sys
 from pathlib import Path
 
+from equipot.errors import ConfigError
 from equipot.lammps import build_plugin, plugin_folder
+from equipot.runtime.files import library_file
 
 EXAMPLES = """examples:
   equipot lammps --model runs/silicon/model.pt
   equipot lammps --include ~/lammps/src
+  equipot lammps --include ~/lammps/src --bundle equipot-lammps --model model.pt
   equipot lammps --cuda
 """
 
@@ -21,6 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--mpi-include", metavar="DIR", help="folder of the mpi.h that your LAMMPS was compiled with"
     )
     parser.add_argument(
+        "--bundle",
+        metavar="DIR",
+        help="write plugin, library, input lines and --model to a folder that runs where there is no Python",
+    )
+    parser.add_argument(
         "--cuda", action="store_true", help="a plugin for GPUs, which links to torch; it takes some minutes"
     )
     parser.add_argument("--model", metavar="FILE", help="model file for the printed input")
@@ -29,7 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     time = "some minutes" if args.cuda else "about ten seconds"
     print(f"compiling the plugin if it does not exist yet ({time}) ...", file=sys.stderr)
+    if args.bundle and args.cuda:
+        raise ConfigError("--bundle and --cuda: a plugin for GPUs needs the torch of this Python environment")
     plugin = build_plugin(args.rebuild, args.include, args.mpi_include, args.cuda)
+    if args.bundle:
+        folder = write_bundle(Path(args.bundle), plugin, args.model)
+        print(f"written to {folder}: {', '.join(sorted(p.name for p in folder.iterdir()))}")
+        return 0
     print(f"the plugin is {plugin}", file=sys.stderr)
     print(input_snippet(args.model, plugin), end="")
     return 0
@@ -44,13 +59,39 @@ def input_snippet(model: str | None, plugin: Path) -> str:
         elements = " ".join(read_metadata(model).type_names)
     # The lmp of the wheel loads the plugins in the folder of the entry point by itself.
     load = "" if str(plugin.parent) == plugin_folder() else f"plugin load {_quoted(plugin)}\n"
+    return _input(load, model or "model.pt", elements)
+
+
+def write_bundle(folder: Path, plugin: Path, model: str | None) -> Path:
+    """Write a folder with all that a LAMMPS needs on a machine without Python.
+
+    Raise ConfigError if the folder exists.
+    """
+    if folder.exists():
+        raise ConfigError(f"--bundle: {folder} exists; name a new folder")
+    library = library_file()
+    folder.mkdir(parents=True)
+    for file in (plugin, library):
+        shutil.copy2(file, folder / file.name)
+    elements = "Si O"
+    if model is not None:
+        from equipot.model_file.read import read_metadata
+
+        elements = " ".join(read_metadata(model).type_names)
+        shutil.copy2(model, folder / "model.pt")
+    load = "# The paths are relative to the folder in which LAMMPS starts.\nplugin load ./equipotplugin.so\n"
+    (folder / "in.equipot").write_text(_input(load, "model.pt", elements))
+    return folder.resolve()
+
+
+def _input(load: str, model: str, elements: str) -> str:
     return (
         "# units real also works; the last words are the elements of atom types 1, 2, ...\n"
         "units metal\n"
         "newton on\n"
         f"{load}"
         "pair_style equipot\n"
-        f"pair_coeff * * {_quoted(model or 'model.pt')} {elements}\n"
+        f"pair_coeff * * {_quoted(model)} {elements}\n"
     )
 
 

