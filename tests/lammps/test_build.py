@@ -59,6 +59,18 @@ def test_a_changed_kernel_gets_a_plugin_of_its_own(monkeypatch, tmp_path):
     assert lammps.build_folder() != folder
 
 
+def test_the_plugin_of_a_wheel_needs_no_compiler(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(lammps, "packaged_folder", lambda: tmp_path / "22-Jul-2025")
+    monkeypatch.setattr(lammps, "_program", lambda name: None)
+    with pytest.raises(EquipotError, match="cmake was not found"):
+        lammps.build_plugin()
+    (tmp_path / "22-Jul-2025").mkdir()
+    (tmp_path / "22-Jul-2025" / lammps.PLUGIN_NAME).touch()
+    assert lammps.build_plugin() == tmp_path / "22-Jul-2025" / lammps.PLUGIN_NAME
+    assert lammps.plugin_folder() == str(tmp_path / "22-Jul-2025")
+
+
 def test_a_missing_tool_or_package_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(EquipotError, match=r"holds no pair\.h"):
