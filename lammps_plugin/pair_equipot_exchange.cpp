@@ -34,6 +34,19 @@ bool has_bit(const double *bits, int i)
   return word >> i % word_bits & 1;
 }
 
+// Releases of LAMMPS before 2025 do not take the number of words per atom, and use the pair style's largest.
+template <class Communication, class Style> void forward(Communication *comm, Style *style, [[maybe_unused]] int words)
+{
+  if constexpr (requires { comm->forward_comm(style, words); }) comm->forward_comm(style, words);
+  else comm->forward_comm(style);
+}
+
+template <class Communication, class Style> void reverse(Communication *comm, Style *style, [[maybe_unused]] int words)
+{
+  if constexpr (requires { comm->reverse_comm(style, words); }) comm->reverse_comm(style, words);
+  else comm->reverse_comm(style);
+}
+
 template <typename T> void add_row(char *row, const double *received, size_t bytes)
 {
   T *target = reinterpret_cast<T *>(row);
@@ -53,7 +66,7 @@ void PairEquipot::find_images()
   origin_index.resize(nall);
   for (int i = 0; i < nall; ++i) origin_index[i] = i;
   sending = Sending::origins;
-  comm->forward_comm(this, 2);
+  forward(comm, this, 2);
   const int mine = rows.find_images(atom->nlocal, origin_process, origin_index, comm->me);
   rows.sort(atom->x, 0.5 * model->cutoff);
   int any = 0;
@@ -62,7 +75,7 @@ void PairEquipot::find_images()
   wanted.clear();
   listed.assign(nall, 0);
   sending = Sending::wishes;
-  comm->reverse_comm(this, 1);
+  reverse(comm, this, 1);
   sending = Sending::rows;
 }
 
@@ -83,10 +96,10 @@ equipot::Exchange PairEquipot::exchange()
   const bool nothing_to_do = !any_remote && rows.shared();
   return {!nothing_to_do && exchange_ghosts,
           [this](const equipot::HostRows &given) {
-            exchange_rows(given, [this](int words) { comm->forward_comm(this, words); });
+            exchange_rows(given, [this](int words) { forward(comm, this, words); });
           },
           [this](const equipot::HostRows &given) {
-            exchange_rows(given, [this](int words) { comm->reverse_comm(this, words); });
+            exchange_rows(given, [this](int words) { reverse(comm, this, words); });
           }};
 }
 
