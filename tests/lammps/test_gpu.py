@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from equipot.lammps import build_folder
+from equipot.model_file import write_model
 from tests.lammps.conftest import SPECIES
 from tests.lammps.faults import TORCHSCRIPT
 from tests.lammps.ranks import exhaustive, on_ranks
@@ -24,6 +25,7 @@ from tests.lammps.stopping import ended, started, the_sentence
 from tests.lammps.structures import cases
 from tests.lammps.test_energy_flux import CROWD
 from tests.ops.conftest import SOURCES, build_emulation, has_driver
+from tests.outputs import WithFurtherOutputs, changed
 
 pytestmark = [exhaustive, pytest.mark.usefixtures("torch_plugin")]
 
@@ -154,14 +156,18 @@ def test_a_machine_without_a_gpu_is_told_so(gpus, tmp_path, double_file):
     assert "torch sees no GPU" in refusal(tmp_path, double_file, "cuda", {**gpus, "EMULATION_GPUS": "0"})
 
 
-def test_a_process_that_began_without_a_gpu_is_told_so(gpus, tmp_path, double_file):
+def test_a_process_whose_torch_began_without_a_gpu_ends_with_a_sentence(gpus, tmp_path, double_file):
+    # The runtime does not start torch, but a network with further outputs does.
     write_data(tmp_path / "tilted.data", TILTED, list(SPECIES))
-    script = "".join(
-        setup("tilted", double_file, options=f"device {device}") + "run 0\n" for device in ("cpu", "cuda")
-    )
-    assert "give device cuda to the first" in the_sentence(
-        ended(started(script, tmp_path, 2, environment=gpus))
-    )
+    further = changed(WithFurtherOutputs, n_layers=3, features=[6, 3], species=SPECIES)
+    models = {"further": write_model(tmp_path / "m.pt", further, verify=False), "plain": double_file}
+    scripts = {
+        name: "".join(setup("tilted", model, options=f"device {d}") + "run 0\n" for d in ("cpu", "cuda"))
+        for name, model in models.items()
+    }
+    good(lmp(scripts["plain"], tmp_path, 2, timeout=600))
+    output = ended(started(scripts["further"], tmp_path, 2, environment=gpus))
+    assert "give device cuda to the first" in the_sentence(output)
 
 
 def test_a_driver_that_takes_no_kernels_is_named(gpus, tmp_path, double_file):
