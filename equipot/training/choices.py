@@ -33,7 +33,7 @@ OPEN = (
 )
 ATOMS_PER_BATCH = 320
 FRAMES_PER_BATCH = 5
-ENOUGH_STEPS = 4000  # a deeper network pays if there is time for so many
+ENOUGH_STEPS = 2000  # a deeper network pays if there is time for so many
 TIMED_STEPS = 3
 
 

@@ -55,7 +55,7 @@ def chosen(path: Path, speed: float, monkeypatch, overrides=()) -> dict:
 
 def test_the_largest_network_with_time_for_enough_steps_is_chosen(tmp_path, monkeypatch):
     path = config_for(tmp_path, rattled(molecule("CH3CH2OH"), 12), training={"max_time": 600})
-    for speed, preset in ((0.001, "accurate"), (0.035, "balanced"), (1.0, "fast")):
+    for speed, preset in ((0.001, "accurate"), (0.06, "balanced"), (1.0, "fast")):
         assert chosen(path, speed, monkeypatch)["model.preset"] == preset
 
 
