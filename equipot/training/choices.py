@@ -26,6 +26,7 @@ S = TypeVar("S", bound=Section)
 SETTINGS = "settings.yaml"
 OPEN = (
     "training.batch_size",
+    "training.weight_decay",
     "data.stress_offset",
     "training.loss.initial.stress",
     "training.loss.stress",
@@ -35,6 +36,9 @@ ATOMS_PER_BATCH = 320
 FRAMES_PER_BATCH = 5
 ENOUGH_STEPS = 2000  # a deeper network pays if there is time for so many
 TIMED_STEPS = 3
+# Weight decay of small periodic sets, which networks overfit without it. Molecules are worse with it.
+SMALL = 50_000  # components of forces
+DECAY = 0.1
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,9 @@ def choose(config: Config, data: DataSets, build: Callable[[Config], Potential])
     per_frame = atoms / max(1, frames)
     batch = max(1, min(FRAMES_PER_BATCH, round(ATOMS_PER_BATCH / max(1.0, per_frame))))
     decide("training.batch_size", batch, f"{per_frame:.0f} atoms per frame")
+    components = round(3 * per_frame * data.statistics.n_forces)
+    if periodic and components < SMALL and config.training.optimizer == "muon":
+        decide("training.weight_decay", DECAY, f"a small periodic set: {components:,} components of forces")
     if data.stress_offset and is_open(config, "data.stress_offset"):
         why = "stresses contradict the energies, so the end of the training leaves them out"
         shift = "the offset of the slope of the energies from the stresses"

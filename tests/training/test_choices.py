@@ -53,6 +53,17 @@ def chosen(path: Path, speed: float, monkeypatch, overrides=()) -> dict:
     return {choice.key: choice.value for choice in made}
 
 
+def test_small_periodic_sets_have_weight_decay_and_molecules_have_none(tmp_path, monkeypatch):
+    crystal = config_for(tmp_path, rattled(bulk("Cu", cubic=True), 12))
+    assert chosen(crystal, 1.0, monkeypatch)["training.weight_decay"] == choices.DECAY
+    assert "training.weight_decay" not in chosen(crystal, 1.0, monkeypatch, ["training.weight_decay=0"])
+    assert "training.weight_decay" not in chosen(crystal, 1.0, monkeypatch, ["training.optimizer=adamw"])
+    monkeypatch.setattr(choices, "SMALL", 3 * 4 * 10)  # the training set has 11 frames of 4 atoms
+    assert "training.weight_decay" not in chosen(crystal, 1.0, monkeypatch)
+    molecules = config_for(tmp_path, rattled(molecule("CH3CH2OH"), 12))
+    assert "training.weight_decay" not in chosen(molecules, 1.0, monkeypatch)
+
+
 def test_the_largest_network_with_time_for_enough_steps_is_chosen(tmp_path, monkeypatch):
     path = config_for(tmp_path, rattled(molecule("CH3CH2OH"), 12), training={"max_time": 600})
     for speed, preset in ((0.001, "accurate"), (0.06, "balanced"), (1.0, "fast")):
