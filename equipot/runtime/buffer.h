@@ -21,10 +21,10 @@ template <class T> class Buffer {
   {
     if (n <= capacity) return;
     constexpr std::size_t large = std::size_t(1) << 21, line = 64;
-    const std::size_t wanted = n + n / 8;
-    if (wanted > SIZE_MAX / sizeof(T) - large) throw std::bad_alloc();
-    const std::size_t unit = wanted * sizeof(T) < 2 * large ? line : large;
-    const std::size_t bytes = (wanted * sizeof(T) + unit - 1) / unit * unit;
+    const std::size_t numbers = n + n / 8;
+    if (numbers > SIZE_MAX / sizeof(T) - large) throw std::bad_alloc();
+    const std::size_t unit = numbers * sizeof(T) < 2 * large ? line : large;
+    const std::size_t bytes = (numbers * sizeof(T) + unit - 1) / unit * unit;
     memory.reset();
     capacity = 0;
     memory.reset(static_cast<T *>(std::aligned_alloc(unit, bytes)));
