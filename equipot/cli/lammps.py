@@ -36,10 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    time = "some minutes" if args.cuda else "about ten seconds"
-    print(f"compiling the plugin if it does not exist yet ({time}) ...", file=sys.stderr)
     if args.bundle and args.cuda:
         raise ConfigError("--bundle and --cuda: a plugin for GPUs needs the torch of this Python environment")
+    if args.bundle and Path(args.bundle).exists():
+        raise ConfigError(f"--bundle: {args.bundle} exists; name a new folder")
+    time = "some minutes" if args.cuda else "about ten seconds"
+    print(f"compiling the plugin if it does not exist yet ({time}) ...", file=sys.stderr)
     plugin = build_plugin(args.rebuild, args.include, args.mpi_include, args.cuda)
     if args.bundle:
         folder = write_bundle(Path(args.bundle), plugin, args.model)
@@ -52,32 +54,27 @@ def run(args: argparse.Namespace) -> int:
 
 def input_snippet(model: str | None, plugin: Path) -> str:
     """Return the lines of a LAMMPS input that use the plugin, with the elements of the model file if one is given."""
-    elements = "Si O"
-    if model is not None:
-        from equipot.model_file.read import read_metadata  # torch takes a second to import
-
-        elements = " ".join(read_metadata(model).type_names)
     # The lmp of the wheel loads the plugins in the folder of the entry point by itself.
     load = "" if str(plugin.parent) == plugin_folder() else f"plugin load {_quoted(plugin)}\n"
-    return _input(load, model or "model.pt", elements)
+    return _input(load, model or "model.pt", _elements(model))
+
+
+def _elements(model: str | None) -> str:
+    """Return the elements of a model file, or two as an example."""
+    if model is None:
+        return "Si O"
+    from equipot.model_file.read import read_metadata  # torch takes a second to import
+
+    return " ".join(read_metadata(model).type_names)
 
 
 def write_bundle(folder: Path, plugin: Path, model: str | None) -> Path:
-    """Write a folder with all that a LAMMPS needs on a machine without Python.
-
-    Raise ConfigError if the folder exists.
-    """
-    if folder.exists():
-        raise ConfigError(f"--bundle: {folder} exists; name a new folder")
-    library = library_file()
+    """Write a new folder with all that a LAMMPS needs on a machine without Python; return its absolute path."""
+    elements, library = _elements(model), library_file()
     folder.mkdir(parents=True)
     for file in (plugin, library):
         shutil.copy2(file, folder / file.name)
-    elements = "Si O"
     if model is not None:
-        from equipot.model_file.read import read_metadata
-
-        elements = " ".join(read_metadata(model).type_names)
         shutil.copy2(model, folder / "model.pt")
     load = "# The paths are relative to the folder in which LAMMPS starts.\nplugin load ./equipotplugin.so\n"
     (folder / "in.equipot").write_text(_input(load, "model.pt", elements))

@@ -8,6 +8,8 @@ from equipot.errors import ModelFileError
 from equipot.neighbours.pair_cutoffs import PairCutoffs
 
 FORMAT = "equipot model"
+# Records of a model file beside its TorchScript.
+METADATA, PROGRAM, ARRAYS = "metadata.json", "program.json", "program.bin"
 # When the layout changes: raise this number, add a function to UPGRADES, keep an old file in tests/model_file.
 # 2: `forward` takes species, edge_index and edge_vectors and gives atomic energies.
 # 3: `forward` takes `Inputs` and gives `Outputs`; so does `readout` with its tensors.

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from equipot.contract import ENERGIES, Inputs, Outputs
 from equipot.errors import ModelFileError
 from equipot.model_file import selftest, torchscript
-from equipot.model_file.metadata import ModelMetadata
+from equipot.model_file.metadata import METADATA, PROGRAM, ModelMetadata
 from equipot.model_file.module import TOLERANCE
 from equipot.model_file.operations import refuse_foreign_operations
 from equipot.network.derivatives import Prediction, energies_of, predict
@@ -22,8 +22,6 @@ from equipot.ops import Topology, engine
 from equipot.runtime import RuntimeModel
 from equipot.runtime import predict as runtime
 
-METADATA = "metadata.json"
-PROGRAM = "program.json"
 Engine = Literal["runtime", "torch"]
 
 

@@ -14,14 +14,11 @@ import torch
 import equipot
 from equipot.errors import ModelFileError
 from equipot.model_file import torchscript
-from equipot.model_file.metadata import FORMAT_VERSION, ModelMetadata
+from equipot.model_file.metadata import ARRAYS, FORMAT_VERSION, METADATA, PROGRAM, ModelMetadata
 from equipot.model_file.module import DeployedPotential
 from equipot.model_file.selftest import inputs_of, record
 from equipot.network.derivatives import predict
 from equipot.network.potential import Potential
-
-METADATA = "metadata.json"
-PROGRAM, ARRAYS = "program.json", "program.bin"
 
 
 def write_model(

@@ -242,7 +242,12 @@ template <class T> class Repulsion : public Operator<T> {
 
 template <class T> Maker<T> edge_operator(const std::string &kind)
 {
-  static const std::pair<const char *, Maker<T>> known[] = {{"exchange", make<T, Exchange<T>>}, {"convolve", make<T, Convolve<T>>}, {"seen", make<T, Seen<T>>}, {"zbl", make<T, Repulsion<T>>}};
+  static const std::pair<const char *, Maker<T>> known[] = {
+      {"exchange", make<T, Exchange<T>>},
+      {"convolve", make<T, Convolve<T>>},
+      {"seen", make<T, Seen<T>>},
+      {"zbl", make<T, Repulsion<T>>},
+  };
   return chosen(known, kind);
 }
 

@@ -1,7 +1,7 @@
 /* Evaluation of equipot model files without torch and without Python: energies and their derivatives from edges.
 
    Units are eV and Å. All functions that return int give 0, or -1 with a sentence in `error`, which is at most
-   `error_size` bytes long and ends in zero; 256 bytes hold every sentence. A model may be evaluated by several threads
+   `error_size` bytes long and ends in zero; a longer sentence is cut off, so give 256 bytes. A model may be evaluated by several threads
    at once. The result does not depend on the number of threads. */
 #ifndef EQUIPOT_H
 #define EQUIPOT_H

@@ -226,7 +226,14 @@ template <class T> class Energies : public Operator<T> {
 
 template <class T> Maker<T> feature_operator(const std::string &kind)
 {
-  static const std::pair<const char *, Maker<T>> known[] = {{"embed", make<T, Embed<T>>}, {"linear", make<T, Linear<T>>}, {"bias", make<T, Bias<T>>}, {"scale", make<T, Scale<T>>}, {"add", make<T, Add<T>>}, {"energies", make<T, Energies<T>>}};
+  static const std::pair<const char *, Maker<T>> known[] = {
+      {"embed", make<T, Embed<T>>},
+      {"linear", make<T, Linear<T>>},
+      {"bias", make<T, Bias<T>>},
+      {"scale", make<T, Scale<T>>},
+      {"add", make<T, Add<T>>},
+      {"energies", make<T, Energies<T>>},
+  };
   return chosen(known, kind);
 }
 

@@ -9,11 +9,6 @@
 
 namespace equipot {
 
-inline void require(bool good, const std::string &sentence)
-{
-  if (!good) throw std::invalid_argument(sentence);
-}
-
 // Reads the fields of a record, and keeps the account of values for the operator that is made of it.
 template <class T> class Fields {
  public:
@@ -76,7 +71,6 @@ template <class T> class Fields {
   bool boolean(const char *field) const { return record.at(field).boolean(field); }
   const std::string &text(const char *field) const { return record.at(field).text(field); }
   int64_t n_species() const { return program.n_species(); }
-  const Program &all() const { return program; }
   Network<T> &net() { return network; }
 
  private:

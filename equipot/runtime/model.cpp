@@ -91,12 +91,10 @@ template <class T> void RuntimeModel::evaluate_in(Pool<T> &pool, const equipot_e
 void RuntimeModel::evaluate(const equipot_evaluation &evaluation)
 {
   check_size(evaluation, "equipot_evaluation");
-  auto require = [](bool good, const char *sentence) {
-    if (!good) throw std::invalid_argument(sentence);
-  };
   const equipot_evaluation &g = evaluation;
   require(g.threads >= 1, "threads is not 1 or more");
-  require(g.n_centres >= 0 && g.n_atoms >= g.n_centres && g.n_edges >= 0, "a number of atoms or edges is negative, or there are less atoms than centres");
+  require(g.n_centres >= 0 && g.n_atoms >= g.n_centres && g.n_edges >= 0,
+          "a number of atoms or edges is negative, or there are fewer atoms than centres");
   require(g.n_atoms == 0 || g.species, "there are no species");
   require(g.n_edges == 0 || (g.centre && g.neighbour && g.edge_vectors), "there are no edges");
   require(g.n_centres == 0 || g.energies, "there is no memory for the energies");

@@ -9,11 +9,6 @@
 namespace equipot {
 namespace {
 
-void require(bool good, const std::string &sentence)
-{
-  if (!good) throw std::invalid_argument(sentence);
-}
-
 // Goes through the operators backwards: which of them sets a gradient, and which add to it. In place, an operator
 // changes a gradient that later ones have set.
 template <class T> void order_gradients(Network<T> &network)
@@ -82,7 +77,8 @@ template <class T> Network<T>::~Network() = default;
 template <class T>
 Run<T>::Run(const Network<T> &network) :
     network(network), before_exchange(static_cast<std::size_t>(network.n_exchanges)),
-    after_exchange(static_cast<std::size_t>(network.n_exchanges)), slots(static_cast<std::size_t>(std::max(network.once.n_slots, network.repeated.n_slots)))
+    after_exchange(static_cast<std::size_t>(network.n_exchanges)),
+    slots(static_cast<std::size_t>(std::max(network.once.n_slots, network.repeated.n_slots)))
 {
   for (const equipot_convolution &given : network.convolutions)
     convolutions.push_back(std::make_unique<Convolution>(given));

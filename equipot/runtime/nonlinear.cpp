@@ -288,7 +288,12 @@ template <class T> class Activate : public Operator<T> {
 
 template <class T> Maker<T> nonlinear_operator(const std::string &kind)
 {
-  static const std::pair<const char *, Maker<T>> known[] = {{"norms", make<T, Norms<T>>}, {"bound", make<T, Bound<T>>}, {"gate", make<T, Gate<T>>}, {"activate", make<T, Activate<T>>}};
+  static const std::pair<const char *, Maker<T>> known[] = {
+      {"norms", make<T, Norms<T>>},
+      {"bound", make<T, Bound<T>>},
+      {"gate", make<T, Gate<T>>},
+      {"activate", make<T, Activate<T>>},
+  };
   return chosen(known, kind);
 }
 

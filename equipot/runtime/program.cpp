@@ -5,14 +5,15 @@
 #include <stdexcept>
 
 namespace equipot {
-namespace {
-
-constexpr int64_t newest_version = 1;
 
 void require(bool good, const std::string &sentence)
 {
   if (!good) throw std::invalid_argument(sentence);
 }
+
+namespace {
+
+constexpr int64_t newest_version = 1;    // VERSION of equipot/network/program.py
 
 int64_t bytes_of(const std::string &dtype)
 {

@@ -10,6 +10,9 @@
 
 namespace equipot {
 
+// Throws std::invalid_argument with the sentence unless `good`.
+void require(bool good, const std::string &sentence);
+
 class Program {
  public:
   // Throws std::invalid_argument for a text that is no program of a known version, and for arrays that lie outside.

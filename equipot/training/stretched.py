@@ -25,9 +25,8 @@ from equipot.network.potential import Potential
 
 NONMETALS = frozenset("H B C N O F Si P S Cl Ge As Se Br Te I".split())
 BOND = 1.25  # longest bond, times the sum of the covalent radii
-CONTACT = (
-    1.7  # atoms closer than this do not approach further, in the same unit: a hydrogen bond may become a bond
-)
+# Atoms closer than this, in the same unit, do not approach further: a hydrogen bond may become a bond.
+CONTACT = 1.7
 FURTHER = 0.5  # Å, largest stretch beyond the longest bond of the data
 PULL = 1.2  # eV/Å, the smallest pull that costs nothing
 WEIGHT = 0.05  # of the mean square, in (eV/Å)²

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from equipot.errors import ModelFileError
+from equipot.network.program import VERSION
 from equipot.runtime import RuntimeModel
 from tests.models import make_potential
 
@@ -41,7 +42,7 @@ def set_field(kind, field, value):
             set_field("gate", "kind", "attention"),
             "it has the operator 'attention', which this equipot does not know",
         ),
-        (lambda v: v.update(version=2), "version 2, this equipot runs up to 1"),
+        (lambda v: v.update(version=VERSION + 1), f"this equipot runs up to {VERSION};"),
         (lambda v: v.update(cutoff=500.0), "cutoff of 500.* Å, expected more than 0 and less than 100"),
         (lambda v: v.update(dtype="float16"), "dtype is float16, expected float32 or float64"),
         (lambda v: v.pop("columns"), "it has no columns"),

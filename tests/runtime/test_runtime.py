@@ -1,10 +1,13 @@
 """The runtime gives torch's numbers for every kind of network, and its moments are those of their definition."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
 from ase import Atoms
 
+from equipot.network.activation import Activation
 from equipot.network.derivatives import predict
 from equipot.network.variants import with_core_radii
 from equipot.runtime import RuntimeModel
@@ -55,7 +58,7 @@ def test_the_core_is_that_of_torch(distance):
     assert_equal(expected.edge_gradient.numpy(), result.edge_gradient, 1e-12)
 
 
-@pytest.mark.parametrize("activation", ["silu", "ssp", "tanh", "relu", "gelu", "mish"])
+@pytest.mark.parametrize("activation", get_args(Activation))
 def test_every_activation_of_the_readout_is_that_of_torch(activation):
     potential = make_potential(spec={"readout_hidden": [5, 4], "readout_activation": activation})
     expected, result = both(potential, random_atoms(6))
