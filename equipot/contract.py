@@ -5,10 +5,8 @@ from typing import Dict, NamedTuple  # noqa: UP035  TorchScript reads the alias 
 import torch
 from torch import Tensor
 
-# Quantities by name. The first dimension is n_atoms or n_graphs. ENERGIES is always present.
+# Quantities by name. The first dimension is n_atoms or n_graphs. `quantities.ENERGIES` is always present.
 Outputs = Dict[str, Tensor]  # noqa: UP006
-
-ENERGIES = "energies"  # (n_atoms,) eV float64: per-atom energies, with ASE's name
 
 
 class Inputs(NamedTuple):

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from equipot.cache import cache_folder, make_folder
 from equipot.errors import EquipotError
+from equipot.native.library import library_file
 
 PLUGIN_NAME = "equipotplugin.so"  # LAMMPS loads by itself only files whose names end in plugin.so
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -162,9 +163,9 @@ def plugin_settings(
 
 def _library_settings() -> dict[str, str]:
     settings = {"EQUIPOT_ENGINE_SOURCES": str(engine_sources())}
-    kernels = importlib.util.find_spec("equipot.ops._engine")
-    if kernels is not None and kernels.origin is not None:
-        settings["EQUIPOT_ENGINE_LIBRARY"] = kernels.origin
+    kernels = library_file()
+    if kernels is not None:
+        settings["EQUIPOT_ENGINE_LIBRARY"] = str(kernels)
     return settings
 
 

@@ -97,6 +97,9 @@ STRESS = Quantity(
 )
 LABELS = (ENERGY, FORCES, STRESS)
 
+# The output of every network with ASE's name: per-atom energies (n_atoms,) eV float64.
+ENERGIES = "energies"
+
 
 def by_name(name: str) -> Quantity:
     """Return the quantity with this name. Raise KeyError if no label has it."""

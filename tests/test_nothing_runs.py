@@ -15,6 +15,7 @@ import subprocess
 import tarfile
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,10 @@ from equipot.convert import convert
 from equipot.convert.pickles import read_checkpoint as read_foreign_checkpoint
 from equipot.data.store import GraphStore
 from equipot.errors import EquipotError
-from equipot.model_file import load_model, write_model
-from equipot.model_file.read import load_potential, read_metadata
+from equipot.model_file import load_model, load_potential, read_metadata, write_model
 from equipot.neighbours import PairCutoffs
+from equipot.species import SpeciesMap
 from equipot.structures.reading import read_frames
-from equipot.structures.species import SpeciesMap
 from equipot.training.checkpoints import read_checkpoint
 from tests.models import make_potential
 
@@ -199,7 +199,11 @@ def test_no_reader_runs_a_pickle(tmp_path: Path, mark: Path, reader: str, wrappi
 @pytest.mark.parametrize("what", PAYLOADS)
 def test_no_pickle_inside_a_model_file_is_run(tmp_path: Path, mark: Path, what: str, member: str) -> None:
     path = hostile_model(tmp_path, payloads(mark)[what][0], member)
-    for read in (load_model, load_potential, EquipotCalculator, read_checkpoint, READERS["conversion"]):
+    loaded = load_model(path)  # the runtime does not read the TorchScript
+    EquipotCalculator(loaded)
+    assert not mark.exists()
+    in_torch = partial(EquipotCalculator, engine="torch")
+    for read in (lambda _: loaded.module, load_potential, in_torch, read_checkpoint, READERS["conversion"]):
         with pytest.raises(EquipotError):
             read(path)
         assert not mark.exists()

@@ -9,8 +9,7 @@ import numpy as np
 
 from equipot.evaluation.errors import differences
 from equipot.evaluation.evaluation import evaluate
-from equipot.model_file import load_model
-from equipot.model_file.read import read_metadata
+from equipot.model_file import load_model, read_metadata
 from equipot.quantities import ENERGY, FORCES, STRESS, Quantity
 from equipot.speed.machine import processor
 from equipot.structures.labels import LabelKeys

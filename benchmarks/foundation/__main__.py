@@ -24,7 +24,7 @@ from rich.console import Console
 from benchmarks import command
 from benchmarks.peers.environment import SEVENN
 from benchmarks.peers.worker import Worker
-from equipot.model_file.read import read_metadata
+from equipot.model_file import read_metadata
 
 from . import measure, report
 from .structures import TIMED, structures, timed

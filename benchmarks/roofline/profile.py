@@ -13,7 +13,7 @@ from equipot.device import device_name
 from equipot.model_file import load_model, load_potential
 from equipot.neighbours import VerletList
 from equipot.network.derivatives import predict
-from equipot.speed import crystal
+from equipot.speed.structure import crystal
 
 from .counting import GraphSize, launches, linear_maps
 from .device import Peaks

@@ -8,8 +8,8 @@ from ase.io import read
 
 from benchmarks.random_network import random_potential
 from equipot.model_file import load_model, write_model
-from equipot.speed import measure
 from equipot.speed.machine import versions
+from equipot.speed.measure import measure
 
 VERSIONS = versions()
 

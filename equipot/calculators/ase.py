@@ -4,22 +4,24 @@ import copy
 import difflib
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
-import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
-from torch import Tensor
 
-from equipot.contract import ENERGIES, Inputs
 from equipot.errors import ModelFileError, NumericsError
 from equipot.model_file import LoadedModel, load_model
-from equipot.model_file.read import Engine
+from equipot.model_file.loaded import Engine
+from equipot.model_file.structure import Reals, Structure
+from equipot.neighbours.arrays import on_host
 from equipot.neighbours.verlet import VerletList
-from equipot.network.derivatives import Prediction, virials_from
-from equipot.structures.species import SpeciesMap
+from equipot.quantities import ENERGIES
+from equipot.species import SpeciesMap
+
+if TYPE_CHECKING:
+    import torch
 
 # Å. Measured in MD of 216 Si atoms with steps of 1 fs and a cutoff of 5 Å: a search every 17 (liquid) to 400 (300 K)
 # steps, and 0.4 to 0.7 ms per step instead of 2.5 ms. A skin of 1.5 Å saves no further time because the list is longer.
@@ -58,7 +60,7 @@ class EquipotCalculator(Calculator):
     def __init__(
         self,
         model: str | Path | LoadedModel,
-        device: str | torch.device = "cpu",
+        device: "str | torch.device" = "cpu",
         skin: float = DEFAULT_SKIN,
         *,
         engine: Engine = "runtime",
@@ -77,7 +79,7 @@ class EquipotCalculator(Calculator):
         self.model = model
         self.species = SpeciesMap(model.metadata.type_names)
         cutoffs = model.metadata.cutoffs
-        self.neighbours = VerletList(cutoffs.cutoff, skin, cutoffs.matrix, model.device)
+        self.neighbours = VerletList(cutoffs.cutoff, skin, cutoffs.matrix, model.place)
 
     def set(self, **changes: Any) -> dict[str, Any]:
         """Change the skin (Å). Raise TypeError for other keywords, which need a new calculator."""
@@ -88,9 +90,19 @@ class EquipotCalculator(Calculator):
         self.reset()
         return changes
 
-    # Forces are gradients, so they need autograd even if the caller has disabled it.
-    @torch.inference_mode(False)
-    @torch.enable_grad()
+    def check_state(self, atoms: Atoms, tol: float = 0.0) -> list[str]:
+        """Return what has changed since the last calculation. ASE's comparison with a tolerance takes longer."""
+        known = self.atoms
+        if known is None or len(known) != len(atoms):
+            return list(all_changes)
+        compared = {
+            "positions": (known.positions, atoms.positions),
+            "numbers": (known.numbers, atoms.numbers),
+            "cell": (known.cell.array, atoms.cell.array),
+            "pbc": (known.pbc, atoms.pbc),
+        }
+        return [name for name, (old, new) in compared.items() if (old != new).any()]
+
     def calculate(
         self,
         atoms: Atoms | None = None,
@@ -98,7 +110,9 @@ class EquipotCalculator(Calculator):
         system_changes: Sequence[str] = tuple(all_changes),
     ) -> None:
         """Compute the properties and store them in `results`. ASE calls this."""
-        super().calculate(atoms, properties, system_changes)
+        # ASE's own method would also look for the calculator's folder in each step.
+        if atoms is not None:
+            self.atoms = atoms.copy()
         atoms = self.atoms
         assert atoms is not None
         # Earlier results stay valid only for an unchanged structure, and none stay if this fails.
@@ -110,62 +124,34 @@ class EquipotCalculator(Calculator):
             raise NumericsError(
                 f"{quantity} is not finite; the last step was too large or its forces were wrong"
             )
-        edge_index, vectors = self.neighbours.update(atoms.positions, atoms.cell.array, atoms.pbc, species)
-        inputs = self._inputs(atoms, species, edge_index, vectors)
-        results = self._results(inputs, set(properties), atoms.get_volume() if atoms.pbc.all() else None)
+        cell, pbc = atoms.cell.array, atoms.pbc
+        edges = self.neighbours.update(atoms.positions, cell, pbc, species)
+        structure = Structure(species, *edges, atoms.positions, cell, pbc)
+        results = self._results(structure, set(properties), atoms.get_volume() if pbc.all() else None)
         for name, value in results.items():
             if not np.isfinite(value).all():
-                raise NumericsError(
-                    f"the prediction of {name} is not finite; {_closest(edge_index, vectors)}"
-                )
+                raise NumericsError(f"the prediction of {name} is not finite; {_closest(structure)}")
         self.results = {**earlier, **results}
 
-    def _inputs(self, atoms: Atoms, species: np.ndarray, edge_index: Tensor, vectors: Tensor) -> Inputs:
-        def on_device(array: np.ndarray) -> Tensor:
-            return torch.from_numpy(np.array(array)).to(self.model.device)
-
-        return Inputs(
-            on_device(species),
-            edge_index,
-            vectors,
-            on_device(atoms.positions),
-            on_device(atoms.cell.array)[None],
-            on_device(atoms.pbc)[None],
-            on_device(np.zeros(len(atoms), dtype=np.int64)),
-        )
-
-    def _results(self, inputs: Inputs, properties: Set[str], volume: float | None) -> dict[str, Any]:
+    def _results(self, structure: Structure, properties: Set[str], volume: float | None) -> dict[str, Any]:
         """Return the results: energies, and forces and stress if one of them is in `properties`.
 
         `stresses` are returned only if they are in `properties`. `volume` is None without periodicity.
         """
-        p = None
-        if properties <= {"energy", "free_energy", "energies"}:
-            outputs = self.model.outputs(inputs)
-        else:
-            p = self.model.predict(inputs)
-            outputs = p.outputs
-        energy = float(outputs[ENERGIES].sum())
-        results: dict[str, Any] = {"energy": energy, "free_energy": energy}
-        results.update({name: value.cpu().numpy() for name, value in outputs.items()})
-        if p is None:
+        computed = self.model.compute(structure, not properties <= {"energy", "free_energy", "energies"})
+        energy = float(computed.outputs[ENERGIES].sum())
+        results: dict[str, Any] = {"energy": energy, "free_energy": energy, **computed.outputs}
+        derivatives = computed.derivatives
+        if derivatives is None:
             return results
-        results["forces"] = p.forces.cpu().numpy()
+        results["forces"] = derivatives.forces
         if volume is not None:
-            results["stress"] = full_3x3_to_voigt_6_stress(-p.virial[0].cpu().numpy() / volume)
+            results["stress"] = full_3x3_to_voigt_6_stress(-derivatives.virial / volume)
             # A term that reads positions has no pairs to share its virial among: ASE then says that there are none.
-            shareable = not getattr(self.model.module, "reads_positions", False)
-            if "stresses" in properties and shareable:
-                virials = self._atomic_virials(p, inputs).cpu().numpy()
+            if "stresses" in properties and not self.model.reads_positions:
+                virials = _atomic_virials(derivatives.edge_gradient, structure)
                 results["stresses"] = full_3x3_to_voigt_6_stress(-virials / volume)
         return results
-
-    def _atomic_virials(self, p: Prediction, inputs: Inputs) -> Tensor:
-        """Return the virials of the atoms, (n_atoms, 3, 3) in eV: each atom gets half of the virial of its pairs."""
-        n_atoms = len(inputs.species)
-        gradient, vectors = p.edge_gradient, inputs.edge_vectors
-        centre, neighbour = (virials_from(gradient, vectors, owner, n_atoms) for owner in inputs.edge_index)
-        return 0.5 * (centre + neighbour)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "EquipotCalculator":
         new = object.__new__(type(self))
@@ -179,7 +165,7 @@ class EquipotCalculator(Calculator):
         engine = "torch" if self.model.runtime is None else "runtime"
         model = (
             str(self.model.path.resolve()),
-            str(self.model.device),
+            self.model.device,
             engine,
             self.model.metadata.to_json(),
         )
@@ -208,11 +194,21 @@ def _refuse(keywords: Mapping[str, Any], known: Sequence[str]) -> None:
             )
 
 
-def _closest(edge_index: Tensor, vectors: Tensor) -> str:
+def _atomic_virials(edge_gradient: Reals, structure: Structure) -> Reals:
+    """Return the virials of the atoms, (n_atoms, 3, 3) in eV: each atom gets half of the virial of its pairs."""
+    index, vectors = on_host(structure.edge_index), on_host(structure.edge_vectors)
+    outer = -(vectors[:, :, None] * edge_gradient[:, None, :]).reshape(-1, 9)
+    n_atoms = len(structure.species)
+    sums = [sum(np.bincount(owner, column, minlength=n_atoms) for owner in index) for column in outer.T]
+    virials = 0.5 * np.stack(sums, axis=1).reshape(-1, 3, 3)
+    return 0.5 * (virials + virials.transpose(0, 2, 1))
+
+
+def _closest(structure: Structure) -> str:
     """Return a text with the shortest distance, the most frequent cause of a prediction that is not finite."""
-    if vectors.shape[0] == 0:
+    lengths = np.linalg.norm(on_host(structure.edge_vectors), axis=1)
+    if len(lengths) == 0:
         return "no atom has a neighbour, so the cause is the model itself"
-    lengths = vectors.norm(dim=1)
     k = int(lengths.argmin())
-    i, j = edge_index[:, k].tolist()
+    i, j = on_host(structure.edge_index)[:, k].tolist()
     return f"the closest atoms, {i} and {j}, are {float(lengths[k]):.3g} Å apart"

@@ -1,18 +1,19 @@
 """A calculator for nearly all elements that needs no training."""
 
 from pathlib import Path
-from typing import Any, Literal
-
-import torch
+from typing import TYPE_CHECKING, Any, Literal
 
 from equipot.calculators.ase import EquipotCalculator
+
+if TYPE_CHECKING:
+    import torch
 
 
 def universal(
     model: str | Path = "sevenn:7net-0",
     modality: str | None = None,
     dtype: Literal["float32", "float64"] = "float32",
-    device: str | torch.device = "cpu",
+    device: "str | torch.device" = "cpu",
     **kwargs: Any,
 ) -> EquipotCalculator:
     """Return an ASE calculator with a published universal potential (89 elements, PBE as in the Materials Project).

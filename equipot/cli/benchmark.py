@@ -71,7 +71,8 @@ def run(args: argparse.Namespace) -> int:
 
     from equipot.model_file import load_model
     from equipot.simulation.structures import read_structure
-    from equipot.speed import crystal, measure, repeat
+    from equipot.speed.measure import measure
+    from equipot.speed.structure import crystal, repeat
     from equipot.speed.tables import print_tables
 
     if args.threads is not None:

@@ -14,6 +14,7 @@ from equipot.errors import ModelFileError
 from equipot.model_file.metadata import ModelMetadata
 
 if TYPE_CHECKING:
+    from equipot.model_file.structure import Sizes
     from equipot.network.spec import PotentialSpec
 
 
@@ -28,8 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the metadata. Without --json, also load the network and run its self-test."""
-    from equipot.model_file import load_model
-    from equipot.model_file.read import read_metadata
+    from equipot.model_file import load_model, read_metadata
 
     if args.json:
         sys.stdout.write(read_metadata(args.model).to_json() + "\n")
@@ -38,10 +38,8 @@ def run(args: argparse.Namespace) -> int:
     loaded = load_model(args.model)
     metadata = loaded.metadata
     try:
-        network = sum(p.numel() for p in loaded.module.parameters())
-        tables = sum(b.numel() for name, b in loaded.module.named_buffers() if name.endswith("radial.table"))
         console.print(_origin(str(loaded.path), metadata, loaded.self_test_difference))
-        console.print(_network(metadata.spec, network, tables))
+        console.print(_network(metadata.spec, loaded.sizes))
         console.print(_elements(metadata))
         for part in _training(metadata):
             console.print(part)
@@ -67,7 +65,7 @@ def _origin(path: str, metadata: Any, difference: float) -> Table:
     return table
 
 
-def _network(spec: dict[str, Any], parameters: int, table_numbers: int) -> Table:
+def _network(spec: dict[str, Any], sizes: "Sizes") -> Table:
     from equipot.network.spec import PotentialSpec
 
     complete_spec = PotentialSpec.from_dict(spec)
@@ -94,7 +92,7 @@ def _network(spec: dict[str, Any], parameters: int, table_numbers: int) -> Table
     hidden = spec["readout_hidden"]
     table.add_row("readout", "linear" if hidden is None else f"hidden layers of {_widths(hidden)}")
     table.add_row("repulsion", _repulsion(complete_spec))
-    table.add_row("parameters", f"{parameters:,} and {table_numbers:,} numbers in radial tables")
+    table.add_row("parameters", f"{sizes.parameters:,} and {sizes.table_numbers:,} numbers in radial tables")
     return table
 
 

@@ -63,7 +63,7 @@ def _elements(model: str | None) -> str:
     """Return the elements of a model file, or two as an example."""
     if model is None:
         return "Si O"
-    from equipot.model_file.read import read_metadata  # torch takes a second to import
+    from equipot.model_file import read_metadata
 
     return " ".join(read_metadata(model).type_names)
 

@@ -11,7 +11,8 @@ from equipot.contract import Inputs
 from equipot.errors import ModelFileError
 from equipot.model_file.metadata import FORMAT_VERSION
 from equipot.model_file.module import DeployedPotential
-from equipot.model_file.selftest import inputs_of, make_structures
+from equipot.model_file.script import inputs_of
+from equipot.model_file.selftest import make_structures, structure_of
 from equipot.network.derivatives import predict
 from equipot.network.potential import Potential
 from equipot.network.variants import with_knots
@@ -74,7 +75,8 @@ def _structures(potential: Potential) -> Iterator[Inputs]:
         for stretch in STRETCHES:
             positions = (stretch * np.array(structure["positions"])).tolist()
             cell = (stretch * np.array(structure["cell"])).tolist()
-            yield inputs_of({**structure, "positions": positions, "cell": cell}, potential.cutoff)
+            moved = {**structure, "positions": positions, "cell": cell}
+            yield inputs_of(structure_of(moved, potential.cutoff))
 
 
 def _clusters(type_names: Sequence[str]) -> Iterator[dict[str, Any]]:

@@ -11,8 +11,8 @@ from equipot.contract import Inputs
 from equipot.errors import DataError
 from equipot.neighbours import PairCutoffs, neighbour_list
 from equipot.quantities import LABELS, Quantity
+from equipot.species import SpeciesMap
 from equipot.structures.frame import Frame
-from equipot.structures.species import SpeciesMap
 
 
 @dataclass

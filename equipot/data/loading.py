@@ -17,10 +17,10 @@ from equipot.data.statistics import Statistics, compute_statistics
 from equipot.data.store import GraphStore
 from equipot.errors import DataError
 from equipot.neighbours import PairCutoffs
+from equipot.species import SpeciesMap
 from equipot.structures.frame import Frame, config_types
 from equipot.structures.labels import LabelKeys
 from equipot.structures.reading import expand, iter_frames, read_frames
-from equipot.structures.species import SpeciesMap
 
 # Bytes of files beyond which graphs are streamed from disk: 500 MB of text give about 10 GB of graphs with 50
 # neighbours per atom.

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from equipot.errors import ConfigError, DataError
-from equipot.structures.species import SpeciesMap
+from equipot.species import SpeciesMap
 
 # Singular values below this fraction of the largest one carry no information about single elements.
 _RANK_TOLERANCE = 1e-5

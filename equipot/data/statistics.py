@@ -9,7 +9,7 @@ from rich.table import Table
 
 from equipot.data.graph import Graph
 from equipot.data.reference_energies import reference_energies
-from equipot.structures.species import SpeciesMap
+from equipot.species import SpeciesMap
 
 
 @dataclass(frozen=True)

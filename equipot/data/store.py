@@ -23,8 +23,8 @@ from equipot.data.graph import Graph, graph_from_frame
 from equipot.errors import DataError
 from equipot.neighbours import PairCutoffs
 from equipot.quantities import LABELS, Quantity
+from equipot.species import SpeciesMap
 from equipot.structures.frame import Frame
-from equipot.structures.species import SpeciesMap
 
 _VERSION = 2
 # Fields of atoms, edges and graphs: name, type, numbers per row.

@@ -26,8 +26,8 @@ from equipot.neighbours import PairCutoffs
 from equipot.network.derivatives import Prediction, predict
 from equipot.network.potential import Potential
 from equipot.quantities import LABELS
+from equipot.species import SpeciesMap
 from equipot.structures.frame import Frame
-from equipot.structures.species import SpeciesMap
 
 BATCH_EDGES = 20_000
 

@@ -1,17 +1,23 @@
 """The network of a model file: it has tables in place of radial networks, and the attributes that C++ reads."""
 
 import copy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from equipot.contract import Inputs, Outputs
+from equipot.model_file.selftest import TOLERANCE
+from equipot.model_file.structure import Sizes
 from equipot.network.potential import Potential
 from equipot.network.radial import RadialNetwork, RadialTable
 from equipot.ops import Topology, topology
 
-# Tolerances relative to the largest value (at least 1). They allow for the rounding of another machine or device.
-TOLERANCE = {"float32": 1e-4, "float64": 1e-9}
+
+def sizes_of(module: Any) -> Sizes:
+    """Return the sizes of the network of a model file."""
+    tables = [b for name, b in module.named_buffers() if name.endswith("radial.table")]
+    return Sizes(sum(p.numel() for p in module.parameters()), sum(b.numel() for b in tables))
 
 
 class DeployedPotential(nn.Module):

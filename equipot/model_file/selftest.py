@@ -1,17 +1,18 @@
 """The self-test: small structures with the results that the model gave when its file was written."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 from ase.data import atomic_numbers, covalent_radii
-from torch import nn
 
-from equipot.contract import Inputs, on_device
 from equipot.errors import ModelFileError
+from equipot.model_file.structure import Derivatives, Results, Structure
 from equipot.neighbours import neighbour_list
-from equipot.network.derivatives import predict
+from equipot.quantities import ENERGIES
 
+# Tolerances relative to the largest value (at least 1). They allow for the rounding of another machine or device.
+TOLERANCE = {"float32": 1e-4, "float64": 1e-9}
 ATOMS_PER_STRUCTURE = 8
 MOST_STRUCTURES = 12
 
@@ -35,43 +36,20 @@ def make_structures(type_names: list[str], seed: int = 7) -> list[dict[str, Any]
     return structures
 
 
-def inputs_of(structure: dict[str, Any], cutoff: float) -> Inputs:
-    """Return a structure of `make_structures` as the input of a potential."""
-    positions, cell = np.array(structure["positions"]), np.array(structure["cell"])
-    pbc = np.array(structure["pbc"])
+def structure_of(recorded: dict[str, Any], cutoff: float) -> Structure:
+    """Return a structure of `make_structures` with its edges."""
+    positions, cell = np.array(recorded["positions"]), np.array(recorded["cell"])
+    pbc = np.array(recorded["pbc"])
     edge_index, _, vectors = neighbour_list(positions, cell, pbc, cutoff)
-    species = torch.tensor(structure["species"])
-    return Inputs(
-        species,
-        torch.from_numpy(edge_index),
-        torch.from_numpy(vectors),
-        torch.from_numpy(positions),
-        torch.from_numpy(cell)[None],
-        torch.from_numpy(pbc)[None],
-        torch.zeros_like(species),
-    )
-
-
-def _run(module: nn.Module, structure: dict[str, Any], cutoff: float, device: torch.device) -> dict[str, Any]:
-    p = predict(module, on_device(inputs_of(structure, cutoff), device))
-    return {"atomic_energies": p.atomic_energies, "forces": p.forces, "virial": p.virial[0]}
-
-
-def record(module: nn.Module, type_names: list[str], cutoff: float) -> list[dict[str, Any]]:
-    """Return self-test structures with the module's atomic energies (eV), forces (eV/Å) and virials (eV)."""
-    recorded = []
-    for structure in make_structures(type_names):
-        results = _run(module, structure, cutoff, torch.device("cpu"))
-        recorded.append({**structure, **{k: v.tolist() for k, v in results.items()}})
-    return recorded
+    species = np.array(recorded["species"], dtype=np.int64)
+    return Structure(species, edge_index, vectors, positions, cell, pbc)
 
 
 def verify(
-    module: nn.Module,
+    compute: Callable[[Structure], Results],
     recorded: list[dict[str, Any]],
     cutoff: float,
-    tolerance: float,
-    device: torch.device,
+    dtype: str,
     where: str,
 ) -> float:
     """Return the largest difference from the recorded results, in units of max(1, largest |result|).
@@ -80,11 +58,11 @@ def verify(
     """
     if not recorded:
         raise ModelFileError(f"{where}: holds no self-test, so it cannot be trusted; export the model again")
-    worst = 0.0
+    worst, tolerance = 0.0, TOLERANCE[dtype]
     for structure in recorded:
-        for name, value in _run(module, structure, cutoff, device).items():
+        for name, value in recorded_results(compute(structure_of(structure, cutoff))).items():
             expected = np.array(structure[name])
-            difference = np.abs(value.cpu().numpy() - expected).max() / max(1.0, np.abs(expected).max())
+            difference = np.abs(value - expected).max() / max(1.0, np.abs(expected).max())
             worst = max(worst, float(difference))
             if not difference <= tolerance:
                 raise ModelFileError(
@@ -92,3 +70,14 @@ def verify(
                     f"recorded values (rounding explains at most {tolerance:.0e}); export the model again"
                 )
     return worst
+
+
+def recorded_results(results: Results) -> dict[str, Any]:
+    """Return the results that a self-test records: atomic energies (eV), forces (eV/Å) and virial (eV)."""
+    d = derivatives_of(results)
+    return {"atomic_energies": results.outputs[ENERGIES], "forces": d.forces, "virial": d.virial}
+
+
+def derivatives_of(results: Results) -> Derivatives:
+    assert results.derivatives is not None
+    return results.derivatives

@@ -15,10 +15,11 @@ import equipot
 from equipot.errors import ModelFileError
 from equipot.model_file import torchscript
 from equipot.model_file.metadata import ARRAYS, FORMAT_VERSION, METADATA, PROGRAM, ModelMetadata
-from equipot.model_file.module import DeployedPotential
-from equipot.model_file.selftest import inputs_of, record
-from equipot.network.derivatives import predict
+from equipot.model_file.module import DeployedPotential, sizes_of
+from equipot.model_file.script import compute, inputs_of
+from equipot.model_file.selftest import derivatives_of, make_structures, recorded_results, structure_of
 from equipot.network.potential import Potential
+from equipot.quantities import ENERGIES
 
 
 def write_model(
@@ -45,12 +46,15 @@ def write_model(
     path.parent.mkdir(parents=True, exist_ok=True)
     eager = copy.deepcopy(potential).cpu().eval()
     # Recorded from the eager network, so that the self-test also checks its conversion to TorchScript and tables.
-    recorded = record(eager, eager.type_names, eager.cutoff)
-    module = DeployedPotential(eager, FORMAT_VERSION)
-    for structure in recorded:
-        inputs = inputs_of(structure, eager.cutoff)
-        p = predict(eager, inputs)
-        module.self_test.append((*inputs[:3], p.atomic_energies, p.edge_gradient))
+    recorded, module = [], DeployedPotential(eager, FORMAT_VERSION)
+    for values in make_structures(eager.type_names):
+        structure = structure_of(values, eager.cutoff)
+        results = compute(eager, structure, "cpu")
+        recorded.append({**values, **{k: v.tolist() for k, v in recorded_results(results).items()}})
+        species, edge_index, vectors, *_ = inputs_of(structure)
+        expected = (results.outputs[ENERGIES], derivatives_of(results).edge_gradient)
+        energies, gradient = map(torch.from_numpy, expected)
+        module.self_test.append((species, edge_index, vectors, energies, gradient))
     metadata = ModelMetadata(
         spec=eager.spec.to_dict(),
         self_test=recorded,
@@ -83,6 +87,7 @@ def _program(module: DeployedPotential) -> dict[str, str | bytes]:
         return {}
     names = ("species", "edge_index", "edge_vectors", "energies", "edge_gradient")
     stores = (program.integers, program.integers, program.double, program.double, program.double)
+    program.header["sizes"] = sizes_of(module)._asdict()
     program.header["self_test_tolerance"] = module.self_test_tolerance
     program.header["self_test"] = [
         {name: store(tensor) for name, store, tensor in zip(names, stores, structure)}

@@ -3,55 +3,67 @@
 import functools
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from matscipy.neighbours import neighbour_list as linked_cells
-from scipy.spatial import cKDTree
-from torch import Tensor
+
+from equipot.neighbours.arrays import Array
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # Arguments: positions (n_atoms, 3) inside the cell, cell (3, 3), pbc (3,), cutoff. Results: int64 centres (n_pairs,),
 # neighbours (n_pairs,) and shifts (n_pairs, 3) of all pairs closer than the cutoff, in any order. The result may also
 # contain pairs beyond the cutoff.
-Pairs = Callable[[Tensor, Tensor, Tensor, float], tuple[Tensor, Tensor, Tensor]]
+Pairs = Callable[[Array, Array, Array, float], tuple[Array, Array, Array]]
+
+
+FEW = 64  # atoms
 
 
 def pairs_of_matscipy(
-    positions: Tensor, cell: Tensor, pbc: Tensor, cutoff: float
-) -> tuple[Tensor, Tensor, Tensor]:
+    positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, cutoff: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Search with matscipy's linked cells, or with scipy's k-d tree for structures without periodicity.
 
-    The atoms of an open structure may be so far apart that nearly all linked cells would be empty.
+    The atoms of an open structure may be so far apart that nearly all linked cells would be empty. If they are few, all
+    pairs are compared, which needs no tree.
     """
-    x, periodic = positions.numpy(), pbc.numpy()
-    if not periodic.any():
-        pairs = cKDTree(x).query_pairs(cutoff, output_type="ndarray").astype(np.int64).reshape(-1, 2)
-        i, j = torch.from_numpy(np.concatenate([pairs, pairs[:, ::-1]])).T.contiguous()
-        return i, j, torch.zeros((len(i), 3), dtype=torch.int64)
+    if not pbc.any() and len(positions) <= FEW:
+        squared = ((positions[:, None] - positions) ** 2).sum(2)
+        i, j = np.nonzero(squared < cutoff**2)
+        return i, j, np.zeros((len(i), 3), dtype=np.int64)
+    if not pbc.any():
+        from scipy.spatial import cKDTree  # slow to import, and many structures do not need it
+
+        pairs = cKDTree(positions).query_pairs(cutoff, output_type="ndarray").astype(np.int64).reshape(-1, 2)
+        i, j = np.ascontiguousarray(np.concatenate([pairs, pairs[:, ::-1]]).T)
+        return i, j, np.zeros((len(i), 3), dtype=np.int64)
     with warnings.catch_warnings():
         # For a mostly empty cell, matscipy warns that the search is slow, and uses larger bins.
         warnings.filterwarnings("ignore", message="Ratio of simulation cell size", category=RuntimeWarning)
         i, j, shifts = linked_cells(
             "ijS",
-            positions=np.ascontiguousarray(x),
-            cell=cell.numpy(),
-            pbc=periodic,
+            positions=np.ascontiguousarray(positions),
+            cell=cell,
+            pbc=pbc,
             cutoff=cutoff,
-            numbers=np.ones(len(x), dtype=np.int32),
+            numbers=np.ones(len(positions), dtype=np.int32),
         )
-    centres, neighbours = (torch.from_numpy(a.astype(np.int64)) for a in (i, j))
-    return centres, neighbours, torch.from_numpy(shifts.astype(np.int64).reshape(-1, 3))
+    return i.astype(np.int64), j.astype(np.int64), shifts.astype(np.int64).reshape(-1, 3)
 
 
 def pairs_of_nvalchemi(
-    positions: Tensor, cell: Tensor, pbc: Tensor, cutoff: float
-) -> tuple[Tensor, Tensor, Tensor]:
+    positions: "Tensor", cell: "Tensor", pbc: "Tensor", cutoff: float
+) -> tuple["Tensor", "Tensor", "Tensor"]:
     """Search with the linked cells of nvalchemi-toolkit-ops, whose kernel runs on GPUs and CPUs.
 
     The library fills a table with one row for each atom. The length of a row is estimated from the density. If an atom
     has more neighbours, the search is repeated with the largest number of neighbours that it counted.
     """
+    import torch
+
     cell_list = _cell_list()
     volume = float(torch.linalg.det(cell).abs())
     guess = len(positions) / volume * 4.19 * cutoff**3

@@ -9,21 +9,24 @@ r = R F + u_j - u_i. The distance of a pair that was at least rc + skin is there
 
 (Verlet 1967, extended to a changing cell). A uniform drift of all atoms changes no pair and is subtracted from u.
 
-All work that grows with the number of atoms is done on the device of the edges. In each step, the positions are copied
-to the device, and one length and the number of edges are copied back. Only the search may use another device, see
-`search.py`.
+All work that grows with the number of atoms is done where the edges are: by numpy on the host, or by torch on a device.
+In each step on a device, the positions are copied to it, and one length and the number of edges are copied back. Only
+the search may run elsewhere, see `search.py`.
 """
 
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from equipot import native
+from equipot.neighbours.arrays import Array, beside, namespace, on
 from equipot.neighbours.search import Search, search_for
-from equipot.ops import engine
 
-# Number of edges that torch filters at once if there is no compiled kernel. It limits the memory.
+if TYPE_CHECKING:
+    import torch
+
+# Number of edges that are filtered at once if there is no compiled kernel. It limits the memory.
 CHUNK = 2**22
 
 
@@ -34,7 +37,7 @@ class VerletList:
         cutoff: Å; pairs with r < cutoff are neighbours.
         skin: Å, added to the cutoff in the search. With 0, every step in which an atom moved needs a search.
         pair_cutoffs: (n_types, n_types) Å, symmetric: shorter cutoffs for pairs of species.
-        device: device of the edges.
+        device: of the edges, which are tensors; None: they are numpy arrays.
         search: the search; by default the fastest one for the device (`search_for`).
     """
 
@@ -43,7 +46,7 @@ class VerletList:
         cutoff: float,
         skin: float,
         pair_cutoffs: np.ndarray | None = None,
-        device: str | torch.device = "cpu",
+        device: "torch.device | None" = None,
         search: Search | None = None,
     ) -> None:
         if not (np.isfinite(skin) and skin >= 0):
@@ -52,15 +55,15 @@ class VerletList:
         self.skin = float(skin)
         no_shorter = pair_cutoffs is None or bool(np.all(np.asarray(pair_cutoffs) >= cutoff))
         self.pair_cutoffs = None if no_shorter else np.asarray(pair_cutoffs, dtype=np.float64)
-        self.device = torch.device(device)
-        self.search = search_for(self.device) if search is None else search
+        self.device = device
+        self.search = search_for(device) if search is None else search
         self.n_searches = 0
         self._lattice: _Lattice | None = None
-        self._reference: tuple[Tensor, _Lattice, np.ndarray] | None = None
+        self._reference: tuple[Array, _Lattice, np.ndarray] | None = None
 
     def update(
         self, positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, species: np.ndarray
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Array, Array]:
         """Return the edges of a configuration.
 
         Args:
@@ -77,20 +80,19 @@ class VerletList:
             DataError: the periodic cell vectors span no volume, or numbers are not finite.
         """
         # A copy, because the list keeps the positions of a search and the caller may change the array.
-        copied = np.array(positions, dtype=np.float64).reshape(-1, 3)
-        x = torch.from_numpy(copied).to(self.device)
+        x = on(self.device, np.array(positions, dtype=np.float64).reshape(-1, 3))
         lattice = self._lattice_of(cell, pbc)
         unwrapped = self._unwrapped_if_valid(x, lattice, species)
         if unwrapped is None:
             self._find(x, lattice, np.array(species, dtype=np.int64))
             unwrapped = x
         arguments = (unwrapped, self._edges, self._shifts, lattice.to_vectors, self._limit_squared)
-        if self.device.type == "cpu" and engine.available():
-            return engine.near(*arguments)
+        if self.device is None and native.available():
+            return native.near(*arguments)
         return near(*arguments)
 
     def _lattice_of(self, cell: np.ndarray, pbc: np.ndarray) -> "_Lattice":
-        """Return the lattice of a cell. If the cell has not changed, return that of the last step with its tensors."""
+        """Return the lattice of a cell. If the cell has not changed, return that of the last step with its arrays."""
         cell = np.array(cell, dtype=np.float64).reshape(3, 3)
         pbc = np.array(pbc, dtype=bool).reshape(3)
         lattice = self._lattice
@@ -98,14 +100,14 @@ class VerletList:
             lattice = self._lattice = _Lattice(cell, pbc, self.device)
         return lattice
 
-    def _unwrapped_if_valid(self, x: Tensor, lattice: "_Lattice", species: np.ndarray) -> Tensor | None:
+    def _unwrapped_if_valid(self, x: Array, lattice: "_Lattice", species: np.ndarray) -> Array | None:
         """Return positions that fit the stored shifts, without jumps across the boundary. None: a search is needed."""
-        if self._reference is None:
+        if self._reference is None or len(x) == 0:
             return None
         old_x, old, old_species = self._reference
         if len(x) != len(old_x) or (lattice.pbc != old.pbc).any() or (species != old_species).any():
             return None
-        smallest_stretch = 1.0
+        xp, smallest_stretch = namespace(x), 1.0
         moved = x - old_x
         if lattice is not old and (lattice.periodic != old.periodic).any():
             # The affine map of the periodic vectors. It changes no directions perpendicular to them.
@@ -115,28 +117,28 @@ class VerletList:
             smallest_stretch = float(np.linalg.svd(affine, compute_uv=False)[-1])
             if (self.cutoff + self.skin) * smallest_stretch < self.cutoff:
                 return None  # also for a cell without volume
-            moved = x - old_x @ torch.from_numpy(affine).to(self.device)
+            moved = x - old_x @ beside(x, affine)
         if lattice.pbc.any():
             # The stored shifts fit the positions at the search, so later jumps across the boundary are undone.
-            back = torch.round(moved @ lattice.to_numbers) @ lattice.to_vectors
+            back = xp.round(moved @ lattice.to_numbers) @ lattice.to_vectors
             moved, x = moved - back, x - back
         moved = moved - moved.mean(0)
-        displacement = float(torch.linalg.vector_norm(moved, dim=1).topk(min(2, len(x))).values.sum())
+        displacement = _two_largest(moved)
         reach = (self.cutoff + self.skin) * smallest_stretch - displacement
         # A margin for rounding. Without any displacement the list is always valid.
         unmoved = displacement == 0.0 and smallest_stretch == 1.0
         return x if unmoved or reach >= self.cutoff * (1 + 1e-12) else None
 
-    def _find(self, x: Tensor, lattice: "_Lattice", species: np.ndarray) -> None:
+    def _find(self, x: Array, lattice: "_Lattice", species: np.ndarray) -> None:
         self._reference = None  # a search that fails must leave no valid list
         wider = None if self.pair_cutoffs is None else self.pair_cutoffs + self.skin
         reach = self.cutoff + self.skin
         self._edges, shifts = self.search.find(x, lattice.cell, lattice.pbc, reach, species, wider)
-        self._shifts = shifts.to(torch.float64)
-        limit = torch.full((1,), self.cutoff, dtype=torch.float64, device=self.device)
+        xp = namespace(x)
+        self._shifts = xp.asarray(shifts, dtype=xp.float64)
+        limit = beside(x, np.full(1, self.cutoff))
         if self.pair_cutoffs is not None:
-            limits = torch.from_numpy(np.minimum(self.cutoff, self.pair_cutoffs)).to(self.device)
-            types = torch.from_numpy(species).to(self.device)
+            limits, types = beside(x, np.minimum(self.cutoff, self.pair_cutoffs)), beside(x, species)
             limit = limits[types[self._edges[0]], types[self._edges[1]]]
         self._limit_squared = limit**2
         self._reference = (x, lattice, species)
@@ -148,16 +150,16 @@ class _Lattice:
 
     Attributes:
         periodic: (3, 3) Å, the cell with zeros in the rows of non-periodic directions.
-        to_vectors: `periodic` as a tensor on the device.
+        to_vectors: `periodic` where the edges are.
         inverse: (3, 3) 1/Å, from displacements to numbers of periodic vectors; the columns of non-periodic directions
             are zero.
-        to_numbers: `inverse` as a tensor on the device.
+        to_numbers: `inverse` where the edges are.
     """
 
-    def __init__(self, cell: np.ndarray, pbc: np.ndarray, device: torch.device) -> None:
+    def __init__(self, cell: np.ndarray, pbc: np.ndarray, device: "torch.device | None") -> None:
         self.cell, self.pbc, self.device = cell, pbc, device
         self.periodic = np.where(pbc[:, None], cell, 0.0)
-        self.to_vectors = torch.from_numpy(self.periodic).to(device)
+        self.to_vectors = on(device, self.periodic)
 
     @cached_property
     def inverse(self) -> np.ndarray:
@@ -168,23 +170,33 @@ class _Lattice:
         return columns
 
     @cached_property
-    def to_numbers(self) -> Tensor:
-        return torch.from_numpy(self.inverse).to(self.device)
+    def to_numbers(self) -> Array:
+        return on(self.device, self.inverse)
+
+
+def _two_largest(moved: Array) -> float:
+    """Return the sum of the two largest lengths of displacements (n_atoms, 3)."""
+    squared = (moved * moved).sum(1)
+    k = squared.argmax()
+    largest = float(squared[k])
+    squared[k] = 0.0
+    return float(np.sqrt(largest) + np.sqrt(float(squared.max())))
 
 
 def near(
-    positions: Tensor, edge_index: Tensor, shifts: Tensor, cell: Tensor, limit_squared: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Return the edges with |r_ij|² < limit_squared and their vectors: `engine.near` in torch, for any device."""
+    positions: Array, edge_index: Array, shifts: Array, cell: Array, limit_squared: Array
+) -> tuple[Array, Array]:
+    """Return the edges with |r_ij|² < limit_squared and their vectors: `native.near` for any device."""
     centre, neighbour = edge_index
     near_edges, near_vectors = [edge_index[:, :0]], [positions[:0]]
     for begin in range(0, len(centre), CHUNK):
         chunk = slice(begin, begin + CHUNK)
-        vectors = positions.index_select(0, neighbour[chunk])
-        vectors -= positions.index_select(0, centre[chunk])
+        vectors = positions[neighbour[chunk]]
+        vectors -= positions[centre[chunk]]
         vectors += shifts[chunk] @ cell
         limit = limit_squared if len(limit_squared) == 1 else limit_squared[chunk]
-        inside = torch.nonzero(vectors.square().sum(1) < limit).squeeze(1)
-        near_edges.append(edge_index[:, chunk].index_select(1, inside))
-        near_vectors.append(vectors.index_select(0, inside))
-    return torch.cat(near_edges, dim=1), torch.cat(near_vectors)
+        inside = (vectors**2).sum(1) < limit
+        near_edges.append(edge_index[:, chunk][:, inside])
+        near_vectors.append(vectors[inside])
+    xp = namespace(positions)
+    return xp.concatenate(near_edges, 1), xp.concatenate(near_vectors)

@@ -1,13 +1,11 @@
 """Activations scaled to unit second moment for standard normal input, as e3nn's `normalize2mom`."""
 
 from functools import lru_cache
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-Activation = Literal["silu", "ssp", "tanh", "relu", "gelu", "mish"]
-RadialActivation = Literal["silu", "ssp", "tanh"]
+from equipot.network.kinds import RadialActivation
 
 
 def apply(name: str, x: Tensor) -> Tensor:

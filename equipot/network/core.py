@@ -7,14 +7,11 @@ Below the core radius of a pair of elements, two things replace what the network
   the edge of the data.
 - The ZBL repulsion, which is zero at the core radius, pushes the atoms apart (`equipot.network.zbl`).
 
-Outside the core radii nothing changes. They are the shortest distances in the training set, so the core does not change
-the fit.
+Outside the core radii nothing changes. They are the shortest distances in the training set (`core_radii.py`), so the
+core does not change the fit.
 """
 
-from collections.abc import Sequence
-
 import torch
-from ase.data import atomic_numbers, covalent_radii
 from torch import Tensor, nn
 
 from equipot.network.program import Program
@@ -23,32 +20,6 @@ from equipot.ops import Topology
 
 # The distances that the network sees end at this fraction of the core radius below it.
 DEPTH = 0.12
-# The radius of an atom in a van der Waals contact exceeds its covalent radius by about 0.8 Å (Pauling, The Nature of
-# the Chemical Bond, 3rd edition, 1960, chapter 7-12). Atoms further apart than that have no core.
-CONTACT = 1.6
-
-
-def core_radii(
-    type_names: Sequence[str], shortest: Sequence[Sequence[float | None]] | None, cutoff: float
-) -> list[list[float]]:
-    """Return the core radii of all pairs of elements in Å: (n_species, n_species), symmetric.
-
-    The radius of a pair is its shortest distance in the data, but at most that of a van der Waals contact. The radius
-    of a pair that the data lack is the sum of its covalent radii.
-
-    Args:
-        type_names: elements.
-        shortest: (n_species, n_species) Å, the shortest distance of each pair in the data; None for a pair that they
-            lack. None: nothing is known.
-        cutoff: Å, the longest radius.
-    """
-    covalent = [float(covalent_radii[atomic_numbers[name]]) for name in type_names]
-
-    def radius(i: int, j: int) -> float:
-        bond, known = covalent[i] + covalent[j], shortest[i][j] if shortest else None
-        return min(bond if known is None else known, bond + CONTACT, cutoff)
-
-    return [[radius(i, j) for j in range(len(type_names))] for i in range(len(type_names))]
 
 
 class Core(nn.Module):

@@ -5,8 +5,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from equipot.contract import ENERGIES, Inputs, Outputs
-from equipot.ops import engine
+from equipot import native
+from equipot.contract import Inputs, Outputs
+from equipot.quantities import ENERGIES
 
 
 def forces_from(edge_gradient: Tensor, edge_index: Tensor, n_atoms: int) -> Tensor:
@@ -31,6 +32,19 @@ def virials_from(edge_gradient: Tensor, edge_vectors: Tensor, owner: Tensor, n_o
 def symmetric(tensors: Tensor) -> Tensor:
     """Return the symmetric part of (n, 3, 3). The virial of an invariant energy is symmetric up to rounding."""
     return 0.5 * (tensors + tensors.transpose(1, 2))
+
+
+def collected(edge_gradient: Tensor, inputs: Inputs) -> tuple[Tensor, Tensor]:
+    """Return forces (n_atoms, 3) and virials (n_graphs, 3, 3) of a batch by the compiled library, on the CPU."""
+    forces, virial = native.collect(
+        edge_gradient.numpy(),
+        inputs.edge_vectors.detach().numpy(),
+        inputs.edge_index.numpy(),
+        inputs.graph_of_atom.numpy(),
+        inputs.species.shape[0],
+        inputs.cell.shape[0],
+    )
+    return torch.from_numpy(forces), torch.from_numpy(virial)
 
 
 class Prediction(NamedTuple):
@@ -98,10 +112,8 @@ def predict(potential: nn.Module, inputs: Inputs, create_graph: bool = False) ->
         outputs = {name: value.detach() for name, value in outputs.items()}
         energy = energy.detach()
     fixed = inputs.edge_vectors.detach()
-    if not create_graph and fixed.device.type == "cpu" and engine.available():
-        forces, virial = engine.collect(
-            gradients[0], fixed, inputs.edge_index, inputs.graph_of_atom, n_graphs
-        )
+    if not create_graph and fixed.device.type == "cpu" and native.available():
+        forces, virial = collected(gradients[0], inputs)
     else:
         forces = forces_from(gradients[0], inputs.edge_index, n_atoms)
         owner = inputs.graph_of_atom[inputs.edge_index[0]]

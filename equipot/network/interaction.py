@@ -9,14 +9,13 @@ from torch import Tensor, nn
 from equipot.irreps import Irrep, Irreps
 from equipot.network.bound import Bound
 from equipot.network.gate import Gate
+from equipot.network.kinds import SelfConnectionKind
 from equipot.network.layer import Cost
 from equipot.network.linear import IrrepsLinear, ScalarBias, SelfConnection
 from equipot.network.norms import InvariantNorms
 from equipot.network.program import Program
 from equipot.network.radial import RadialNetwork
 from equipot.ops import Convolution, ConvolutionPaths, Topology
-
-SelfConnectionKind = Literal["none", "species", "linear"]
 
 
 class Interaction(nn.Module):

@@ -9,9 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from equipot.network.activation import RadialActivation, activation_gain
+from equipot.network.activation import activation_gain
 from equipot.network.activation import jet as activation_jet
 from equipot.network.basis import knots
+from equipot.network.kinds import RadialActivation
 from equipot.network.layer import Layer, MatrixView
 
 

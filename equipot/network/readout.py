@@ -7,7 +7,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from equipot.network.activation import Activation, activation_gain, apply
+from equipot.network.activation import activation_gain, apply
+from equipot.network.kinds import Activation
 from equipot.network.layer import Cost, Layer, MatrixView
 from equipot.network.program import Program
 

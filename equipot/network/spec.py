@@ -2,16 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from equipot.config import ModelConfig
 from equipot.errors import ConfigError, ModelFileError
 from equipot.irreps import Irreps
 from equipot.neighbours.pair_cutoffs import PairCutoffs
-from equipot.network.activation import Activation, RadialActivation
-from equipot.network.core import core_radii
-from equipot.network.interaction import SelfConnectionKind
+from equipot.network.core_radii import core_radii
+from equipot.network.kinds import Activation, RadialActivation, SelfConnectionKind
 from equipot.presets import PRESETS
+
+if TYPE_CHECKING:
+    from equipot.config import ModelConfig
 
 T = TypeVar("T")
 
@@ -128,7 +129,7 @@ class PotentialSpec:
     @classmethod
     def from_config(
         cls,
-        config: ModelConfig,
+        config: "ModelConfig",
         type_names: list[str],
         e0: list[float],
         scales: list[float],
@@ -211,7 +212,7 @@ def _parse_irreps(text: str) -> Irreps:
     return hidden
 
 
-def _natural_irreps(config: ModelConfig, features: Sequence[int], l_max: int) -> Irreps:
+def _natural_irreps(config: "ModelConfig", features: Sequence[int], l_max: int) -> Irreps:
     if config.features is not None:
         chosen = config.features
         features = [chosen] * (l_max + 1) if isinstance(chosen, int) else chosen

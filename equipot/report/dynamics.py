@@ -1,7 +1,6 @@
 """The section about a short run of molecular dynamics."""
 
-import torch
-
+from equipot import native
 from equipot.properties.motion import measure_motion
 from equipot.properties.rdf import radial_distribution
 from equipot.report import figures
@@ -20,10 +19,10 @@ def motion(subject: Subject) -> Section:
     if "H" in set(atoms.symbols):
         timestep = min(timestep, 0.5)
     run = measure_motion(atoms, subject.calculator, subject.temperature, subject.duration, timestep)
-    threads = torch.get_num_threads()
+    threads = native.threads()
     hardware = "1 thread" if threads == 1 else f"{threads} threads"
-    if subject.calculator.model.device.type != "cpu":
-        hardware = str(subject.calculator.model.device)
+    if subject.calculator.model.device != "cpu":
+        hardware = subject.calculator.model.device
     section = Section(
         "Molecular dynamics",
         f"{len(atoms)} atoms: 0.5 ps with a thermostat at {subject.temperature:g} K, then {subject.duration:g} ps "

@@ -52,32 +52,24 @@ template <class T> class Linear : public Operator<T> {
            static_cast<int64_t>(blocks.size()) / EQUIPOT_BLOCK_FIELDS, nullptr};
     map.blocks = blocks.data();
     check_linear(map);
+    number = f.net().n_linear++;
   }
 
   void forward(Run<T> &run) const override
   {
-    kernels_of(T()).linear_apply(of(run), run.value(x), weight.data(), false, run.value(out), adds);
+    run.apply(map, number, everywhere, {run.value(x), weight.data(), false, run.value(out), adds});
   }
 
   void backward(Run<T> &run) const override
   {
     if (this->passes.empty()) return;
-    kernels_of(T()).linear_apply(of(run), run.gradient(out), weight.data(), true, run.gradient(x), !this->sets[0]);
+    run.apply(map, number, everywhere, {run.gradient(out), weight.data(), true, run.gradient(x), !this->sets[0]});
   }
 
  private:
-  equipot_linear of(Run<T> &run) const
-  {
-    equipot_linear here = map;
-    here.threads = run.given->threads;
-    here.n = run.rows(everywhere);
-    here.species = map.n_species > 1 ? run.given->species : nullptr;
-    here.blocks = blocks.data();
-    return here;
-  }
-
   int64_t x, out;
   bool adds, everywhere;
+  std::size_t number;
   std::vector<int64_t> blocks;
   std::vector<T> weight;
   equipot_linear map;

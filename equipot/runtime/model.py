@@ -3,14 +3,16 @@
 import ctypes
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from equipot.errors import ModelFileError
-from equipot.network.program import Program
-from equipot.ops.engine.library import Sized, function_of
+from equipot.native.library import Sized, function_of
+
+if TYPE_CHECKING:
+    from equipot.network.program import Program
 
 _N, _P = ctypes.c_int64, ctypes.c_void_p
 _SENTENCE = 256  # bytes
@@ -63,6 +65,7 @@ class RuntimeModel:
 
     def __init__(self, handle: int) -> None:
         self._handle: int | None = handle
+        self._close = function_of("equipot_close", (_P,), None)
         description = DescriptionStruct()
         self._call("describe", (_P, _P), handle, ctypes.byref(description))
         n = description.n_species
@@ -78,7 +81,7 @@ class RuntimeModel:
         return cls(_open(str(path), "open", (ctypes.c_char_p,), str(path).encode()))
 
     @classmethod
-    def from_program(cls, program: Program) -> "RuntimeModel":
+    def from_program(cls, program: "Program") -> "RuntimeModel":
         """Make a model of a program."""
         text, data = program.text().encode(), program.data()
         types = (ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t)
@@ -107,7 +110,7 @@ class RuntimeModel:
             ValueError: shapes, indices or the order of the edges are wrong.
         """
         species = np.ascontiguousarray(species, dtype=np.int64)
-        edges = np.ascontiguousarray(edge_index, dtype=np.int64)
+        edges = np.asarray(edge_index, dtype=np.int64)
         vectors = np.ascontiguousarray(edge_vectors, dtype=np.float64)
         n_atoms, n_edges = len(species), len(vectors)
         if edges.shape != (2, n_edges) or vectors.shape != (n_edges, 3):
@@ -119,7 +122,8 @@ class RuntimeModel:
         energies = np.empty(n_atoms)
         edge_gradient = np.empty((n_edges, 3)) if gradient or positions is not None else None
         moments = None if positions is None else np.empty((3, n_edges, 3))
-        arrays = (species, edges[0], edges[1], vectors, positions)
+        centre, neighbour = (np.ascontiguousarray(row) for row in edges)
+        arrays = (species, centre, neighbour, vectors, positions)
         given = EvaluationStruct(
             threads,
             n_atoms,
@@ -137,7 +141,7 @@ class RuntimeModel:
     def __del__(self) -> None:
         handle, self._handle = getattr(self, "_handle", None), None
         if handle:
-            function_of("equipot_close", (_P,), None)(handle)
+            self._close(handle)
 
     @staticmethod
     def _call(name: str, types: tuple[Any, ...], *arguments: Any) -> None:

@@ -78,7 +78,7 @@ template <class T>
 Run<T>::Run(const Network<T> &network) :
     network(network), before_exchange(static_cast<std::size_t>(network.n_exchanges)),
     after_exchange(static_cast<std::size_t>(network.n_exchanges)),
-    slots(static_cast<std::size_t>(std::max(network.once.n_slots, network.repeated.n_slots)))
+    slots(static_cast<std::size_t>(std::max(network.once.n_slots, network.repeated.n_slots))), packed(network.n_linear)
 {
   for (const equipot_convolution &given : network.convolutions)
     convolutions.push_back(std::make_unique<Convolution>(given));
@@ -88,7 +88,7 @@ Run<T>::Run(const Network<T> &network) :
 template <class T> void Run<T>::place()
 {
   const equipot_evaluation &g = *given;
-  std::vector<int64_t> numbers(slots.size(), 0);
+  numbers.assign(slots.size(), 0);
   for (std::size_t v = 0; v < network.values.size(); ++v) {
     const int64_t size = rows(network.values[v].everywhere) * network.values[v].columns;
     for (int64_t slot : {layout().of_value[v], layout().of_gradient[v]})
@@ -105,6 +105,10 @@ template <class T> void Run<T>::place()
   if (equipot_topology(g.n_edges, g.n_centres, g.n_atoms, g.centre, g.neighbour, rowptr.data(), transpose_rowptr.data(),
                        transpose_edges.data(), error, sizeof(error)) != 0)
     throw std::invalid_argument(error);
+  if (network.n_species > 1) {
+    centres_by_species.sort(g.species, g.n_centres, network.n_species);
+    atoms_by_species.sort(g.species, g.n_atoms, network.n_species);
+  }
   const bool per_edge = network.inverse_cutoffs.size() > 1;
   if (per_edge) {
     inverse_cutoffs.grow(n_edges);
@@ -126,6 +130,18 @@ template <class T> void Run<T>::place()
     c.cutoff_per_edge = per_edge;
     c.edge_vectors = vectors.data();
   }
+}
+
+// The linear map with this number, for the rows of centres or of all atoms.
+template <class T> void Run<T>::apply(const equipot_linear &map, std::size_t number, bool everywhere, LinearCall call)
+{
+  equipot_linear here = map;
+  here.threads = given->threads;
+  here.n = rows(everywhere);
+  here.species = map.n_species > 1 ? given->species : nullptr;
+  call.rows = everywhere ? &atoms_by_species : &centres_by_species;
+  call.packed = &packed[number];
+  kernels(sizeof(T)).linear_apply(here, call);
 }
 
 template <class T> void Run<T>::evaluate(const equipot_evaluation &evaluation)

@@ -47,6 +47,7 @@ template <class T> class Network {
   std::vector<Value> values;
   std::vector<std::unique_ptr<Operator<T>>> operators;
   std::vector<equipot_convolution> convolutions;
+  std::size_t n_linear = 0;            // linear maps
   std::vector<T> inverse_cutoffs;      // (1) or (n_species, n_species)
   Layout once, repeated;               // for one backward pass, and for several
   int64_t n_species = 0;
@@ -70,6 +71,8 @@ template <class T> class Run {
   double *edge_gradient = nullptr;      // of the present cotangent, (n_edges, 3)
   int cotangent = 0;                    // 0: of the sum of all energies; 1 to 3: of energies times x, y or z
 
+  void apply(const equipot_linear &map, std::size_t number, bool everywhere, LinearCall call);
+
   T *value(int64_t v) { return slots[layout().of_value[v]].data(); }
   T *gradient(int64_t v) { return slots[layout().of_gradient[v]].data(); }
   int64_t rows(bool everywhere) const { return everywhere ? given->n_atoms : given->n_centres; }
@@ -85,7 +88,10 @@ template <class T> class Run {
   bool differentiates() const;
   const Layout &layout() const { return given->positions ? network.repeated : network.once; }
   std::vector<Buffer<T>> slots;
+  std::vector<int64_t> numbers;         // in each slot
   Buffer<int64_t> rowptr, transpose_rowptr, transpose_edges;
+  std::vector<PackedWeights> packed;        // of each linear map
+  SpeciesRows centres_by_species, atoms_by_species;
 };
 
 // body(first, last) for ranges of n rows on several threads, where the work pays for them.
@@ -94,7 +100,8 @@ template <class Body> void over_rows(int64_t threads, int64_t n, int64_t numbers
   constexpr int64_t worthwhile = 1 << 15;
   const int64_t most = n * numbers_per_row < worthwhile ? 1 : threads;
   const int64_t parts = most < 1 ? 1 : most;
-#pragma omp parallel for num_threads(static_cast<int>(parts)) if (parts > 1)
+  if (parts == 1) return body(int64_t(0), n);
+#pragma omp parallel for num_threads(static_cast<int>(parts))
   for (int64_t p = 0; p < parts; ++p) body(n * p / parts, n * (p + 1) / parts);
 }
 

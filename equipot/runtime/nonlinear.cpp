@@ -35,6 +35,7 @@ template <class T> class Norms : public Operator<T> {
     block[0] = 0, block[1] = 1, block[2] = channels, block[3] = start, block[4] = shape[1], block[5] = 0;
     map = {sizeof(map), sizeof(T), 1, 0, channels, columns, 1, channels * shape[1], nullptr, 1, block};
     check_linear(map);
+    number = f.net().n_linear++;
   }
 
   void forward(Run<T> &run) const override
@@ -48,16 +49,16 @@ template <class T> class Norms : public Operator<T> {
           roots(from + i * columns + blocks[b], blocks[b + 1], blocks[b + 2], to, T(1));
       }
     });
-    kernels_of(T()).linear_apply(of(run), lengths, weight.data(), false, run.value(x), true);
+    run.apply(map, number, everywhere, {lengths, weight.data(), false, run.value(x), true});
   }
 
   void backward(Run<T> &run) const override
   {
     const T *from = run.value(x);
     T *gradient = run.gradient(x), *of_lengths = scratch(run);
-    kernels_of(T()).linear_apply(of(run), gradient, weight.data(), true, of_lengths, false);
+    run.apply(map, number, everywhere, {gradient, weight.data(), true, of_lengths});
     over_rows(run.given->threads, run.rows(everywhere), columns, [&](int64_t first, int64_t last) {
-      std::vector<T> root;
+      static thread_local std::vector<T> root;
       for (int64_t i = first; i < last; ++i) {
         const T *g = of_lengths + i * channels;
         for (std::size_t b = 0; b < blocks.size(); g += blocks[b + 2], b += 3) {
@@ -89,19 +90,11 @@ template <class T> class Norms : public Operator<T> {
     return run.scratch.data();
   }
 
-  equipot_linear of(Run<T> &run) const
-  {
-    equipot_linear here = map;
-    here.threads = run.given->threads;
-    here.n = run.rows(everywhere);
-    here.blocks = block;
-    return here;
-  }
-
   int64_t x, columns, channels;
   bool everywhere;
   std::vector<int64_t> blocks;
   int64_t block[EQUIPOT_BLOCK_FIELDS];
+  std::size_t number;
   std::vector<T> weight;
   equipot_linear map;
 };

@@ -2,24 +2,25 @@
 
 import torch
 
-from equipot.contract import ENERGIES, Inputs
-from equipot.network.derivatives import Prediction
-from equipot.ops import engine
+from equipot import native
+from equipot.contract import Inputs
+from equipot.network.derivatives import Prediction, collected
+from equipot.quantities import ENERGIES
 from equipot.runtime.model import RuntimeModel
 
 
 def predict(model: RuntimeModel, inputs: Inputs) -> Prediction:
     """Evaluate a graph or a batch of graphs with torch's number of threads. Their tensors are on the CPU."""
-    vectors, n_graphs = inputs.edge_vectors.detach(), inputs.cell.shape[0]
+    n_graphs = inputs.cell.shape[0]
     result = model.evaluate(
         inputs.species.numpy(),
         inputs.edge_index.numpy(),
-        vectors.numpy(),
-        threads=torch.get_num_threads(),
+        inputs.edge_vectors.detach().numpy(),
+        threads=native.threads(),
     )
     assert result.edge_gradient is not None
     gradient, atomic = torch.from_numpy(result.edge_gradient), torch.from_numpy(result.energies)
-    forces, virial = engine.collect(gradient, vectors, inputs.edge_index, inputs.graph_of_atom, n_graphs)
+    forces, virial = collected(gradient, inputs)
     energy = atomic.new_zeros(n_graphs).index_add(0, inputs.graph_of_atom, atomic)
     return Prediction({ENERGIES: atomic}, energy, forces, virial, gradient)
 
@@ -30,7 +31,7 @@ def energies(model: RuntimeModel, inputs: Inputs) -> dict[str, torch.Tensor]:
         inputs.species.numpy(),
         inputs.edge_index.numpy(),
         inputs.edge_vectors.detach().numpy(),
-        threads=torch.get_num_threads(),
+        threads=native.threads(),
         gradient=False,
     )
     return {ENERGIES: torch.from_numpy(result.energies)}

@@ -6,6 +6,11 @@
 
 namespace equipot {
 
+void require(bool good, const char *sentence)
+{
+  if (!good) throw std::invalid_argument(sentence);
+}
+
 void require(bool good, const std::string &sentence)
 {
   if (!good) throw std::invalid_argument(sentence);

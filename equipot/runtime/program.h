@@ -12,6 +12,7 @@ namespace equipot {
 
 // Throws std::invalid_argument with the sentence unless `good`.
 void require(bool good, const std::string &sentence);
+void require(bool good, const char *sentence);    // without making a string for nothing
 
 class Program {
  public:

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 import equipot
+from equipot import native
 from equipot.ops import engine
 
 
@@ -25,7 +26,7 @@ def kernels(device: torch.device) -> str:
     """Return the kind of kernels that run on the device."""
     if not engine.serves(torch.empty(0, device=device)):
         return "none: reference operators"
-    return "compiled on the GPU" if device.type == "cuda" else engine.isa()
+    return "compiled on the GPU" if device.type == "cuda" else native.isa()
 
 
 def versions() -> dict[str, str]:

@@ -5,10 +5,11 @@ from typing import Any
 import torch
 from ase import Atoms
 
+from equipot import native
 from equipot.device import device_name
 from equipot.model_file import LoadedModel, load_potential
+from equipot.model_file.script import inputs_of
 from equipot.network.layer import Cost
-from equipot.ops import engine
 from equipot.speed import convolutions, memory
 from equipot.speed.arithmetic import NetworkCost, network_cost
 from equipot.speed.machine import kernels, processor, versions
@@ -30,21 +31,19 @@ def measure(
     multiply-adds per second. Without compiled kernels, `kernels` is None and `without_kernels` is the reason. Raise the
     calculator's errors for structures that the model cannot compute.
     """
-    threads = torch.get_num_threads()
+    threads, device = torch.get_num_threads(), torch.device(model.device)
     step = Step(model, atoms)
-    n_edges = step.edge_index.shape[1]
+    n_edges = step.structure.edge_index.shape[1]
     neighbours = n_edges / len(atoms)
     potential = load_potential(model.path)
     cost = network_cost(potential)
     missing = _reason_without_kernels(model)
     dtype = getattr(torch, model.metadata.dtype)
     peak = None if missing else _peak(dtype, threads)
-    times = in_turns(step.pieces(), seconds if missing else 0.7 * seconds, steps, model.device)
+    times = in_turns(step.pieces(), seconds if missing else 0.7 * seconds, steps, device)
     rows = None
     if peak is not None:
-        calls = convolutions.arguments_of_layers(
-            potential, step.inputs._replace(edge_vectors=step.vectors.detach())
-        )
+        calls = convolutions.arguments_of_layers(potential, inputs_of(step.structure))
         alone = in_turns(convolutions.pieces(calls), 0.3 * seconds, steps)
         peak = max(peak, _peak(dtype, threads))
         rows = _kernels(cost, alone, n_edges, peak)
@@ -58,10 +57,10 @@ def measure(
         "structure": atoms.get_chemical_formula(empirical=True),
         "atoms": len(atoms),
         "neighbours": neighbours,
-        "device": str(model.device),
+        "device": model.device,
         "threads": threads,
-        "device_name": device_name(model.device),
-        "isa": kernels(model.device),
+        "device_name": device_name(device),
+        "isa": kernels(device),
         "neighbour_search": step.calculator.neighbours.search.name,
         "cpu": processor(),
         "versions": versions(),
@@ -82,16 +81,16 @@ def measure(
 
 def _peak(dtype: torch.dtype, threads: int) -> float:
     """Return the largest of three measurements, as other programs can only make them smaller."""
-    return max(engine.peak_gfma(dtype, threads) for _ in range(3))
+    return max(native.peak_gfma(dtype.itemsize, threads) for _ in range(3))
 
 
 def _reason_without_kernels(model: LoadedModel) -> str | None:
-    if model.device.type != "cpu":
+    if model.device != "cpu":
         return (
             f"The peak is measured on the CPU, but the model runs on {model.device}: "
             "python -m benchmarks.roofline compares the kernels with the peak of that GPU."
         )
-    if not engine.available():
+    if not native.available():
         return "The compiled kernels are off or not installed, so they cannot be compared with a peak."
     return None
 

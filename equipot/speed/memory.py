@@ -26,7 +26,7 @@ def peak_bytes(model: LoadedModel, atoms: Atoms, threads: int) -> int | None:
 
     Return None on systems other than Linux. Raise EquipotError when the process fails.
     """
-    command = [sys.executable, "-m", __name__, str(model.path.resolve()), str(threads), str(model.device)]
+    command = [sys.executable, "-m", __name__, str(model.path.resolve()), str(threads), model.device]
     done = subprocess.run(command, input=encode(atoms), capture_output=True, text=True)
     if done.returncode != 0:
         last = next(iter(done.stderr.strip().splitlines()[-1:]), "no message")
@@ -48,7 +48,7 @@ def main() -> None:
         pair.calc = EquipotCalculator(model)
         pair.get_forces()
     atoms = decode(sys.stdin.read())
-    print(json.dumps(_on_gpu(model, atoms) if model.device.type == "cuda" else _resident(model, atoms)))
+    print(json.dumps(_on_gpu(model, atoms) if model.device.startswith("cuda") else _resident(model, atoms)))
 
 
 def _steps(model: LoadedModel, atoms: Atoms) -> None:

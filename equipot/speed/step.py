@@ -1,20 +1,17 @@
 """The parts of a calculator's step, as separate calls with the inputs of the step."""
 
-import dataclasses
+import copy
 from collections.abc import Callable
-from typing import Any, cast
 
 import numpy as np
-import torch
 from ase import Atoms
-from torch import Tensor, nn
 
 from equipot.calculators import EquipotCalculator
 from equipot.calculators.ase import DEFAULT_SKIN
-from equipot.contract import ENERGIES, Inputs, Outputs, edges_only
 from equipot.model_file import LoadedModel
+from equipot.model_file.structure import Structure
 from equipot.neighbours import VerletList
-from equipot.runtime import Evaluation
+from equipot.neighbours.arrays import Array
 
 SEARCH, TOTAL = "neighbour list", "total"
 STEP_PARTS = ("edges", "network", "marshalling")  # parts of every step; their sum is the total
@@ -33,7 +30,6 @@ class Step:
 
     def __init__(self, model: LoadedModel, atoms: Atoms) -> None:
         self.model = model
-        self.module = cast(Any, model.module)
         self.atoms = atoms.copy()
         self.atoms.calc = self.calculator = EquipotCalculator(model)
         rng = np.random.default_rng(1)
@@ -45,13 +41,8 @@ class Step:
         self.cell, self.pbc = atoms.cell.array, np.array(atoms.pbc)
         self.atoms.get_forces()
         self.types = self.calculator.species.index(atoms.numbers)
-        self.species = torch.from_numpy(self.types).to(model.device)
-        edge_index, vectors = self._list().update(atoms.positions, self.cell, self.pbc, self.types)
-        self.edge_index = edge_index
-        self.vectors = vectors.requires_grad_(True)
-        self.inputs = edges_only(self.species, edge_index, self.vectors)
-        species, edges, r = (t.detach().cpu().numpy() for t in (self.species, edge_index, vectors))
-        self.arrays = (species, edges, r)
+        edges = self._list().update(atoms.positions, self.cell, self.pbc, self.types)
+        self.structure = Structure(self.types, *edges, atoms.positions, self.cell, self.pbc)
         self.without_network = self._without_network()
 
     def pieces(self) -> dict[str, Callable[[int], object]]:
@@ -82,81 +73,30 @@ class Step:
         return self.calculator.neighbours.update(self._positions(k), self.cell, self.pbc, self.types)
 
     def _network(self, k: int) -> object:
-        """Return energies and their gradient with respect to the edge vectors."""
-        if self.model.runtime is not None:
-            return self.model.runtime.evaluate(*self.arrays, threads=torch.get_num_threads())
-        atomic = self._energies()
-        if not atomic.requires_grad:  # no edges, so nothing depends on positions
-            return atomic
-        return torch.autograd.grad(atomic.sum(), self.vectors, allow_unused=True)
+        return self.model.compute(self.structure)
 
     def _marshalling(self, k: int) -> object:
         self.without_network.positions = self._positions(k)
         return self.without_network.get_forces()
 
-    def _energies(self) -> Tensor:
-        """Return the energies of torch's network."""
-        graph = self.module.topology(self.edge_index, len(self.atoms), len(self.atoms))
-        return self.module.on_graph(self.inputs, graph)[ENERGIES]
-
     def _without_network(self) -> Atoms:
         """Return the structure with a calculator whose network and neighbour list return stored results."""
-        atoms = self.atoms.copy()
-        if self.model.runtime is not None:
-            stored: Any = _Replayed(
-                self.model.runtime.evaluate(*self.arrays, threads=torch.get_num_threads())
-            )
-            atoms.calc = EquipotCalculator(dataclasses.replace(self.model, runtime=stored))
-        else:
-            atomic, gradient = self._energies(), torch.zeros_like(self.vectors)
-            if self.vectors.shape[0] > 0:
-                (gradient,) = torch.autograd.grad(atomic.sum(), self.vectors)
-            replayed = _ReplayedNetwork(atomic.detach(), gradient)
-            atoms.calc = EquipotCalculator(dataclasses.replace(self.model, module=replayed))
-        atoms.calc.neighbours = _FixedNeighbours(self._list(), self.edge_index, self.vectors.detach())
+        atoms, model = self.atoms.copy(), copy.copy(self.model)
+        results = model.compute(self.structure)
+        object.__setattr__(model, "compute", lambda *arguments: results)
+        atoms.calc = EquipotCalculator(model)
+        atoms.calc.neighbours = _FixedNeighbours(self._list(), self.structure)
         return atoms
-
-
-class _Replayed:
-    """A replacement of the runtime that returns a stored evaluation."""
-
-    def __init__(self, evaluation: Evaluation) -> None:
-        self.evaluation = evaluation
-
-    def evaluate(self, *arguments: object, **named: object) -> Evaluation:
-        return self.evaluation
-
-
-class _ReplayedNetwork(nn.Module):
-    """A replacement of the network that returns stored energies, with a stored gradient."""
-
-    def __init__(self, energies: Tensor, gradient: Tensor) -> None:
-        super().__init__()
-        self.energies, self.gradient = energies, gradient
-
-    def forward(self, inputs: Inputs) -> Outputs:
-        return {ENERGIES: _Repeat.apply(inputs.edge_vectors, self.energies, self.gradient)}
-
-
-class _Repeat(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, vectors: Tensor, energies: Tensor, gradient: Tensor) -> Tensor:
-        ctx.gradient = gradient
-        return energies.clone()
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        return ctx.gradient, None, None
 
 
 class _FixedNeighbours(VerletList):
     """A replacement of the neighbour list that returns stored edges."""
 
-    def __init__(self, like: VerletList, edge_index: Tensor, vectors: Tensor) -> None:
+    def __init__(self, like: VerletList, structure: Structure) -> None:
         super().__init__(like.cutoff, like.skin, like.pair_cutoffs, like.device)
-        self.edges = (edge_index, vectors)
+        self.edges = structure[1:3]
 
     def update(
         self, positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, species: np.ndarray
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Array, Array]:
         return self.edges

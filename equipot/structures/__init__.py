@@ -3,12 +3,10 @@
 from equipot.structures.frame import Frame, config_types
 from equipot.structures.labels import LabelKeys, frame_from_atoms
 from equipot.structures.reading import iter_frames, read_frames
-from equipot.structures.species import SpeciesMap
 
 __all__ = [
     "Frame",
     "LabelKeys",
-    "SpeciesMap",
     "config_types",
     "frame_from_atoms",
     "iter_frames",

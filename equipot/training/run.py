@@ -9,13 +9,13 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.profilers import SimpleProfiler
 from rich.console import Console
 
+from equipot import native
 from equipot.config import Config
 from equipot.data.datamodule import GraphDataModule
 from equipot.data.loading import DataSets, load_sets
 from equipot.errors import ConfigError
 from equipot.network.potential import Potential
 from equipot.network.spec import PotentialSpec
-from equipot.ops import engine
 from equipot.training import choices
 from equipot.training.checkpoints import Checkpoints, read_checkpoint
 from equipot.training.final import FINAL, final_epochs, of_all_frames, unfinished
@@ -55,7 +55,7 @@ def train(
     config = _with_limits(config)
     output = Path(config.output)
     checkpoint = _claim(output, config, resume, overwrite)
-    engine.keep_memory()
+    native.keep_memory()
     if config.training.threads:
         torch.set_num_threads(config.training.threads)
 

@@ -8,16 +8,16 @@ import numpy as np
 from rich.console import Console
 
 from equipot.config import Config, TrainingConfig
-from equipot.contract import ENERGIES
 from equipot.data.graph import collate
 from equipot.data.loading import DataSets
 from equipot.data.reference_energies import reference_energies
 from equipot.errors import ConfigError
-from equipot.model_file.read import load_potential, read_metadata
+from equipot.model_file import load_potential, read_metadata
 from equipot.network.derivatives import energies_of
 from equipot.network.layer import freezable
 from equipot.network.potential import Potential
 from equipot.network.variants import with_core_radii, with_e0, with_elements, with_precision
+from equipot.quantities import ENERGIES
 
 # Defaults of a fine-tuning; configs/finetune.yaml says how they were chosen.
 FINE_TUNING: dict[str, Any] = {

@@ -17,7 +17,7 @@ from silicon import distorted_supercell
 
 from equipot.calculators import EquipotCalculator
 from equipot.lammps import build_plugin
-from equipot.model_file.read import read_metadata
+from equipot.model_file import read_metadata
 
 RANKS = (1, 2, 4)
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from ase import Atoms
 
+from equipot import native
 from equipot.cli.main import main
 from equipot.model_file import write_model
-from equipot.ops import engine
 from tests.models import make_potential
 
 PARTS = ("edges", "network", "marshalling")
@@ -45,7 +45,7 @@ def test_all_parts_are_printed(measured):
         "KiB per atom",
         "GFMA/s",
         "Si, O",
-        engine.isa(),
+        native.isa(),
         "matscipy on the CPU",
         "atoms per GiB",
     ):
@@ -76,7 +76,7 @@ def test_memory_holds_the_edges_at_least(measured):
     assert found["atoms"] * found["neighbours"] * (2 + 3 + 3) * 8 < found["peak_bytes"] < 2**30
 
 
-@pytest.mark.skipif(not engine.available(), reason="the compiled kernels are off or not installed")
+@pytest.mark.skipif(not native.available(), reason="the compiled kernels are off or not installed")
 def test_convolutions_are_the_sum_of_their_layers(measured):
     _, found = measured
     *layers, together = found["kernels"]
@@ -91,7 +91,7 @@ def test_convolutions_are_the_sum_of_their_layers(measured):
 def test_without_the_kernels_one_sentence_stands_for_the_fractions(path, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("EQUIPOT_ENGINE", "off")  # of the process that measures memory
-    monkeypatch.setattr(engine.library, "library", lambda: None)
+    monkeypatch.setattr(native.library, "library", lambda: None)
     file = tmp_path / "two.extxyz"
     # The last frame counts.
     ase.io.write(file, [Atoms("U", positions=[[0, 0, 0]]), ase.build.bulk("Si", cubic=True)])
@@ -118,7 +118,7 @@ def test_a_structure_too_large_for_the_memory_is_one_sentence(path, capsys, monk
     def too_large(*arguments):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 80 GiB")
 
-    monkeypatch.setattr("equipot.speed.measure", too_large)
+    monkeypatch.setattr("equipot.speed.measure.measure", too_large)
     assert main(["benchmark", str(path), "--atoms", "20"]) == 1
     words = "equipot benchmark: 27 atoms need more memory than cpu has free; use fewer atoms (--atoms)"
     assert capsys.readouterr().err.strip() == words

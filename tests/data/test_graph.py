@@ -5,10 +5,11 @@ import pytest
 import torch
 from ase import Atoms
 
-from equipot.data import collate, graph_from_frame
+from equipot.data.graph import collate, graph_from_frame
 from equipot.errors import ConfigError, DataError, UnknownSpeciesError
 from equipot.neighbours import PairCutoffs
-from equipot.structures import Frame, SpeciesMap, frame_from_atoms
+from equipot.species import SpeciesMap
+from equipot.structures import Frame, frame_from_atoms
 
 CU = SpeciesMap(["Cu"])
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from equipot.data import split
+from equipot.data.split import split
 from equipot.structures import frame_from_atoms
 
 

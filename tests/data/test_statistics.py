@@ -5,9 +5,11 @@ import pytest
 from ase import Atoms
 from rich.console import Console
 
-from equipot.data import Statistics, compute_statistics, graph_from_frame
+from equipot.data.graph import graph_from_frame
+from equipot.data.statistics import Statistics, compute_statistics
 from equipot.errors import ConfigError, DataError
-from equipot.structures import SpeciesMap, frame_from_atoms
+from equipot.species import SpeciesMap
+from equipot.structures import frame_from_atoms
 
 E0 = {"H": -13.0, "O": -430.0, "Si": -104.0}
 

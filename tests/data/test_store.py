@@ -8,12 +8,14 @@ import pytest
 import torch
 from ase import Atoms
 
-from equipot.data import collate, compute_statistics, graph_from_frame
 from equipot.data import store as store_module
+from equipot.data.graph import collate, graph_from_frame
+from equipot.data.statistics import compute_statistics
 from equipot.data.store import GraphStore
 from equipot.errors import DataError, UnknownSpeciesError
 from equipot.neighbours import PairCutoffs
-from equipot.structures import SpeciesMap, frame_from_atoms
+from equipot.species import SpeciesMap
+from equipot.structures import frame_from_atoms
 
 CU = SpeciesMap(["Cu"])
 CUTOFFS, LONGER = (PairCutoffs.from_config(CU.names, cutoff) for cutoff in (4.0, 4.5))

@@ -4,7 +4,6 @@ import json
 import zipfile
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -60,17 +59,15 @@ def test_writing_checks_in_a_fresh_process_and_leaves_one_file(tmp_path, fresh_p
 def test_a_model_that_cannot_be_verified_replaces_nothing(tmp_path, monkeypatch, fresh_process):
     path = write_model(tmp_path / "model.pt", make_potential(seed=1), verify=False)
     before = path.read_bytes()
-    recorded = "equipot.model_file.write.record"
     import equipot.model_file.write as write
 
-    original = write.record
+    original = write.recorded_results
 
-    def wrong(*args):
-        structures = original(*args)
-        structures[0]["forces"] = (np.array(structures[0]["forces"]) + 0.1).tolist()
-        return structures
+    def wrong(results):
+        values = original(results)
+        return {**values, "forces": values["forces"] + 0.1}
 
-    monkeypatch.setattr(recorded, wrong)
+    monkeypatch.setattr(write, "recorded_results", wrong)
     with pytest.raises(ModelFileError, match="new process"):
         write_model(path, make_potential(seed=2))
     assert path.read_bytes() == before

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from equipot import native
 from equipot.errors import DataError
 from equipot.neighbours import VerletList, neighbour_list, search, verlet
+from equipot.neighbours.arrays import on_host
 from equipot.neighbours.search import Search, on_device, search_for
-from equipot.ops import engine
 from tests.models import random_atoms
 
 PERIODICITIES = list(itertools.product([False, True], repeat=3))
@@ -184,17 +185,17 @@ def walk(atoms, steps=80):
 
 def stay_together(monkeypatch, one, other, pbc):
     """Both lists over a walk; `other` filters by torch."""
-    compiled = engine.available
+    compiled = native.available
     atoms = random_atoms(12, pbc=pbc)
     species = (atoms.numbers == 8).astype(np.int64)
     for a in walk(atoms):
         arguments = (a.positions, a.cell.array, a.pbc, species)
-        monkeypatch.setattr(engine, "available", compiled)
+        monkeypatch.setattr(native, "available", compiled)
         edges, vectors = one.update(*arguments)
-        monkeypatch.setattr(engine, "available", lambda: False)
+        monkeypatch.setattr(native, "available", lambda: False)
         other_edges, other_vectors = other.update(*arguments)
-        np.testing.assert_array_equal(other_edges.cpu(), edges)
-        np.testing.assert_allclose(other_vectors.cpu(), vectors, rtol=0, atol=1e-12)
+        np.testing.assert_array_equal(on_host(other_edges), edges)
+        np.testing.assert_allclose(on_host(other_vectors), vectors, rtol=0, atol=1e-12)
     assert one.n_searches == other.n_searches
     assert 2 < one.n_searches < 60
 
@@ -211,7 +212,7 @@ def test_a_list_kept_as_on_a_gpu_is_the_list_of_the_cpu(monkeypatch, pairs, devi
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
 def test_a_list_on_a_gpu_is_the_list_of_the_cpu_with_whatever_searches_there(monkeypatch):
-    stay_together(monkeypatch, VerletList(3.0, 0.6), VerletList(3.0, 0.6, device="cuda"), True)
+    stay_together(monkeypatch, VerletList(3.0, 0.6), VerletList(3.0, 0.6, device=torch.device("cuda")), True)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
@@ -221,7 +222,7 @@ def test_on_a_gpu_the_library_searches_where_it_is_installed():
 
 
 def test_on_the_cpu_matscipy_searches():
-    assert search_for(CPU) == Search("matscipy on the CPU", search.on_cpu)
+    assert search_for(None) == search_for(CPU) == Search("matscipy on the CPU", search.on_cpu)
     assert VerletList(3.0, 0.5).search.name == "matscipy on the CPU"
 
 

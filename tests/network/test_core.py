@@ -9,7 +9,8 @@ from ase import Atoms
 
 from equipot.errors import ConfigError
 from equipot.model_file import load_model, write_model
-from equipot.network.core import DEPTH, Core, core_radii
+from equipot.network.core import DEPTH, Core
+from equipot.network.core_radii import core_radii
 from equipot.network.derivatives import predict
 from equipot.network.potential import Potential
 from equipot.network.variants import with_core_radii, with_elements

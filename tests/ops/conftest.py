@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from equipot.native.library import call, function
 from equipot.ops import engine
-from equipot.ops.engine.library import call, function
 
 SOURCES = Path(__file__).parent / "cuda_emulation"
 

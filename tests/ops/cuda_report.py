@@ -9,10 +9,10 @@ import ctypes
 import sys
 
 from equipot.irreps import Irreps
+from equipot.native.library import call, function
 from equipot.ops import ConvolutionPaths
 from equipot.ops.engine.convolution import ConvolutionStruct, output_columns
 from equipot.ops.engine.cuda import packages
-from equipot.ops.engine.library import call, function
 
 
 def report(irreps: str, wanted: str, l_max: int, size: int, order: int, architecture: int) -> str:

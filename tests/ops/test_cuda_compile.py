@@ -80,7 +80,7 @@ def test_without_a_driver_the_sentence_says_so():
     code = """
 import ctypes
 from equipot.ops import engine
-from equipot.ops.engine.library import call, function
+from equipot.native.library import call, function
 call("CUDA", function("cuda_open", (ctypes.c_char_p,)), None)
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

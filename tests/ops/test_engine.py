@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch.autograd import gradcheck, gradgradcheck
 
+from equipot import native
 from equipot.irreps import Irreps
-from equipot.neighbours.verlet import near as torch_near
+from equipot.neighbours.verlet import near as plain_near
 from equipot.network.derivatives import forces_from, virials_from
 from equipot.ops import ConvolutionPaths, ReferenceConvolution, engine, topology
 from equipot.ops.topology import by_reference
@@ -193,9 +194,10 @@ def of_instruction_set(tmp_path_factory):
     """Name of the kernels in use and their results; the choice is made once a process, so each runs in its own."""
     code = """
 import sys, torch
-from tests.ops.test_engine import CASES, derivatives, engine, problem
+from equipot import native
+from tests.ops.test_engine import CASES, derivatives, problem
 results = [derivatives(*(lambda c, p, a: (c, a))(*problem(*case))) for case in CASES.values()]
-torch.save((engine.isa(), results), sys.argv[1])
+torch.save((native.isa(), results), sys.argv[1])
 """
 
     @lru_cache
@@ -219,18 +221,17 @@ def test_every_instruction_set_gives_the_numbers_of_portable_code(of_instruction
         assert_equal(a, b)
 
 
-@pytest.mark.parametrize("near", [engine.near, torch_near])
+@pytest.mark.parametrize("near", [native.near, plain_near])
 def test_an_edge_as_long_as_the_cutoff_is_none(near):
     """The comparison is strict, with one cutoff and with one for each edge."""
     cutoff = 3.25  # its square is exact in float64
     shorter = np.nextafter(cutoff, 0.0)
-    positions = torch.zeros(3, 3, dtype=torch.float64)
+    positions = np.zeros((3, 3))
     positions[1, 0], positions[2, 1] = cutoff, shorter
-    edges = torch.tensor([[0, 0], [1, 2]])
-    shifts, cell = torch.zeros(2, 3, dtype=torch.float64), torch.zeros(3, 3, dtype=torch.float64)
+    edges = np.array([[0, 0], [1, 2]])
     for limits in ([cutoff], [cutoff, cutoff]):
-        squares = torch.tensor(limits, dtype=torch.float64) ** 2
-        edge_index, vectors = near(positions, edges, shifts, cell, squares)
+        squares = np.array(limits) ** 2
+        edge_index, vectors = near(positions, edges, np.zeros((2, 3)), np.zeros((3, 3)), squares)
         assert edge_index.tolist() == [[0], [2]]
         assert vectors.tolist() == [[0.0, shorter, 0.0]]
 
@@ -344,11 +345,11 @@ def test_tensors_of_another_device_are_refused_before_their_memory_is_read(which
 def test_switched_off_the_reference_serves():
     code = """
 import torch
-from equipot.ops import engine
+from equipot import native
 from tests.models import make_potential, model_input, random_atoms
 from equipot.network.derivatives import predict
 p = make_potential(l_max=2, features=[4, 3, 2])
-print(engine.isa(), repr(float(predict(p, model_input(p, random_atoms(6))).energy)))
+print(native.isa(), repr(float(predict(p, model_input(p, random_atoms(6))).energy)))
 """
     energies = {}
     for wish in ("", "off"):
@@ -367,15 +368,15 @@ print(engine.isa(), repr(float(predict(p, model_input(p, random_atoms(6))).energ
 
 
 def test_the_measured_peak_grows_with_threads_and_halves_in_double_precision():
-    single = engine.peak_gfma(torch.float32, 1)
+    single = native.peak_gfma(4, 1)
     assert single > 1
-    assert engine.peak_gfma(torch.float64, 1) < single
+    assert native.peak_gfma(8, 1) < single
 
 
 def test_an_unusable_library_is_named(tmp_path):
     broken = tmp_path / "engine.so"
     broken.write_bytes(b"not a library")
-    code = "from equipot.ops import engine; engine.available()"
+    code = "from equipot import native; native.available()"
     run = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, "EQUIPOT_ENGINE": str(broken)},
@@ -398,6 +399,7 @@ def test_topology_and_sums_of_gradients_are_those_of_torch(n_edges, n_centres, n
         assert torch.equal(a, b)
     gradient, vectors = torch.randn(2, n_edges, 3, dtype=torch.float64)
     graph_of_atom = torch.sort(torch.randint(0, 2, (n_atoms,))).values
-    forces, virial = engine.collect(gradient, vectors, edges, graph_of_atom, 2)
+    arrays = (t.numpy() for t in (gradient, vectors, edges, graph_of_atom))
+    forces, virial = map(torch.from_numpy, native.collect(*arrays, n_atoms, 2))
     torch.testing.assert_close(forces, forces_from(gradient, edges, n_atoms))
     torch.testing.assert_close(virial, virials_from(gradient, vectors, graph_of_atom[edges[0]], 2))

@@ -3,6 +3,7 @@
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import equipot
 from equipot.calculators import EquipotCalculator
 from equipot.cli.main import main
 from equipot.model_file import write_model
+from equipot.runtime.files import header_folder, library_file
 from tests.models import make_potential
 
 EXAMPLE = Path(equipot.__file__).parents[1] / "examples/c/dimer.c"
@@ -28,8 +30,6 @@ def program(tmp_path_factory):
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         pytest.skip("this machine has no C compiler")
-    from equipot.runtime.files import header_folder, library_file
-
     target = tmp_path_factory.mktemp("c") / "dimer"
     library = library_file()
     flags = [f"-I{header_folder()}", str(library), f"-Wl,-rpath,{library.parent}"]
@@ -62,14 +62,49 @@ def test_errors_of_the_example_are_sentences(program, model, tmp_path):
 
 
 def test_the_library_needs_the_libraries_of_c_alone():
-    from equipot.runtime.files import library_file
-
     if shutil.which("ldd") is None:
         pytest.skip("this machine has no ldd")
     listed = subprocess.run(["ldd", library_file()], capture_output=True, text=True, check=True).stdout
     names = {line.split()[0].split("/")[-1].split(".so")[0] for line in listed.splitlines()}
     allowed = {"libstdc++", "libm", "libgcc_s", "libc", "libgomp", "libdl", "libpthread", "linux-vdso"}
     assert not {name for name in names - allowed if not name.startswith("ld-linux")}
+
+
+CMAKE = """
+cmake_minimum_required(VERSION 3.20)
+project(dimer LANGUAGES C)
+find_package(equipot REQUIRED)
+add_executable(dimer {})
+target_link_libraries(dimer PRIVATE equipot::equipot)
+"""
+
+
+def test_cmake_finds_the_library(tmp_path, model, capsys):
+    if shutil.which("cmake") is None:
+        pytest.skip("this machine has no CMake")
+    (tmp_path / "CMakeLists.txt").write_text(CMAKE.format(EXAMPLE))
+    assert main(["runtime", "--cmake"]) == 0
+    folder = capsys.readouterr().out.strip()
+    build = tmp_path / "build"
+    subprocess.run(["cmake", "-S", tmp_path, "-B", build, f"-Dequipot_DIR={folder}"], check=True)
+    subprocess.run(["cmake", "--build", build], check=True)
+    run = subprocess.run([build / "dimer", model, "Si", "O"], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert len(np.loadtxt(run.stdout.splitlines())) == 16
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the counter of allocations is for glibc")
+@pytest.mark.parametrize("preset", ["nequip-s", "balanced"])
+def test_a_step_like_the_last_one_asks_for_no_memory(tmp_path, preset):
+    compiler = shutil.which("c++") or shutil.which("g++")
+    if compiler is None:
+        pytest.skip("this machine has no C++ compiler")
+    model = write_model(tmp_path / "model.pt", make_potential(preset=preset, seed=3), verify=False)
+    flags = [f"-I{header_folder()}", str(library_file()), f"-Wl,-rpath,{library_file().parent}"]
+    source, target = Path(__file__).parent / "allocations.cpp", tmp_path / "allocations"
+    subprocess.run([compiler, "-std=c++17", str(source), *flags, "-o", str(target)], check=True)
+    run = subprocess.run([target, model], capture_output=True, text=True)
+    assert run.stdout == "0\n", run.stderr
 
 
 def test_the_command_prints_flags_of_a_compiler(capsys):

@@ -7,8 +7,8 @@ import pytest
 import torch
 from ase import Atoms
 
-from equipot.network.activation import Activation
 from equipot.network.derivatives import predict
+from equipot.network.kinds import Activation
 from equipot.network.variants import with_core_radii
 from equipot.runtime import RuntimeModel
 from tests.models import KINDS, make_potential, model_input, random_atoms

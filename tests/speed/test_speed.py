@@ -15,9 +15,10 @@ from equipot.model_file import load_model, write_model
 from equipot.ops import ConvolutionPaths, ReferenceConvolution, topology
 from equipot.ops.harmonics import _exponents
 from equipot.ops.table import read_table
-from equipot.speed import crystal, measure, network_cost, repeat
-from equipot.speed.arithmetic import convolution_cost
+from equipot.speed.arithmetic import convolution_cost, network_cost
+from equipot.speed.measure import measure
 from equipot.speed.step import SEARCH, TOTAL, Step
+from equipot.speed.structure import crystal, repeat
 from equipot.speed.timing import WARM_UP, in_turns
 from tests.models import KINDS, make_potential, random_atoms
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from equipot.config_file import load_config
-from equipot.model_file.read import read_metadata
+from equipot.model_file import read_metadata
 from equipot.training import run, stopping
 from equipot.training.checkpoints import read_checkpoint
 from equipot.training.run import train

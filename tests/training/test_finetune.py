@@ -15,8 +15,7 @@ from ase.io import read, write
 from equipot.calculators import EquipotCalculator
 from equipot.cli.main import main
 from equipot.config_file import load_config
-from equipot.model_file import load_model, write_model
-from equipot.model_file.read import load_potential
+from equipot.model_file import load_model, load_potential, write_model
 from equipot.network.variants import with_core_radii
 from equipot.training.checkpoints import read_checkpoint
 from equipot.training.start import starting_model

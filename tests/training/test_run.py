@@ -14,12 +14,11 @@ import pytest
 import torch
 from ase.io import read
 
+from equipot import native
 from equipot.calculators import EquipotCalculator
 from equipot.config_file import load_config
 from equipot.errors import ConfigError, DataError, ModelFileError, NumericsError
-from equipot.model_file import load_model, load_potential
-from equipot.model_file.read import read_metadata
-from equipot.ops import engine
+from equipot.model_file import load_model, load_potential, read_metadata
 from equipot.training.checkpoints import potential_of, read_checkpoint
 from equipot.training.loss import Loss
 from equipot.training.run import train
@@ -312,7 +311,7 @@ def test_a_checkpoint_that_wants_to_run_code_is_refused(tmp_path):
 
 def test_the_compiled_kernels_and_the_reference_give_the_same_loss_curve(config_file, tmp_path):
     """50 steps in double precision; every epoch's training loss and validation errors agree to 1e-8."""
-    if not engine.available():
+    if not native.available():
         pytest.skip("the compiled kernels are off or not installed")
     options = ["training.max_epochs=10", "model.dtype=float64", "model.l_max=2", "model.features=[8, 4, 2]"]
     curves = {}

@@ -6,9 +6,10 @@ import torch
 from ase import Atoms
 from ase.build import bulk, molecule
 
-from equipot.data import graph_from_frame
+from equipot.data.graph import graph_from_frame
 from equipot.network.variants import with_core_radii
-from equipot.structures import SpeciesMap, frame_from_atoms
+from equipot.species import SpeciesMap
+from equipot.structures import frame_from_atoms
 from equipot.training.stretched import CONTACT, FURTHER, PULL, WEIGHT, StretchedBonds
 from tests.models import make_potential
 

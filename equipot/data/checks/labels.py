@@ -10,8 +10,8 @@ from equipot.data.checks.structures import list_frames
 from equipot.data.reference_energies import reference_energies
 from equipot.data.split import is_isolated_atom
 from equipot.quantities import LABELS
+from equipot.species import SpeciesMap
 from equipot.structures.frame import Frame
-from equipot.structures.species import SpeciesMap
 
 
 def check_labels(frames: Sequence[Frame]) -> list[Finding]:

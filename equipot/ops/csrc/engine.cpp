@@ -11,6 +11,9 @@
 #include <string>
 #include <vector>
 
+#ifdef _OPENMP
+#include <omp.h>
+#endif
 #if defined(__linux__)
 #include <malloc.h>
 #include <sys/mman.h>
@@ -124,7 +127,7 @@ int equipot_linear_apply(const equipot_linear *map, const void *x, const void *w
   return equipot::guarded(error, error_size, [&] {
     equipot::check_linear(*map);
     equipot::fill_soon(out, map->n * (transposed ? map->dim_in : map->dim_out), map->dtype);
-    equipot::kernels(map->dtype).linear_apply(*map, x, weight, transposed != 0, out, false);
+    equipot::kernels(map->dtype).linear_apply(*map, {x, weight, transposed != 0, out});
   });
 }
 
@@ -194,5 +197,14 @@ void equipot_keep_memory(void)
 }
 
 int equipot_engine_version(void) { return EQUIPOT_ENGINE_VERSION; }
+
+int equipot_max_threads(void)
+{
+#ifdef _OPENMP
+  return omp_get_max_threads();
+#else
+  return 1;
+#endif
+}
 
 }    // extern "C"

@@ -26,7 +26,7 @@ extern "C" {
 #endif
 
 /* Raised when the structure below or the meaning of an argument changes. */
-#define EQUIPOT_ENGINE_VERSION 3
+#define EQUIPOT_ENGINE_VERSION 4
 
 enum { EQUIPOT_FLOAT32 = 4, EQUIPOT_FLOAT64 = 8 }; /* bytes of a number */
 
@@ -166,6 +166,9 @@ EQUIPOT_PUBLIC const char *equipot_isa(void);
 EQUIPOT_PUBLIC double equipot_peak_gfma(int64_t dtype, int64_t threads);
 
 EQUIPOT_PUBLIC int equipot_engine_version(void);
+
+/* OpenMP's default number of threads; 1 without OpenMP. */
+EQUIPOT_PUBLIC int equipot_max_threads(void);
 
 /* From now on the process keeps the memory it frees. An evaluation frees gigabytes for large systems and asks for the
    same again in the next step; given back in between, every page would be cleared and mapped anew each time, which

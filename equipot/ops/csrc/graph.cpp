@@ -3,7 +3,6 @@
 
 #include <cstdio>
 #include <string>
-#include <vector>
 
 namespace {
 
@@ -37,12 +36,10 @@ int equipot_topology(int64_t n_edges, int64_t n_out, int64_t n_in, const int64_t
   while (row < n_out) rowptr[++row] = n_edges;
   // Counting sort: stable, so the edges of a neighbour stay in the order of their centres.
   for (int64_t j = 0; j < n_in; ++j) transpose_rowptr[j + 1] += transpose_rowptr[j];
-  try {
-    std::vector<int64_t> next(transpose_rowptr, transpose_rowptr + n_in);
-    for (int64_t e = 0; e < n_edges; ++e) transpose_edges[next[neighbour[e]]++] = e;
-  } catch (...) {
-    return fail(error, error_size, "out of memory");
-  }
+  for (int64_t e = 0; e < n_edges; ++e) transpose_edges[transpose_rowptr[neighbour[e]]++] = e;
+  // Each start has become the next one.
+  for (int64_t j = n_in; j > 0; --j) transpose_rowptr[j] = transpose_rowptr[j - 1];
+  transpose_rowptr[0] = 0;
   return 0;
 }
 

@@ -68,24 +68,27 @@ struct Range {
 };
 
 // Consecutive atoms with about `edges` edges together, one atom at least; at most 4096 atoms.
-std::vector<Range> split(const int64_t *rowptr, Range atoms, int64_t edges)
+void split(const int64_t *rowptr, Range atoms, int64_t edges, std::vector<Range> &ranges)
 {
-  std::vector<Range> ranges;
+  ranges.clear();
   for (int64_t first = atoms.first; first < atoms.last;) {
     int64_t last = first + 1;
     while (last < atoms.last && last - first < 4096 && rowptr[last + 1] - rowptr[first] <= edges) ++last;
     ranges.push_back({first, last});
     first = last;
   }
-  return ranges;
 }
 
 // body(k) for k < n on all threads; the first exception is thrown again on the calling one.
 template <class Body> void parallel(int64_t wanted, int64_t n, Body &&body)
 {
+  const int threads = static_cast<int>(std::min<int64_t>(wanted, n));
+  if (threads <= 1) {
+    for (int64_t k = 0; k < n; ++k) body(k);
+    return;
+  }
   std::exception_ptr failure;
-  const int threads = static_cast<int>(std::min<int64_t>(wanted, std::max<int64_t>(n, 1)));
-#pragma omp parallel for schedule(dynamic) num_threads(threads) if (threads > 1)
+#pragma omp parallel for schedule(dynamic) num_threads(threads)
   for (int64_t k = 0; k < n; ++k) {
     try {
       body(k);
@@ -101,7 +104,9 @@ template <class Body> void parallel(int64_t wanted, int64_t n, Body &&body)
 template <class Body> void over_chunks(const Problem &problem, Side side, Range atoms, Body &&body)
 {
   const int64_t *rowptr = side == Side::centre ? problem.given.rowptr : problem.given.transpose_rowptr;
-  const std::vector<Range> ranges = split(rowptr, atoms, chunk_edges);
+  static thread_local std::vector<Range> of_caller;
+  std::vector<Range> &ranges = of_caller;    // inside the lambda, the name above would be that of another thread
+  split(rowptr, atoms, chunk_edges, ranges);
   parallel(problem.given.threads, static_cast<int64_t>(ranges.size()), [&](int64_t k) {
     static thread_local Chunk<T> chunk;
     chunk.place(problem, side, ranges[k].first, ranges[k].last);
@@ -131,7 +136,9 @@ template <class Body> void over_parts(const Problem &problem, T *dtable, Body &&
   parallel(problem.given.threads, wanted, [&](int64_t p) {
     static thread_local Chunk<T> chunk;
     T *table = p == 0 ? dtable : others.data() + (p - 1) * size;
-    for (const Range &range : split(g.transpose_rowptr, parts[p], chunk_edges)) {
+    static thread_local std::vector<Range> ranges;
+    split(g.transpose_rowptr, parts[p], chunk_edges, ranges);
+    for (const Range &range : ranges) {
       chunk.place(problem, Side::neighbour, range.first, range.last);
       body(chunk, table);
     }
@@ -270,33 +277,35 @@ struct Rows {
   }
 };
 
-// Atoms sorted by species, where there are several.
-struct BySpecies {
-  explicit BySpecies(const equipot_linear &map)
+// The rows of each species that a map has weights for; all rows, where there is one.
+struct Groups {
+  void find(const equipot_linear &map, const SpeciesRows *given)
   {
-    if (!map.species || map.n_species == 1) {
-      groups.push_back({nullptr, map.n});
-      return;
+    const bool several = map.species && map.n_species > 1;
+    if (several && !given) {
+      sorted.sort(map.species, map.n, map.n_species);
+      given = &sorted;
     }
-    std::vector<int64_t> first(map.n_species + 1);
-    for (int64_t i = 0; i < map.n; ++i) ++first[map.species[i] + 1];
-    for (int64_t s = 0; s < map.n_species; ++s) first[s + 1] += first[s];
-    atoms.resize(map.n);
-    for (int64_t s = 0; s < map.n_species; ++s) groups.push_back({atoms.data() + first[s], first[s + 1] - first[s]});
-    for (int64_t i = 0; i < map.n; ++i) atoms[first[map.species[i]]++] = i;
+    rows.clear();
+    for (int64_t s = 0; several && s < map.n_species; ++s)
+      rows.push_back({given->atoms() + given->first(s), given->first(s + 1) - given->first(s)});
+    if (!several) rows.push_back({nullptr, map.n});
   }
 
-  std::vector<int64_t> atoms;
-  std::vector<Rows> groups;
+  SpeciesRows sorted;
+  std::vector<Rows> rows;
 };
 
-void linear_apply(const equipot_linear &map, const void *x, const void *weight, bool transposed, void *out, bool adds)
+void linear_apply(const equipot_linear &map, const LinearCall &call)
 {
-  const T *from = static_cast<const T *>(x), *weights = static_cast<const T *>(weight);
-  T *to = static_cast<T *>(out);
+  const T *from = static_cast<const T *>(call.x), *weights = static_cast<const T *>(call.weight);
+  T *to = static_cast<T *>(call.out);
+  const bool transposed = call.transposed;
   const int64_t from_stride = transposed ? map.dim_out : map.dim_in, to_stride = transposed ? map.dim_in : map.dim_out;
   const Block *blocks = reinterpret_cast<const Block *>(map.blocks);
-  const BySpecies sorted(map);
+  static thread_local Groups of_caller;
+  Groups &groups = of_caller;    // inside the lambdas, the name above would be that of another thread
+  groups.find(map, call.rows);
 
   // Weights are packed first, all panels side by side; then pieces of rows are multiplied.
   struct Panel {
@@ -310,31 +319,42 @@ void linear_apply(const equipot_linear &map, const void *x, const void *weight, 
     const Rows *rows;
     int64_t first, last;
   };
-  std::vector<Panel> panels;
-  std::vector<Piece> pieces;
-  int64_t total = 0, covered = 0;
-  for (const Rows &rows : sorted.groups)
-    for (int64_t b = 0; b < map.n_blocks && rows.n_atoms > 0; ++b)
-      total += Packed<T>::size(transposed ? blocks[b].mul_out : blocks[b].mul_in,
-                               transposed ? blocks[b].mul_in : blocks[b].mul_out);
-  static thread_local Scratch<T> memory;
-  T *next = memory.reserve(total);
-  for (int64_t b = 0; b < map.n_blocks; ++b)
+  static thread_local std::vector<Panel> new_panels;
+  static thread_local std::vector<Piece> all_pieces;
+  std::vector<Panel> &panels = new_panels;
+  std::vector<Piece> &pieces = all_pieces;
+  panels.clear();
+  pieces.clear();
+  int64_t of_species = 0, n_species = 0, covered = 0;
+  for (int64_t b = 0; b < map.n_blocks; ++b) {
+    of_species += Packed<T>::size(transposed ? blocks[b].mul_out : blocks[b].mul_in,
+                                  transposed ? blocks[b].mul_in : blocks[b].mul_out);
     covered += blocks[b].dim * (transposed ? blocks[b].mul_in : blocks[b].mul_out);
-  for (std::size_t s = 0; s < sorted.groups.size(); ++s) {
-    const Rows &rows = sorted.groups[s];
-    for (int64_t b = 0; b < map.n_blocks && rows.n_atoms > 0; ++b) {
+  }
+  for (const Rows &rows : groups.rows) n_species += rows.n_atoms > 0;
+  static thread_local Scratch<T> memory;
+  T *scratch = call.packed ? nullptr : memory.reserve(static_cast<std::size_t>(n_species * of_species));
+  for (std::size_t s = 0; s < groups.rows.size(); ++s) {
+    const Rows &rows = groups.rows[s];
+    if (rows.n_atoms == 0) continue;
+    bool is_new = true;
+    T *next = scratch;
+    if (call.packed)
+      next = static_cast<T *>(call.packed->panels(static_cast<int64_t>(s), transposed, of_species * sizeof(T), is_new));
+    else scratch += of_species;
+    for (int64_t b = 0; b < map.n_blocks; ++b) {
       const Block &block = blocks[b];
       const int64_t k = transposed ? block.mul_out : block.mul_in, n = transposed ? block.mul_in : block.mul_out;
       const T *matrix = weights + static_cast<int64_t>(s) * map.n_weights + block.weight_start;
-      for (int64_t p = 0; p < Packed<T>::n_panels(n); ++p) panels.push_back({matrix, k, n, p, next + p * k * panel_columns<T>});
+      for (int64_t p = 0; is_new && p < Packed<T>::n_panels(n); ++p)
+        panels.push_back({matrix, k, n, p, next + p * k * panel_columns<T>});
       const int64_t step = std::max<int64_t>(1, 20 * tile_rows / block.dim);
       for (int64_t first = 0; first < rows.n_atoms; first += step)
         pieces.push_back({&block, {k, n, next}, &rows, first, std::min(rows.n_atoms, first + step)});
       next += Packed<T>::size(k, n);
     }
   }
-  if (covered < to_stride && !adds) std::fill(to, to + map.n * to_stride, T(0));
+  if (covered < to_stride && !call.adds) std::fill(to, to + map.n * to_stride, T(0));
   parallel(map.threads, static_cast<int64_t>(panels.size()), [&](int64_t p) {
     const Panel &panel = panels[p];
     pack_panel(panel.weight, panel.k, panel.n, transposed, panel.panel, panel.to);
@@ -348,7 +368,7 @@ void linear_apply(const equipot_linear &map, const void *x, const void *weight, 
                          piece.packed.k, piece.first, piece.last);
     piece.rows->pointers(targets, to, to_stride, transposed ? block.x_start : block.out_start, block.dim,
                          piece.packed.n, piece.first, piece.last);
-    multiply(sources.data(), targets.data(), static_cast<int64_t>(sources.size()), piece.packed, adds);
+    multiply(sources.data(), targets.data(), static_cast<int64_t>(sources.size()), piece.packed, call.adds);
   });
 }
 
@@ -357,7 +377,8 @@ void linear_weights(const equipot_linear &map, const void *x, const void *grad, 
   const T *from = static_cast<const T *>(x), *gradient = static_cast<const T *>(grad);
   T *to = static_cast<T *>(dweight);
   const Block *blocks = reinterpret_cast<const Block *>(map.blocks);
-  const BySpecies sorted(map);
+  Groups sorted;
+  sorted.find(map, nullptr);
   struct Strip {
     const Block *block;
     const Rows *rows;
@@ -366,10 +387,10 @@ void linear_weights(const equipot_linear &map, const void *x, const void *grad, 
   };
   std::vector<Strip> strips;
   std::fill(to, to + map.n_species * map.n_weights, T(0));
-  for (std::size_t s = 0; s < sorted.groups.size(); ++s)
-    for (int64_t b = 0; b < map.n_blocks && sorted.groups[s].n_atoms > 0; ++b)
+  for (std::size_t s = 0; s < sorted.rows.size(); ++s)
+    for (int64_t b = 0; b < map.n_blocks && sorted.rows[s].n_atoms > 0; ++b)
       for (int64_t first = 0; first < blocks[b].mul_out; first += panel_columns<T>)
-        strips.push_back({&blocks[b], &sorted.groups[s],
+        strips.push_back({&blocks[b], &sorted.rows[s],
                           to + static_cast<int64_t>(s) * map.n_weights + blocks[b].weight_start, first});
   parallel(map.threads, static_cast<int64_t>(strips.size()), [&](int64_t k) {
     static thread_local std::vector<const T *> sources, gradients;

@@ -3,7 +3,19 @@
 
 #include "problem.h"
 
+#include "packed_weights.h"
+#include "species_rows.h"
+
 namespace equipot {
+
+struct LinearCall {
+  const void *x, *weight;
+  bool transposed;
+  void *out;
+  bool adds = false;                    // to what `out` holds
+  const SpeciesRows *rows = nullptr;    // of the map's species; null: they are sorted here
+  PackedWeights *packed = nullptr;      // null: weights are packed in this call
+};
 
 struct Kernels {
   const char *isa;
@@ -11,8 +23,7 @@ struct Kernels {
   void (*backward)(const Problem &, const void *grad, void *dx, void *dvectors, void *dtable);
   void (*second)(const Problem &, const void *grad, const void *ax, const void *av, void *dgrad, void *dx,
                  void *dvectors, void *dtable);
-  void (*linear_apply)(const equipot_linear &, const void *x, const void *weight, bool transposed, void *out,
-                       bool adds);    // to what `out` holds
+  void (*linear_apply)(const equipot_linear &, const LinearCall &);
   void (*linear_weights)(const equipot_linear &, const void *x, const void *grad, void *dweight);
   void (*gate)(const equipot_gating &, const void *x, void *out);
   void (*gate_backward)(const equipot_gating &, const void *x, const void *grad, void *dx);

@@ -93,14 +93,23 @@ void multiply_rows(const T *const *rows, T *const *to, const Packed<T> &w, int64
   for (int r = 0; r < R; ++r) write_tile_row(to[r] + first, sum[r], w.n - first);
 }
 
+// Fewer rows than a tile has: a pass over the weights costs as much for few rows as for many.
+template <class T, int R>
+void multiply_rest(const T *const *rows, T *const *to, int64_t n_rows, const Packed<T> &w, int64_t panel, bool adds)
+{
+  if constexpr (R > 0) {
+    if (n_rows == R) multiply_rows<T, R>(rows, to, w, panel, adds);
+    else multiply_rest<T, R - 1>(rows, to, n_rows, w, panel, adds);
+  }
+}
+
 // Any number of rows; adds: to what `to` holds.
 template <class T> void multiply(const T *const *rows, T *const *to, int64_t n_rows, const Packed<T> &w, bool adds)
 {
   for (int64_t panel = 0; panel < Packed<T>::n_panels(w.n); ++panel) {
     int64_t r = 0;
     for (; r + tile_rows <= n_rows; r += tile_rows) multiply_rows<T, tile_rows>(rows + r, to + r, w, panel, adds);
-    for (; r + 3 <= n_rows; r += 3) multiply_rows<T, 3>(rows + r, to + r, w, panel, adds);
-    for (; r < n_rows; ++r) multiply_rows<T, 1>(rows + r, to + r, w, panel, adds);
+    multiply_rest<T, tile_rows - 1>(rows + r, to + r, n_rows - r, w, panel, adds);
   }
 }
 

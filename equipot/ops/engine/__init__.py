@@ -2,10 +2,10 @@
 
 from torch import Tensor
 
+from equipot.native import available
 from equipot.ops.engine import cuda
 from equipot.ops.engine.convolution import Convolution, output_columns
-from equipot.ops.engine.graph import Sorting, collect, near
-from equipot.ops.engine.library import available, isa, keep_memory, peak_gfma
+from equipot.ops.engine.graph import Sorting
 from equipot.ops.engine.nodes import Gating, LinearMap
 
 __all__ = [
@@ -14,15 +14,10 @@ __all__ = [
     "LinearMap",
     "Sorting",
     "available",
-    "collect",
     "convolution_of",
     "cuda",
     "gating_of",
-    "isa",
-    "keep_memory",
-    "near",
     "output_columns",
-    "peak_gfma",
     "serves",
     "sorting_of",
 ]

@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
 from equipot.errors import EquipotError
+from equipot.native.library import Sized, call, function, library
 from equipot.ops.engine import convolution, graph, nodes
-from equipot.ops.engine.library import Sized, call, function, library
 
 _VERSION = 3  # EQUIPOT_CUDA_VERSION in engine_cuda.h
 _N, _P = ctypes.c_int64, ctypes.c_void_p

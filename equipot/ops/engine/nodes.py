@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from equipot.ops.engine.library import Sized, call, expect, expect_one_device, function
+from equipot.native.library import Sized, call, expect, function
+from equipot.ops.engine.devices import expect_one_device
 
 
 class LinearStruct(Sized):

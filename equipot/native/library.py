@@ -1,28 +1,38 @@
-"""The library of compiled kernels: its search, its loading, and its properties.
+"""The library of compiled kernels and of the runtime: its search, its loading, and its properties.
 
-An installation has the library beside the operators. The environment variable EQUIPOT_ENGINE switches it off (`off`) or
-names another build of it.
+An installation has the library in this folder. The environment variable EQUIPOT_ENGINE switches it off (`off`) or names
+another build of it. Nothing here imports torch, which takes seconds.
 """
 
 import ctypes
 import importlib.util
 import os
+import sys
 import warnings
 from collections.abc import Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
-import torch
-from torch import Tensor
-
 from equipot.errors import EquipotError
 
-# A forked child has a single thread. With more, the OpenMP pools of torch and of the kernels would wait for ever for
-# threads that exist only in its parent.
-os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
+_VERSION = 4  # EQUIPOT_ENGINE_VERSION in engine.h
 
-_VERSION = 3  # EQUIPOT_ENGINE_VERSION in engine.h
+
+def _one_thread() -> None:
+    """Use one thread in a forked child.
+
+    It has a single thread. With more, the OpenMP pools of torch and of the kernels would wait for ever for threads that
+    exist only in its parent.
+    """
+    global _forked
+    _forked = True
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+
+
+_forked = False
+os.register_at_fork(after_in_child=_one_thread)
 
 
 @lru_cache(maxsize=1)
@@ -31,18 +41,14 @@ def library() -> ctypes.CDLL | None:
     setting = os.environ.get("EQUIPOT_ENGINE", "")
     if setting == "off":
         return None
-    if setting:
-        file = Path(setting)
-    else:
-        spec = importlib.util.find_spec("equipot.ops._engine")
-        if spec is None or spec.origin is None:
-            warnings.warn(
-                "equipot was installed without its compiled kernels, so everything works, but slowly; "
-                "install a C++ compiler (g++ 11 or newer) and equipot again",
-                stacklevel=2,
-            )
-            return None
-        file = Path(spec.origin)
+    file = Path(setting) if setting else library_file()
+    if file is None:
+        warnings.warn(
+            "equipot was installed without its compiled kernels, so everything works, but slowly; "
+            "install a C++ compiler (g++ 11 or newer) and equipot again",
+            stacklevel=2,
+        )
+        return None
     try:
         kernels = ctypes.CDLL(str(file))
         version = int(kernels.equipot_engine_version())
@@ -58,9 +64,22 @@ def library() -> ctypes.CDLL | None:
     return kernels
 
 
+def library_file() -> Path | None:
+    """Return the path of the installed library; None if equipot was installed without it."""
+    spec = importlib.util.find_spec("equipot.native._engine")
+    return None if spec is None or spec.origin is None else Path(spec.origin)
+
+
 def available() -> bool:
     """Return whether the compiled kernels are loaded."""
     return library() is not None
+
+
+def threads() -> int:
+    """Return torch's number of threads, or OpenMP's, which is torch's default, as long as torch is not imported."""
+    if "torch" in sys.modules:
+        return int(sys.modules["torch"].get_num_threads())
+    return 1 if _forked else int(_loaded().equipot_max_threads())
 
 
 def isa() -> str:
@@ -69,9 +88,9 @@ def isa() -> str:
     return "none" if kernels is None else kernels.equipot_isa().decode()
 
 
-def peak_gfma(dtype: torch.dtype, threads: int) -> float:
-    """Measure 1e9 fused multiply-adds per second with these threads; raise EquipotError without the library."""
-    return float(_loaded().equipot_peak_gfma(dtype.itemsize, threads))
+def peak_gfma(itemsize: int, threads: int) -> float:
+    """Measure 1e9 fused multiply-adds per second of 4- or 8-byte numbers; raise EquipotError without the library."""
+    return float(_loaded().equipot_peak_gfma(itemsize, threads))
 
 
 @lru_cache(maxsize=1)
@@ -123,13 +142,6 @@ class Sized(ctypes.Structure):
 def expect(good: bool, sentence: str) -> None:
     if not good:
         raise ValueError(sentence)
-
-
-def expect_one_device(tensors: Sequence[Tensor], device: str = "") -> None:
-    """Raise ValueError for tensors on several devices: an address on another device would end the process."""
-    devices = sorted({str(t.device) for t in tensors})
-    sentence = f"the tensors are on {', '.join(devices)}; expected all on {device or 'one device'}"
-    expect(len(devices) == 1 and (not device or devices[0] == device), sentence)
 
 
 def _loaded() -> ctypes.CDLL:
