@@ -379,35 +379,43 @@ void linear_weights(const equipot_linear &map, const void *x, const void *grad, 
   const Block *blocks = reinterpret_cast<const Block *>(map.blocks);
   Groups sorted;
   sorted.find(map, nullptr);
-  struct Strip {
+  struct Part {
     const Block *block;
     const Rows *rows;
     T *to;
-    int64_t first;    // column of the panel
+    int64_t first;    // input channel
   };
-  std::vector<Strip> strips;
+  constexpr int64_t part_channels = together_tiles * tile_rows;
+  std::vector<Part> parts;
   std::fill(to, to + map.n_species * map.n_weights, T(0));
   for (std::size_t s = 0; s < sorted.rows.size(); ++s)
     for (int64_t b = 0; b < map.n_blocks && sorted.rows[s].n_atoms > 0; ++b)
-      for (int64_t first = 0; first < blocks[b].mul_out; first += panel_columns<T>)
-        strips.push_back({&blocks[b], &sorted.rows[s],
-                          to + static_cast<int64_t>(s) * map.n_weights + blocks[b].weight_start, first});
-  parallel(map.threads, static_cast<int64_t>(strips.size()), [&](int64_t k) {
+      for (int64_t first = 0; first < blocks[b].mul_in; first += part_channels)
+        parts.push_back({&blocks[b], &sorted.rows[s],
+                         to + static_cast<int64_t>(s) * map.n_weights + blocks[b].weight_start, first});
+  parallel(map.threads, static_cast<int64_t>(parts.size()), [&](int64_t k) {
     static thread_local std::vector<const T *> sources, gradients;
-    const Strip &strip = strips[k];
-    const Block &block = *strip.block;
-    const int64_t width = std::min<int64_t>(panel_columns<T>, block.mul_out - strip.first), stride = block.mul_out;
-    strip.rows->pointers(gradients, gradient, map.dim_out, block.out_start + strip.first, block.dim, block.mul_out, 0,
-                         strip.rows->n_atoms);
-    const int64_t n_rows = static_cast<int64_t>(gradients.size());
-    auto tile = [&](int64_t c, auto accumulate) {
-      strip.rows->pointers(sources, from, map.dim_in, block.x_start + c, block.dim, block.mul_in, 0, strip.rows->n_atoms);
-      accumulate(sources.data(), gradients.data(), n_rows, width, strip.to + c * stride + strip.first, stride);
-    };
-    int64_t c = 0;
-    for (; c + tile_rows <= block.mul_in; c += tile_rows) tile(c, accumulate_tile<T, tile_rows>);
-    for (; c + 4 <= block.mul_in; c += 4) tile(c, accumulate_tile<T, 4>);
-    for (; c < block.mul_in; ++c) tile(c, accumulate_tile<T, 1>);
+    static thread_local Scratch<T> memory;
+    const Part &part = parts[k];
+    const Block &block = *part.block;
+    const int64_t channels = std::min<int64_t>(part_channels, block.mul_in - part.first), stride = block.mul_out;
+    T *tiles = memory.reserve(static_cast<std::size_t>(together_rows * (part_channels + panel_columns<T>)));
+    T *panel = tiles + together_rows * part_channels;
+    part.rows->pointers(sources, from, map.dim_in, block.x_start + part.first, block.dim, block.mul_in, 0, part.rows->n_atoms);
+    part.rows->pointers(gradients, gradient, map.dim_out, block.out_start, block.dim, block.mul_out, 0, part.rows->n_atoms);
+    const int64_t n_rows = static_cast<int64_t>(sources.size());
+    for (int64_t row = 0; row < n_rows; row += together_rows) {
+      const int64_t n = std::min<int64_t>(together_rows, n_rows - row);
+      for (int64_t c = 0; c < channels; c += tile_rows)
+        for (int64_t r = 0; r < n; ++r)
+          std::copy_n(sources[row + r] + c, std::min<int64_t>(tile_rows, channels - c), tiles + c * n + r * tile_rows);
+      for (int64_t first = 0; first < block.mul_out; first += panel_columns<T>) {
+        const int64_t width = std::min<int64_t>(panel_columns<T>, block.mul_out - first);
+        const auto run = width > lanes<T> ? accumulate<T, 2> : accumulate<T, 1>;
+        run(tiles, channels, gradients.data() + row, n, width, panel, part.to + part.first * stride + first, stride);
+        for (int64_t r = 0; r < n; ++r) gradients[row + r] += panel_columns<T>;
+      }
+    }
   });
 }
 

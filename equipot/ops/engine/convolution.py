@@ -64,21 +64,24 @@ class Convolution:
         n_edges = vectors.shape[0]
         self.owned = (*reals, *integers, coupling)  # keeps the memory of the pointers below
         for name, tensor in zip(("edge_vectors", "table", "inverse_cutoff"), reals[1:]):
-            expect(tensor.dtype == dtype, f"{name} is {tensor.dtype}; expected {dtype} like the features")
+            if tensor.dtype != dtype:
+                raise ValueError(f"{name} is {tensor.dtype}; expected {dtype} like the features")
         for name, tensor in zip(_INDICES, integers):
-            expect(tensor.dtype == torch.int64, f"{name} is {tensor.dtype}; expected int64")
+            if tensor.dtype != torch.int64:
+                raise ValueError(f"{name} is {tensor.dtype}; expected int64")
         expect_one_device([*reals, *integers[:5]])
-        expect(x.dim() == 2, f"the features have shape {tuple(x.shape)}; expected (n_atoms, columns)")
+        if x.dim() != 2:
+            raise ValueError(f"the features have shape {tuple(x.shape)}; expected (n_atoms, columns)")
         expect(vectors.dim() == 2 and vectors.shape[1] == 3, "edge_vectors are not (n_edges, 3)")
-        expect(
-            table.dim() == 3, f"the radial table has shape {tuple(table.shape)}; expected three dimensions"
-        )
+        if table.dim() != 3:
+            raise ValueError(f"the radial table has shape {tuple(table.shape)}; expected three dimensions")
         expect(paths.dim() == 2 and paths.shape[1] == 8, "paths are not (n_paths, 8)")
         expect(
             inverse_cutoff.numel() in (1, n_edges), "inverse_cutoff is neither one number nor one per edge"
         )
         for name, tensor in zip(_INDICES, (centre, neighbour, transpose_edges)):
-            expect(tensor.numel() == n_edges, f"{name} and edge_vectors differ in length")
+            if tensor.numel() != n_edges:
+                raise ValueError(f"{name} and edge_vectors differ in length")
         expect(transpose_rowptr.numel() == x.shape[0] + 1, "transpose_rowptr does not fit the features")
         expect(rowptr.numel() > 0, "rowptr is empty")
         self.n_out = rowptr.numel() - 1
@@ -141,10 +144,9 @@ class Convolution:
         return tensor
 
     def _like(self, tensor: Tensor, shape: Sequence[int]) -> Tensor:
-        expect(
-            tensor.dtype == self.x.dtype and tuple(tensor.shape) == tuple(shape),
-            f"a gradient is {tensor.dtype} {tuple(tensor.shape)}; expected {self.x.dtype} {tuple(shape)}",
-        )
+        if tensor.dtype != self.x.dtype or tuple(tensor.shape) != tuple(shape):
+            given, expected = f"{tensor.dtype} {tuple(tensor.shape)}", f"{self.x.dtype} {tuple(shape)}"
+            raise ValueError(f"a gradient is {given}; expected {expected}")
         expect_one_device([self.x, tensor])
         return tensor.contiguous()
 

@@ -50,14 +50,12 @@ class LinearMap:
         species: Tensor,
         blocks: Tensor,
     ) -> None:
-        expect(
-            dtype in (torch.float32, torch.float64), f"the features are {dtype}; expected float32 or float64"
-        )
+        if dtype not in (torch.float32, torch.float64):
+            raise ValueError(f"the features are {dtype}; expected float32 or float64")
         expect(blocks.dtype == torch.int64 and blocks.shape[1:] == (6,), "blocks are not (n_blocks, 6) int64")
         by_species = shape[0] > 1
-        if by_species:
-            fits = species.dtype == torch.int64 and species.shape == (n,)
-            expect(fits, f"species are {species.dtype} {tuple(species.shape)}; expected int64 ({n},)")
+        if by_species and (species.dtype != torch.int64 or species.shape != (n,)):
+            raise ValueError(f"species are {species.dtype} {tuple(species.shape)}; expected int64 ({n},)")
         expect_one_device([*([species] if by_species else []), blocks], "cpu")
         self.n, self.dims, self.shape, self.dtype = n, dims, tuple(shape), dtype
         self.owned = (species.contiguous(), blocks.contiguous())  # keeps the memory of the pointers below
@@ -90,10 +88,9 @@ class LinearMap:
         return out
 
     def _like(self, tensor: Tensor, shape: Sequence[int]) -> Tensor:
-        fits = tensor.dtype == self.dtype and tuple(tensor.shape) == tuple(shape)
-        expect(
-            fits, f"a tensor is {tensor.dtype} {tuple(tensor.shape)}; expected {self.dtype} {tuple(shape)}"
-        )
+        if tensor.dtype != self.dtype or tuple(tensor.shape) != tuple(shape):
+            given, expected = f"{tensor.dtype} {tuple(tensor.shape)}", f"{self.dtype} {tuple(shape)}"
+            raise ValueError(f"a tensor is {given}; expected {expected}")
         expect_one_device([tensor], "cpu")
         return tensor.contiguous()
 
