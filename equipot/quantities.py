@@ -99,6 +99,8 @@ LABELS = (ENERGY, FORCES, STRESS)
 
 # The output of every network with ASE's name: per-atom energies (n_atoms,) eV float64.
 ENERGIES = "energies"
+# The output of networks that know their training set: extrapolation grades (n_atoms,), see `network.grade`.
+GAMMA = "gamma"
 
 
 def by_name(name: str) -> Quantity:

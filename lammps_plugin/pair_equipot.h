@@ -34,6 +34,7 @@ class PairEquipot : public Pair {
 
   // pair_equipot_outputs.cpp: outputs of the network besides energies and forces, for `fix pair`
   void *extract_peratom(const char *, int &) override;
+  void *extract(const char *, int &) override;
 
   // pair_equipot_report.cpp: time and memory
   void finish() override;
@@ -88,6 +89,9 @@ class PairEquipot : public Pair {
 
   // Other outputs of the network by name: values of all owned atoms in rows, and a pointer to each row.
   struct PerAtom {
+    int flag = 0;          // `fix pair` sets it before the steps whose values it reads
+    bool flagged = false;  // it does; else values are computed in every step
+    bool read = false;     // by anyone
     std::vector<double> values;
     std::vector<double *> row_of_atom;
   };

@@ -23,6 +23,19 @@ void PairEquipot::scatter_others(const equipot::Prediction &prediction)
   }
 }
 
+// The flag NAME_flag of an output: what is set to 1 before a step is computed in it.
+void *PairEquipot::extract(const char *name, int &dimension)
+{
+  if (!model) return nullptr;
+  for (const auto &[known, n] : model->other_outputs) {
+    if (known + "_flag" != name) continue;
+    dimension = 0;
+    others[known].flagged = true;
+    return &others[known].flag;
+  }
+  return nullptr;
+}
+
 // The values of the last step by name; null for a name that the model does not have. Zero before the first step.
 void *PairEquipot::extract_peratom(const char *name, int &columns)
 {
@@ -31,6 +44,7 @@ void *PairEquipot::extract_peratom(const char *name, int &columns)
     if (known != name) continue;
     columns = n;
     PerAtom &output = others[known];
+    output.read = true;
     const int width = n == 0 ? 1 : n;
     const std::size_t n_atoms = std::max(atom->nmax, 1);
     if (output.row_of_atom.size() < n_atoms) {

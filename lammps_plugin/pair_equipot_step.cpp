@@ -126,6 +126,8 @@ void PairEquipot::evaluate(bool moments)
       for (int d = 0; d < 3; ++d) positions.push_back(atom->x[i][d] - middle[d]);
     graph.positions = positions.data();
   }
+  for (const auto &[name, output] : others)
+    if (output.flagged ? output.flag != 0 : output.read) graph.wanted.insert(name);
   clock.enter(Part::network);
   const equipot::Prediction *prediction = nullptr;
   try {

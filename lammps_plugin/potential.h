@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,6 +24,7 @@ struct Graph {
   const std::int64_t *edge_index;       // (2, n_edges) centre, ascending; then neighbour
   const double *edge_vectors;           // (n_edges, 3) Å, r_ij = r_j - r_i
   const double *positions = nullptr;    // (n_atoms, 3) Å, only for moments; r_ij is their difference
+  std::set<std::string> wanted;         // other outputs that this step needs; torch computes all of them
 };
 
 // Valid until the next evaluation.

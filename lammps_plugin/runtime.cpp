@@ -54,6 +54,8 @@ class RuntimePotential : public Potential {
       const double *row = description.pair_cutoffs + s * description.n_species;
       pair_cutoffs.emplace_back(row, row + description.n_species);
     }
+    for (std::int64_t k = 0; k < description.n_outputs; ++k) other_outputs.emplace_back(description.output_names[k], 0);
+    others.resize(other_outputs.size());
   }
 
   std::size_t widest_row() const override { return widest; }
@@ -82,6 +84,15 @@ class RuntimePotential : public Potential {
     given.energies = energies.data();
     given.edge_gradient = gradient.data();
     given.edge_moments = graph.positions ? moments.data() : nullptr;
+    std::vector<double *> outputs;
+    result.others.clear();
+    for (std::size_t k = 0; k < others.size(); ++k) {
+      const bool asked = graph.wanted.count(other_outputs[k].first) > 0;
+      others[k].resize(static_cast<std::size_t>(asked ? graph.n_centres : 0));
+      outputs.push_back(asked ? others[k].data() : nullptr);
+      if (asked) result.others.push_back({other_outputs[k].first, 0, others[k].data()});
+    }
+    given.outputs = outputs.data();
     Message message;
     check(equipot_evaluate(model.get(), &given, message.text, sizeof(message.text)), message);
     result.atomic_energies = energies.data();
@@ -100,6 +111,7 @@ class RuntimePotential : public Potential {
   bool single = false;
   std::size_t widest = 0;
   std::vector<double> energies, gradient, moments;
+  std::vector<std::vector<double>> others;
   Prediction result;
 };
 

@@ -16,7 +16,7 @@ class WithFurtherOutputs(Potential):
 
     @torch.jit.export
     def readout(self, x: Tensor, species: Tensor, edge_vectors: Tensor, graph: Topology) -> Outputs:
-        energies = self.read(x).to(torch.float64) + self.e0.index_select(0, species[: x.shape[0]])
+        energies = self.read(x)[0].to(torch.float64) + self.e0.index_select(0, species[: x.shape[0]])
         features = x.to(torch.float64)
         return {"size": features.square().sum(1), "energies": energies, "pair": features[:, :2]}
 

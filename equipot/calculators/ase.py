@@ -2,6 +2,7 @@
 
 import copy
 import difflib
+import warnings
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -17,8 +18,9 @@ from equipot.model_file.loaded import Engine
 from equipot.model_file.structure import Reals, Structure
 from equipot.neighbours.arrays import on_host
 from equipot.neighbours.verlet import VerletList
-from equipot.quantities import ENERGIES
+from equipot.quantities import ENERGIES, GAMMA
 from equipot.species import SpeciesMap
+from equipot.uncertainty.warning import WARN_ABOVE, Extrapolation, ExtrapolationWarning
 
 if TYPE_CHECKING:
     import torch
@@ -35,6 +37,10 @@ class EquipotCalculator(Calculator):
     in eV and `forces` (n_atoms, 3) in eV/Å. For cells that are periodic in all three directions, they are also
     `stress` (6,) in eV/Å³ in ASE's order and sign, and `stresses` (n_atoms, 6) in eV/Å³. The stress of an atom is half
     of the terms of all its pairs, divided by the volume of the cell. `stresses` sum to `stress`.
+
+    A model that knows its training set also gives `gamma` (n_atoms,), the extrapolation grade of each atom: above 1, an
+    atom is unlike the training atoms (docs/uncertainty.md). The attribute `extrapolation` has the highest one of all
+    calculations; when it is high, there is one ExtrapolationWarning, unless the attribute `warns` is False.
 
     Copies of a calculator share the network. A pickled calculator holds the path of its model file. In a forked
     process, it computes with one thread.
@@ -73,6 +79,8 @@ class EquipotCalculator(Calculator):
         if engine not in get_args(Engine):
             raise ValueError(f"engine is {engine!r}; expected one of {', '.join(get_args(Engine))}")
         super().__init__(atoms=atoms, label=label, directory=directory)
+        self.warns = True
+        self.extrapolation: Extrapolation | None = None
         self._use(model if isinstance(model, LoadedModel) else load_model(model, device, engine), skin)
 
     def _use(self, model: LoadedModel, skin: float) -> None:
@@ -129,9 +137,21 @@ class EquipotCalculator(Calculator):
         structure = Structure(species, *edges, atoms.positions, cell, pbc)
         results = self._results(structure, set(properties), atoms.get_volume() if pbc.all() else None)
         for name, value in results.items():
-            if not np.isfinite(value).all():
+            # The grade of an element without training atoms is infinite.
+            if name != GAMMA and not np.isfinite(value).all():
                 raise NumericsError(f"the prediction of {name} is not finite; {_closest(structure)}")
         self.results = {**earlier, **results}
+        if GAMMA in results:
+            self._watch(results[GAMMA], atoms)
+
+    def _watch(self, grades: np.ndarray, atoms: Atoms) -> None:
+        """Remember the highest grade, and warn once when it is high."""
+        if len(grades) and (self.extrapolation is None or grades.max() > self.extrapolation.grade):
+            self.extrapolation = Extrapolation.of(grades, atoms.get_chemical_symbols())
+        highest = self.extrapolation
+        if self.warns and highest is not None and highest.grade > WARN_ABOVE:
+            self.warns = False
+            warnings.warn(highest.sentence(), ExtrapolationWarning, stacklevel=4)
 
     def _results(self, structure: Structure, properties: Set[str], volume: float | None) -> dict[str, Any]:
         """Return the results: energies, and forces and stress if one of them is in `properties`.

@@ -16,6 +16,7 @@ COMMANDS = {
     "evaluate": "compute the errors of a model on labelled structures, with tables and parity plots",
     "convert": "convert a model of SevenNet or NequIP to a model file",
     "export": "write a model file from a training checkpoint",
+    "uncertainty": "add extrapolation grades to a model file",
     "info": "print the contents of a model file",
     "relax": "relax the atoms and optionally the cell of structures",
     "phonons": "compute phonons of a crystal: bands, density of states, thermal properties",

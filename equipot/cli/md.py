@@ -1,6 +1,8 @@
 """`equipot md`: run molecular dynamics at constant energy, temperature or pressure."""
 
 import argparse
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,12 +10,19 @@ from ase import Atoms
 from rich.console import Console
 
 from equipot.cli.md_output import Display
-from equipot.cli.simulation import add_model_arguments, load_calculator, name_lost_constraints, output_file
+from equipot.cli.simulation import (
+    add_model_arguments,
+    load_calculator,
+    name_extrapolation,
+    name_lost_constraints,
+    output_file,
+)
 from equipot.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
+    from equipot.calculators import EquipotCalculator
     from equipot.simulation.dynamics import Ensemble
-    from equipot.simulation.md_files import MDFiles, MDState
+    from equipot.simulation.md_files import MDFiles, MDState, Observation
 
 DESCRIPTION = """Run molecular dynamics with a model and ASE's integrators. For large systems, use `equipot lammps`.
 
@@ -25,6 +34,9 @@ Initial velocities are drawn at --temperature, without a drift of the centre of 
   FILE.extxyz      a frame every --interval steps: unwrapped positions, velocities, energy, forces and stress
   FILE.csv         a row every --log-interval steps
   FILE.state.npz   the state, from which --restart continues
+
+A model that knows its training set grades each atom: above 1, an atom is unlike all training atoms. The highest grade
+is the column gamma of FILE.csv, and those of all atoms are the column gamma of the frames. A high grade is a warning.
 """
 
 EXAMPLES = """examples:
@@ -77,6 +89,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("-o", "--output", default="md.extxyz", metavar="FILE", help="trajectory (default: %(default)s)")
     add("--interval", type=int, default=100, metavar="STEPS", help="between frames (default: %(default)s)")
     add("--log-interval", type=int, default=10, metavar="STEPS", help="between rows (default: %(default)s)")
+    add(
+        "--stop-above",
+        type=float,
+        default=np.inf,
+        metavar="GRADE",
+        help="end the run when an atom's extrapolation grade is higher (docs/uncertainty.md), e.g. 5",
+    )
+    add(
+        "--save-above",
+        type=float,
+        default=np.inf,
+        metavar="GRADE",
+        help="also write frames with a higher grade, every --log-interval steps at most, to FILE-unlike.extxyz",
+    )
     add("--restart", action="store_true", help="continue the run in FILE")
     add("--overwrite", action="store_true", help="replace the run in FILE")
 
@@ -129,30 +155,71 @@ def run(args: argparse.Namespace) -> int:
             console.print(sentence, markup=False, soft_wrap=True)
     if reference is None:
         reference = conserved_energy(dynamics)
+    unlike = _unlike(args, trajectory, calculator)
     with files.open_again(state if state and state.random else None) if state else files.open_new():
         recorder = Recorder(files, dynamics, ensemble, rng, reference)
         with Display(console, recorder, args.model, ensemble, first_step, first_step + n_steps) as display:
+
+            def each(now: "Observation") -> None:
+                display.row(now)
+                unlike(now, atoms)
+
             try:
                 simulate(
                     dynamics,
                     n_steps,
                     first_step=first_step,
                     first_time=first_time,
-                    each=display.row,
+                    each=each,
                     each_interval=args.log_interval,
                     keep=recorder.frame,
                     keep_interval=args.interval,
+                    stop_above=args.stop_above,
                 )
             except KeyboardInterrupt as interrupt:
                 raise KeyboardInterrupt(f"{interrupt}; --restart continues {trajectory}") from None
         display.summary()
+    name_extrapolation(calculator)
     console.print(f"written to {trajectory}, {files.log}, {files.state}", markup=False, soft_wrap=True)
     return 0
+
+
+def _unlike(
+    args: argparse.Namespace, trajectory: Path, calculator: "EquipotCalculator"
+) -> "Callable[[Observation, Atoms], None]":
+    """Return the function that writes frames above --save-above.
+
+    Raise ConfigError for a model without grades, if one of the options needs them.
+    """
+    from equipot.quantities import GAMMA
+    from equipot.simulation.structures import append_frame, snapshot
+
+    for name in ("stop_above", "save_above"):
+        if np.isfinite(getattr(args, name)) and GAMMA not in calculator.results:
+            raise ConfigError(
+                f"--{name.replace('_', '-')}: {args.model} gives no extrapolation grades; add them with "
+                f"`equipot uncertainty {args.model} train.extxyz -o {args.model}`"
+            )
+    path = trajectory.with_name(f"{trajectory.stem}-unlike{trajectory.suffix}")
+    if not args.restart:
+        path.unlink(missing_ok=True)
+
+    def write(now: "Observation", atoms: Atoms) -> None:
+        if now.gamma is not None and now.gamma > args.save_above:
+            with path.open("a", encoding="utf-8") as file:
+                append_frame(file, path, snapshot(atoms, step=now.step, time_ps=round(now.time_ps, 9)))
+
+    return write
 
 
 def _options(args: argparse.Namespace) -> "tuple[Ensemble, float]":
     from equipot.simulation.dynamics import Ensemble
 
+    for name in ("stop_above", "save_above"):
+        if not getattr(args, name) > 0:
+            raise ConfigError(
+                f"--{name.replace('_', '-')} is {getattr(args, name):g}; expected a positive grade"
+            )
     for name in ("interval", "log_interval"):
         if getattr(args, name) < 1:
             raise ConfigError(

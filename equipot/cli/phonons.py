@@ -9,7 +9,15 @@ from ase import Atoms
 from rich.console import Console
 from rich.table import Table
 
-from equipot.cli.simulation import add_model_arguments, bar, begin, load_calculator, require_absent, speed
+from equipot.cli.simulation import (
+    add_model_arguments,
+    bar,
+    begin,
+    load_calculator,
+    name_extrapolation,
+    require_absent,
+    speed,
+)
 from equipot.errors import ConfigError, NumericsError
 
 if TYPE_CHECKING:
@@ -139,6 +147,7 @@ def run(args: argparse.Namespace) -> int:
     )
     for mode in result.imaginary:
         console.print(f"Warning: {mode.sentence()}.", style="yellow", markup=False, soft_wrap=True)
+    name_extrapolation(calculator)
     console.print(f"written to {folder}: {', '.join(files)}", markup=False, soft_wrap=True)
     return 0
 

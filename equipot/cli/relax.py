@@ -15,6 +15,7 @@ from equipot.cli.simulation import (
     bar,
     begin,
     load_calculator,
+    name_extrapolation,
     name_lost_constraints,
     output_file,
     require_absent,
@@ -133,6 +134,7 @@ def run(args: argparse.Namespace) -> int:
     finally:
         if output.is_file() and output.stat().st_size == 0:
             output.unlink()  # no structure was finished: an empty file would look like a result
+    name_extrapolation(calculator)
     console.print(
         f"written to {output}" + (f", every step to {steps}" if steps else ""), markup=False, soft_wrap=True
     )

@@ -38,7 +38,17 @@ def load_calculator(model: str, device: str, structures: Sequence[Atoms]) -> "Eq
     calculator = universal(model, device=device) if published else EquipotCalculator(model, device)
     for atoms in structures:
         calculator.species.index(atoms.numbers)
+    calculator.warns = False  # commands call `name_extrapolation` at their end
     return calculator
+
+
+def name_extrapolation(calculator: "EquipotCalculator") -> None:
+    """Print a warning on stderr if an atom of a calculation was unlike those that the model was trained on."""
+    from equipot.uncertainty.warning import WARN_ABOVE
+
+    highest = calculator.extrapolation
+    if highest is not None and highest.grade > WARN_ABOVE:
+        print(f"warning: {highest.sentence()}", file=sys.stderr)
 
 
 def output_file(name: str, option: str, inputs: Sequence[str] = ()) -> Path:

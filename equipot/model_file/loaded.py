@@ -84,11 +84,12 @@ class LoadedModel:
             return compute(self.module, structure, self.device, derivatives)
         index, vectors = structure.edge_index, structure.edge_vectors
         e = self.runtime.evaluate(structure.species, index, vectors, native.threads(), derivatives)
+        outputs = {ENERGIES: e.energies, **e.outputs}
         if e.edge_gradient is None:
-            return Results({ENERGIES: e.energies})
+            return Results(outputs)
         n_atoms = len(structure.species)
         forces, virial = native.collect(e.edge_gradient, vectors, index, None, n_atoms)
-        return Results({ENERGIES: e.energies}, Derivatives(forces, virial[0], e.edge_gradient))
+        return Results(outputs, Derivatives(forces, virial[0], e.edge_gradient))
 
     def predict(self, inputs: "Inputs") -> "Prediction":
         """Return energies, forces and virial of one graph or several, by the runtime where there is one."""

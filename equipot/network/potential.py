@@ -17,6 +17,7 @@ from equipot.irreps import Irreps
 from equipot.network.basis import distance_powers, harmonic_frequencies, knots, radial_basis
 from equipot.network.core import DEPTH, Core
 from equipot.network.embedding import TypeEmbedding
+from equipot.network.grade import ExtrapolationGrade
 from equipot.network.interaction import Interaction
 from equipot.network.program import Program
 from equipot.network.radial import RadialNetwork
@@ -108,6 +109,9 @@ class Potential(nn.Module):
                 irreps = layer.irreps_out
             self.layers = nn.ModuleList(layers)
             self.read = Readout(irreps.dim, spec.readout_hidden, spec.readout_activation)
+        self.grade = (
+            ExtrapolationGrade(self.n_species, self.read.width, torch.float64) if spec.grade else None
+        )
         self.feature_dims = [int(layer.irreps_in.dim) for layer in layers]
         self.to(self.dtype)
         # Registered after the cast, so that these tensors stay float64.
@@ -144,7 +148,9 @@ class Potential(nn.Module):
             # The features of the first layer depend on the species alone, so ghosts have them already.
             assert isinstance(layer, Interaction)
             x = layer.write(program, x, exchanged=k > 0)
-        energy = self.read.write(program, x)
+        energy, features = self.read.write(program, x)
+        if self.grade is not None:
+            self.grade.write(program, features)
         program.add("energies", x=energy, scales=program.double(self.scales), e0=program.double(self.e0))
         return program
 
@@ -162,11 +168,20 @@ class Potential(nn.Module):
     @torch.jit.export
     def on_graph(self, inputs: Inputs, graph: Topology) -> Outputs:
         """Return the result of `forward` from edges that are sorted already."""
+        x = self._through_layers(inputs, graph)
+        return self.readout(x, inputs.species, inputs.edge_vectors, graph)
+
+    @torch.jit.unused
+    def last_features(self, inputs: Inputs, graph: Topology) -> Tensor:
+        """Return the features of the atoms before the last linear map, (n_atoms, read.width)."""
+        return self.read(self._through_layers(inputs, graph))[1]
+
+    def _through_layers(self, inputs: Inputs, graph: Topology) -> Tensor:
         x = self.embed(inputs.species)
         vectors = self._seen_by_network(inputs.species, inputs.edge_vectors, graph)
         for k in range(self.n_layers):
             x = self._interact(k, x, self.outgoing(k, x), inputs.species, vectors, graph)
-        return self.readout(x, inputs.species, inputs.edge_vectors, graph)
+        return x
 
     @torch.jit.export
     def embed(self, species: Tensor) -> Tensor:
@@ -219,9 +234,13 @@ class Potential(nn.Module):
     def readout(self, x: Tensor, species: Tensor, edge_vectors: Tensor, graph: Topology) -> Outputs:
         """Return the named outputs of the centres from the features of the last layer (n_centres, …)."""
         centres = species[: x.shape[0]]
-        energy = self.read(x).to(torch.float64) * self.scales.index_select(0, centres)
+        number, features = self.read(x)
+        energy = number.to(torch.float64) * self.scales.index_select(0, centres)
         if self.zbl is not None:
             energy = energy + self.zbl(species, edge_vectors, graph)
         if self.core is not None:
             energy = energy + self.core(species, edge_vectors, graph)
-        return {"energies": energy + self.e0.index_select(0, centres)}
+        outputs = {"energies": energy + self.e0.index_select(0, centres)}
+        if self.grade is not None:
+            outputs["gamma"] = self.grade(features, centres)
+        return outputs

@@ -17,6 +17,9 @@ class Readout(Layer):
     """The map from scalars (n_atoms, mul) to (n_atoms,): linear, or with hidden layers.
 
     It has no bias, so features of zero give zero.
+
+    Attributes:
+        width: number of features before the last linear map.
     """
 
     part = "readout"
@@ -31,22 +34,28 @@ class Readout(Layer):
         for layer in layers:
             nn.init.normal_(layer.weight, std=1 / math.sqrt(layer.in_features))
         self.layers = nn.ModuleList(layers)
+        self.width = [mul, *widths][-1]
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the number of each atom (n_atoms,), and the features before the last linear map (n_atoms, width)."""
+        features = x
         for i, layer in enumerate(self.layers):
             if i > 0:
                 x = apply(self.activation, x) * self.gain
+            features = x
             x = layer(x)
-        return x.squeeze(1)
+        return x.squeeze(1), features
 
     @torch.jit.unused
-    def write(self, program: Program, x: int) -> int:
-        """Add the readout to a program; return its value, of one column."""
+    def write(self, program: Program, x: int) -> tuple[int, int]:
+        """Add the readout to a program; return its value, of one column, and that of the features before it."""
+        features = x
         for i, layer in enumerate(self.layers):
             if i > 0:
                 activated = program.value(program.columns[x])
                 program.add("activate", x=x, out=activated, function=self.activation, gain=self.gain)
                 x = activated
+            features = x
             assert isinstance(layer, nn.Linear)
             n_out, n_in = layer.weight.shape
             out = program.value(n_out)
@@ -54,7 +63,7 @@ class Readout(Layer):
             weight = program.real(layer.weight.T.reshape(1, -1))
             program.add("linear", x=x, out=out, blocks=blocks, weight=weight, adds=False)
             x = out
-        return x
+        return x, features
 
     @torch.jit.unused
     def matrices(self) -> dict[str, list[MatrixView]]:

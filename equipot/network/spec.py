@@ -70,6 +70,7 @@ class PotentialSpec:
     # Å, (n_species, n_species), symmetric; see `network.core`. None: no core.
     core_radii: Sequence[Sequence[float]] | None = None
     bound: float = 0.0  # of the features before each gate, see `network.bound`; 0: none
+    grade: bool = False  # the network gives extrapolation grades, see `network.grade`
 
     def __post_init__(self) -> None:
         for f in fields(self):  # a frozen dataclass holds tuples, but JSON and callers give lists

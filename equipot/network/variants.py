@@ -47,6 +47,22 @@ def with_core_radii(potential: Potential, radii: Sequence[Sequence[float]]) -> P
     return changed
 
 
+def with_grade(potential: Potential, mean: Tensor, factor: Tensor, penalty: Tensor) -> Potential:
+    """Return the potential with the extrapolation grade of these tensors, see `network.grade.ExtrapolationGrade`."""
+    changed = Potential(dataclasses.replace(potential.spec, grade=True))
+    grade = {"grade.mean": mean, "grade.factor": factor, "grade.penalty": penalty}
+    changed.load_state_dict({**potential.state_dict(), **grade})
+    return changed
+
+
+def without_grade(potential: Potential) -> Potential:
+    """Return the potential without an extrapolation grade, which is wrong once the weights change."""
+    changed = Potential(dataclasses.replace(potential.spec, grade=False))
+    state = {name: value for name, value in potential.state_dict().items() if not name.startswith("grade.")}
+    changed.load_state_dict(state)
+    return changed
+
+
 def _same_weights(potential: Potential, spec: PotentialSpec) -> Potential:
     changed = Potential(spec)
     changed.load_state_dict(potential.state_dict())

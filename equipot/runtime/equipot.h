@@ -44,6 +44,10 @@ typedef struct {
   const double *pair_cutoffs;    /* (n_species, n_species) Å, symmetric */
   int64_t n_exchanges;           /* calls of fill_ghosts in an evaluation; as many of collect_ghosts */
   int64_t widest_exchange;       /* bytes of the widest row that is exchanged */
+  /* What the model gives for each centre besides its energy, by name. "gamma" is the extrapolation grade: above 1, an atom
+     is further from those of the training set than any of them. */
+  int64_t n_outputs;
+  const char *const *output_names;
 } equipot_description;
 
 EQUIPOT_API int equipot_describe(const equipot_model *model, equipot_description *description, char *error,
@@ -77,6 +81,8 @@ typedef struct {
   /* (3, n_edges, 3) eV, for x, y and z: the sum over atoms k of (r_k - r_j) dE_k/dr_ij, which the flux of heat needs.
      E_k depends on the edge ij through messages, so k may be several cutoffs away. */
   double *edge_moments;
+  /* (n_outputs) arrays of (n_centres) numbers; null, and null for one of them: not computed. */
+  double *const *outputs;
 } equipot_evaluation;
 
 EQUIPOT_API int equipot_evaluate(equipot_model *model, const equipot_evaluation *evaluation, char *error,

@@ -31,6 +31,8 @@ RuntimeModel::RuntimeModel(std::string_view text, std::string_view arrays, bool 
   n_exchanges = program.in_double ? twice.network->n_exchanges : single.network->n_exchanges;
   widest_exchange = program.in_double ? 8 * twice.network->widest_exchange : 4 * single.network->widest_exchange;
   for (const std::string &name : program.type_names) names.push_back(name.c_str());
+  for (const std::string &name : program.in_double ? twice.network->outputs : single.network->outputs)
+    output_names.push_back(name.c_str());
   if (program.root().has("self_test")) test();
   else if (tested) throw std::invalid_argument("it has no self-test; export it again with `equipot export`");
 }
@@ -107,7 +109,8 @@ void RuntimeModel::evaluate(const equipot_evaluation &evaluation)
 equipot_description RuntimeModel::describe() const
 {
   return {sizeof(equipot_description), program.in_double ? EQUIPOT_FLOAT64 : EQUIPOT_FLOAT32, program.n_species(),
-          names.data(), program.cutoff, program.pair_cutoffs.data(), n_exchanges, widest_exchange};
+          names.data(), program.cutoff, program.pair_cutoffs.data(), n_exchanges, widest_exchange,
+          static_cast<int64_t>(output_names.size()), output_names.data()};
 }
 
 std::unique_ptr<RuntimeModel> read_model(std::string_view bytes)

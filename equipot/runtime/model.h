@@ -29,7 +29,7 @@ class RuntimeModel {
   void test();
 
   Program program;
-  std::vector<const char *> names;
+  std::vector<const char *> names, output_names;
   std::mutex mutex;
   Pool<float> single;
   Pool<double> twice;

@@ -31,6 +31,8 @@ class DescriptionStruct(Sized):
         ("pair_cutoffs", ctypes.POINTER(ctypes.c_double)),
         ("n_exchanges", _N),
         ("widest_exchange", _N),
+        ("n_outputs", _N),
+        ("output_names", ctypes.POINTER(ctypes.c_char_p)),
     )
 
 
@@ -43,7 +45,7 @@ class EvaluationStruct(Sized):
         ("fill_ghosts", Exchange),
         ("collect_ghosts", Exchange),
         ("caller", _P),
-        *((name, _P) for name in ("energies", "edge_gradient", "edge_moments")),
+        *((name, _P) for name in ("energies", "edge_gradient", "edge_moments", "outputs")),
     )
 
 
@@ -54,6 +56,7 @@ class Evaluation:
     energies: NDArray[np.float64]  # (n_atoms,) eV
     edge_gradient: NDArray[np.float64] | None  # (n_edges, 3) eV/Å, dE/dr_ij
     edge_moments: NDArray[np.float64] | None  # (3, n_edges, 3) eV, see equipot.h
+    outputs: dict[str, NDArray[np.float64]]  # (n_atoms,) of each further output
 
 
 class RuntimeModel:
@@ -74,6 +77,7 @@ class RuntimeModel:
         self.cutoff = float(description.cutoff)
         self.pair_cutoffs = np.ctypeslib.as_array(description.pair_cutoffs, (n, n)).copy()
         self.n_exchanges = int(description.n_exchanges)
+        self.outputs = [description.output_names[k].decode() for k in range(description.n_outputs)]
 
     @classmethod
     def from_file(cls, path: str | Path) -> "RuntimeModel":
@@ -123,6 +127,8 @@ class RuntimeModel:
         edge_gradient = np.empty((n_edges, 3)) if gradient or positions is not None else None
         moments = None if positions is None else np.empty((3, n_edges, 3))
         centre, neighbour = (np.ascontiguousarray(row) for row in edges)
+        outputs = {name: np.empty(n_atoms) for name in self.outputs}
+        pointers = (_P * len(outputs))(*map(_address, outputs.values()))
         arrays = (species, centre, neighbour, vectors, positions)
         given = EvaluationStruct(
             threads,
@@ -134,9 +140,10 @@ class RuntimeModel:
             Exchange(),
             None,
             *map(_address, (energies, edge_gradient, moments)),
+            ctypes.addressof(pointers) if outputs else None,
         )
         self._call("evaluate", (_P, _P), self._handle, ctypes.byref(given))
-        return Evaluation(energies, edge_gradient, moments)
+        return Evaluation(energies, edge_gradient, moments, outputs)
 
     def __del__(self) -> None:
         handle, self._handle = getattr(self, "_handle", None), None

@@ -9,6 +9,7 @@
 #include "program.h"
 
 #include <memory>
+#include <string>
 #include <vector>
 
 namespace equipot {
@@ -48,6 +49,7 @@ template <class T> class Network {
   std::vector<std::unique_ptr<Operator<T>>> operators;
   std::vector<equipot_convolution> convolutions;
   std::size_t n_linear = 0;            // linear maps
+  std::vector<std::string> outputs;    // names, by number
   std::vector<T> inverse_cutoffs;      // (1) or (n_species, n_species)
   Layout once, repeated;               // for one backward pass, and for several
   int64_t n_species = 0;

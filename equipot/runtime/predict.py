@@ -6,7 +6,7 @@ from equipot import native
 from equipot.contract import Inputs
 from equipot.network.derivatives import Prediction, collected
 from equipot.quantities import ENERGIES
-from equipot.runtime.model import RuntimeModel
+from equipot.runtime.model import Evaluation, RuntimeModel
 
 
 def predict(model: RuntimeModel, inputs: Inputs) -> Prediction:
@@ -22,7 +22,7 @@ def predict(model: RuntimeModel, inputs: Inputs) -> Prediction:
     gradient, atomic = torch.from_numpy(result.edge_gradient), torch.from_numpy(result.energies)
     forces, virial = collected(gradient, inputs)
     energy = atomic.new_zeros(n_graphs).index_add(0, inputs.graph_of_atom, atomic)
-    return Prediction({ENERGIES: atomic}, energy, forces, virial, gradient)
+    return Prediction({ENERGIES: atomic, **_tensors(result)}, energy, forces, virial, gradient)
 
 
 def energies(model: RuntimeModel, inputs: Inputs) -> dict[str, torch.Tensor]:
@@ -34,4 +34,8 @@ def energies(model: RuntimeModel, inputs: Inputs) -> dict[str, torch.Tensor]:
         threads=native.threads(),
         gradient=False,
     )
-    return {ENERGIES: torch.from_numpy(result.energies)}
+    return {ENERGIES: torch.from_numpy(result.energies), **_tensors(result)}
+
+
+def _tensors(result: Evaluation) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(values) for name, values in result.outputs.items()}

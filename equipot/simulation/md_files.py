@@ -35,6 +35,7 @@ class Observation:
     conserved_eV: float | None
     pressure_GPa: float | None  # including the kinetic part
     volume_A3: float | None
+    gamma: float | None  # the highest extrapolation grade
 
 
 COLUMNS = tuple(f.name for f in fields(Observation))

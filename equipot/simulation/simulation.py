@@ -11,9 +11,11 @@ from ase import Atoms, units
 from ase.md.md import MolecularDynamics
 
 from equipot.errors import NumericsError
+from equipot.quantities import GAMMA
 from equipot.simulation.dynamics import Ensemble, conserved_energy, hidden_state, temperature_of
 from equipot.simulation.md_files import MDFiles, MDState, Observation
 from equipot.simulation.structures import has_stress
+from equipot.uncertainty.warning import Extrapolation
 
 HOTTEST = 1e5  # K; no system that a potential describes is hotter
 
@@ -36,7 +38,14 @@ def observe(dynamics: MolecularDynamics, step: int, time_ps: float) -> Observati
         conserved_energy(dynamics),
         pressure,
         volume,
+        highest_grade(atoms),
     )
+
+
+def highest_grade(atoms: Atoms) -> float | None:
+    """Return the highest extrapolation grade of the last calculation; None if the model has none."""
+    grades = atoms.calc.results.get(GAMMA)
+    return None if grades is None else float(grades.max(initial=0.0))
 
 
 def simulate(
@@ -49,6 +58,7 @@ def simulate(
     first_time: float = 0.0,
     keep: Callable[[Observation], object] | None = None,
     keep_interval: int = 1,
+    stop_above: float = np.inf,
 ) -> None:
     """Run molecular dynamics, and stop if it explodes.
 
@@ -60,9 +70,11 @@ def simulate(
         first_step, first_time: step and time (ps) at the start
         keep, keep_interval: a second function, which writes frames; called after `each`, and also when Ctrl-C ends the
             run
+        stop_above: extrapolation grade above which the run ends, after a call of `keep`
 
     Ctrl-C raises KeyboardInterrupt between two steps, after a call of `keep`; a second Ctrl-C raises it at once.
-    Raise NumericsError for a temperature that is not finite or above 1e5 K, and when the calculator raises it.
+    Raise NumericsError for a temperature that is not finite or above 1e5 K, for a grade above `stop_above`, and when
+    the calculator raises it.
     """
     atoms, dt = dynamics.atoms, dynamics.dt / (1000 * units.fs)
     last = first_step + n_steps
@@ -80,7 +92,8 @@ def simulate(
                 raise NumericsError(f"stopped at step {step} ({time_ps:.4g} ps): {error}") from None
             _check(atoms, step, time_ps)
             stop = bool(interrupted)  # read once, so that a frame is always written before the run ends
-            ends = step == last or stop
+            above = (highest_grade(atoms) or 0.0) > stop_above
+            ends = step == last or stop or above
             observes, keeps = step % each_interval == 0, step % keep_interval == 0
             if not (ends or observes or keeps):
                 continue
@@ -89,6 +102,13 @@ def simulate(
                 each(observation)
             if keeps or ends:
                 keep(observation)
+            if above:
+                highest = Extrapolation.of(atoms.calc.results[GAMMA], atoms.get_chemical_symbols())
+                assert highest is not None
+                raise NumericsError(
+                    f"stopped after step {step} ({time_ps:.4g} ps), as a grade is above {stop_above:g}: "
+                    + highest.sentence()
+                )
             if stop:
                 raise KeyboardInterrupt(f"stopped after step {step} ({time_ps:.4g} ps)")
 

@@ -14,6 +14,7 @@ from ase.io.formats import string2index  # type: ignore[attr-defined]
 
 from equipot.errors import ConfigError, DataError
 from equipot.neighbours.cell import independent
+from equipot.quantities import GAMMA
 from equipot.simulation.constraints import writable
 from equipot.structures.reading import expand, iter_atoms
 
@@ -96,7 +97,8 @@ def repeated(atoms: Atoms, times: Sequence[int]) -> Atoms:
 def snapshot(atoms: Atoms, **info: Any) -> Atoms:
     """Return a copy with the present energy (eV), forces (eV/Å) and stress (eV/Å³) as stored results.
 
-    info: values for the comment line of extended XYZ. The copy has the constraints that such a file can store.
+    info: values for the comment line of extended XYZ. The copy has the constraints that such a file can store, and the
+    extrapolation grades as the array `gamma`.
     """
     copy = atoms.copy()
     copy.set_constraint(writable(atoms)[0])
@@ -108,6 +110,8 @@ def snapshot(atoms: Atoms, **info: Any) -> Atoms:
     if has_stress(atoms):
         results["stress"] = atoms.get_stress(apply_constraint=False)
     copy.calc = SinglePointCalculator(copy, **results)
+    if (grades := atoms.calc.results.get(GAMMA)) is not None:
+        copy.set_array(GAMMA, grades, float, ())
     return copy
 
 

@@ -1,13 +1,15 @@
 """The results of a training: the exported model, its evaluation, and the learning curves."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from equipot.config import Config
+from equipot.data.graph import Graph
 from equipot.data.loading import DataSets
-from equipot.errors import ModelFileError
+from equipot.errors import DataError, ModelFileError
 from equipot.evaluation.learning import plot_learning
 from equipot.model_file import write_model
 from equipot.network.variants import with_precision
@@ -15,25 +17,51 @@ from equipot.training.advice import advice
 from equipot.training.checkpoints import potential_of, read_checkpoint
 from equipot.training.log import read_metrics
 from equipot.training.progress import clock
+from equipot.uncertainty.grade import fit_grade, shuffled
+
+# Of the time of a training, for extrapolation grades; but at least so many seconds.
+SHARE_OF_GRADES, LEAST_SECONDS = 0.03, 2.0
 
 
-def export_checkpoint(checkpoint: str | Path, path: str | Path, dtype: str | None = None) -> Path:
+def export_checkpoint(
+    checkpoint: str | Path,
+    path: str | Path,
+    dtype: str | None = None,
+    graphs: Sequence[Graph] | None = None,
+    console: Console | None = None,
+) -> Path:
     """Write the trained network of a checkpoint as a model file, with the checkpoint's record of the training.
 
-    dtype: "float32" or "float64"; None keeps the network's own.
-    Raise ModelFileError for a checkpoint that cannot be read or a model file that does not reproduce it.
+    Args:
+        checkpoint: path of the checkpoint.
+        path: path of the model file.
+        dtype: "float32" or "float64"; None keeps the network's own.
+        graphs: training set, for extrapolation grades; None: the model has none.
+        console: where to print.
+
+    Raises:
+        ModelFileError: the checkpoint cannot be read, or the model file does not reproduce it.
     """
     state = read_checkpoint(checkpoint)
     description = state["equipot"]["description"]
     potential = potential_of(state)
     if dtype is not None and dtype != potential.spec.dtype:
         potential = with_precision(potential, dtype)  # type: ignore[arg-type]
+    training = _training_summary(state, Path(checkpoint))
+    if graphs is not None:
+        seconds = max(LEAST_SECONDS, SHARE_OF_GRADES * state["equipot"]["elapsed"])
+        try:
+            fit = fit_grade(potential, shuffled(graphs), seconds)
+            potential, training["extrapolation_grade"] = fit.potential, fit.summary()
+        except DataError as error:
+            if console is not None:
+                console.print(f"The model gives no extrapolation grades: {error}", markup=False)
     return write_model(
         path,
         potential,
         statistics=description["statistics"],
         config=description["config"],
-        training=_training_summary(state, Path(checkpoint)),
+        training=training,
     )
 
 
@@ -78,7 +106,7 @@ def finish(output: Path, folder: Path, data: DataSets, config: Config, console: 
         raise ModelFileError(
             f"{output}: the training ended before its first epoch was complete, so no model can be exported"
         )
-    path = export_checkpoint(best, output / "model.pt")
+    path = export_checkpoint(best, output / "model.pt", graphs=data.train, console=console)
     state = read_checkpoint(best)
     seconds = state["equipot"]["elapsed"]
     best_epoch = (
@@ -96,7 +124,8 @@ def finish(output: Path, folder: Path, data: DataSets, config: Config, console: 
         return
     console.print(f"evaluation on the {len(frames)} {name} frames:")
     if folder != output and not data.test_frames:
-        path = export_checkpoint(output / "checkpoints" / "best.ckpt", output / "validated.pt")
+        validated = output / "checkpoints" / "best.ckpt"
+        path = export_checkpoint(validated, output / "validated.pt", graphs=data.train)
         console.print(f"They were fitted in the final training, so the model before it is evaluated: {path}")
     evaluate_and_write(
         load_model(path), frames, output, files=[f"{name} set of {config.output}"], console=console

@@ -16,7 +16,13 @@ from equipot.model_file import load_potential, read_metadata
 from equipot.network.derivatives import energies_of
 from equipot.network.layer import freezable
 from equipot.network.potential import Potential
-from equipot.network.variants import with_core_radii, with_e0, with_elements, with_precision
+from equipot.network.variants import (
+    with_core_radii,
+    with_e0,
+    with_elements,
+    with_precision,
+    without_grade,
+)
 from equipot.quantities import ENERGIES
 
 # Defaults of a fine-tuning; configs/finetune.yaml says how they were chosen.
@@ -55,7 +61,8 @@ def starting_model(config: Config) -> tuple[Config, Potential | None]:
         raise ConfigError(
             f"model.{extra[0]} is given together with init; leave it out, as {config.init.model} defines the network"
         )
-    potential = load_potential(config.init.model)
+    # Grades belong to the old weights and the old data; the training fits new ones.
+    potential = without_grade(load_potential(config.init.model))
     if "dtype" in config.model.model_fields_set and config.model.dtype != potential.spec.dtype:
         potential = with_precision(potential, config.model.dtype)
     cutoffs = potential.spec.cutoffs
