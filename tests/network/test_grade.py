@@ -37,7 +37,9 @@ def features_of(potential, atoms):
     inputs = model_input(potential, atoms)
     n = len(atoms)
     with torch.no_grad():
-        return potential.last_features(inputs, topology(inputs.edge_index, n, n)).numpy(), inputs.species.numpy()
+        return potential.last_features(
+            inputs, topology(inputs.edge_index, n, n)
+        ).numpy(), inputs.species.numpy()
 
 
 def test_a_grade_is_the_mahalanobis_distance_in_units_of_the_farthest_training_atom(graded, frames):

@@ -1,0 +1,132 @@
+"""`equipot uncertainty`, and what commands say about atoms that are unlike the training set."""
+
+import warnings
+
+import ase.io
+import numpy as np
+import pytest
+from ase import Atoms
+
+from equipot.calculators import EquipotCalculator
+from equipot.cli.main import main
+from equipot.model_file import read_metadata, write_model
+from equipot.uncertainty.warning import ExtrapolationWarning
+from tests.models import make_potential, random_atoms
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    place = tmp_path_factory.mktemp("uncertainty")
+    write_model(place / "plain.pt", make_potential(seed=3, dtype="float64"), verify=False)
+    ase.io.write(place / "train.extxyz", [random_atoms(8, seed=k) for k in range(30)])
+    command = ["uncertainty", str(place / "plain.pt"), str(place / "train.extxyz")]
+    assert main([*command, "-o", str(place / "graded.pt")]) == 0
+    ase.io.write(place / "like.extxyz", random_atoms(8, seed=0))
+    squeezed = random_atoms(8, seed=0)
+    squeezed.set_cell(squeezed.cell * 0.75, scale_atoms=True)
+    ase.io.write(place / "unlike.extxyz", squeezed)
+    return place
+
+
+def test_the_command_adds_grades_and_says_to_what(folder, capsys):
+    out = folder / "again.pt"
+    assert main(["uncertainty", str(folder / "graded.pt"), str(folder / "train.extxyz"), "-o", str(out)]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "grades of 30 structures" in text
+    metadata = read_metadata(out)
+    assert metadata.spec["grade"]
+    assert sum(metadata.training["extrapolation_grade"]["atoms"].values()) == 240
+    assert main(["info", str(out)]) == 0
+    assert "extrapolation grade" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("structures", "words"),
+    [
+        ([Atoms("Ge2", [[0, 0, 0], [2, 0, 0]])], "holds Ge, but the model knows only Si, O"),
+        ([random_atoms(3)], "too few for extrapolation grades"),
+    ],
+)
+def test_bad_structures_are_a_sentence(folder, tmp_path, capsys, structures, words):
+    ase.io.write(tmp_path / "bad.extxyz", structures)
+    command = ["uncertainty", str(folder / "plain.pt"), str(tmp_path / "bad.extxyz")]
+    assert main([*command, "-o", str(tmp_path / "out.pt")]) == 1
+    message = capsys.readouterr().err
+    assert words in message
+    assert len(message.splitlines()) == 1
+    assert not (tmp_path / "out.pt").exists()
+
+
+def test_a_calculator_warns_once_and_remembers_the_highest_grade(folder):
+    like, unlike = ase.io.read(folder / "like.extxyz"), ase.io.read(folder / "unlike.extxyz")
+    calculator = EquipotCalculator(folder / "graded.pt")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        like.calc = calculator
+        like.get_forces()
+    assert 0 < calculator.extrapolation.grade <= 1 + 1e-6
+    unlike.calc = calculator
+    with pytest.warns(ExtrapolationWarning, match="times as far from the training atoms of its element"):
+        unlike.get_forces()
+    highest = calculator.results["gamma"]
+    assert calculator.extrapolation.grade == highest.max()
+    assert calculator.extrapolation.atom == highest.argmax()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        unlike.rattle(0.01)
+        unlike.get_forces()
+
+
+def test_relax_says_it_once(folder, tmp_path, capsys):
+    model = str(folder / "graded.pt")
+    main(
+        [
+            "relax",
+            str(folder / "unlike.extxyz"),
+            "-m",
+            model,
+            "-o",
+            str(tmp_path / "r.extxyz"),
+            "--steps",
+            "1",
+        ]
+    )
+    assert capsys.readouterr().err.count("warning: atom") == 1
+    assert "gamma" in ase.io.read(tmp_path / "r.extxyz").arrays
+
+
+def md(folder, tmp_path, structure, *options, model="graded.pt"):
+    command = ["md", str(folder / structure), "-m", str(folder / model), "-o", str(tmp_path / "md.extxyz")]
+    run = ["--ensemble", "nve", "--time", "0.005", "--temperature", "10", "--log-interval", "1"]
+    return main([*command, *run, *options])
+
+
+def test_a_run_has_a_column_of_the_highest_grade(folder, tmp_path):
+    assert md(folder, tmp_path, "like.extxyz") == 0
+    rows = np.genfromtxt(tmp_path / "md.csv", delimiter=",", names=True)
+    assert (rows["gamma"] > 0).all()
+    last = ase.io.read(tmp_path / "md.extxyz")
+    assert last.arrays["gamma"].max() == pytest.approx(rows["gamma"][-1], rel=1e-6)
+
+
+def test_a_run_stops_above_a_grade_with_its_last_frame_written(folder, tmp_path, capsys):
+    assert md(folder, tmp_path, "unlike.extxyz", "--stop-above", "1.5") == 1
+    message = capsys.readouterr().err
+    assert "stopped after step 1 (0.001 ps), as a grade is above 1.5: atom" in message
+    assert ase.io.read(tmp_path / "md.extxyz", "-1").info["step"] == 1
+
+
+def test_frames_above_a_grade_are_written(folder, tmp_path):
+    assert md(folder, tmp_path, "unlike.extxyz", "--save-above", "1.5") == 0
+    saved = ase.io.read(tmp_path / "md-unlike.extxyz", ":")
+    assert [frame.info["step"] for frame in saved] == list(range(6))
+    assert all(frame.arrays["gamma"].max() > 1.5 for frame in saved)
+    assert md(folder, tmp_path, "like.extxyz", "--save-above", "1.5", "--overwrite") == 0
+    assert not (tmp_path / "md-unlike.extxyz").exists()
+
+
+def test_a_model_without_grades_cannot_be_asked_for_them(folder, tmp_path, capsys):
+    assert md(folder, tmp_path, "like.extxyz", "--stop-above", "2", model="plain.pt") == 1
+    assert "gives no extrapolation grades; add them with `equipot uncertainty" in capsys.readouterr().err
+    assert md(folder, tmp_path, "like.extxyz", "--stop-above", "-1") == 1
+    assert "--stop-above is -1; expected a positive grade" in capsys.readouterr().err
