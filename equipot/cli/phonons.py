@@ -15,12 +15,14 @@ from equipot.cli.simulation import (
     begin,
     load_calculator,
     name_extrapolation,
+    name_unknown_volume,
     require_absent,
     speed,
 )
 from equipot.errors import ConfigError, NumericsError
 
 if TYPE_CHECKING:
+    from equipot.calculators import EquipotCalculator
     from equipot.properties.phonons import Phonons
 
 LENGTH = 15.0  # Å
@@ -171,7 +173,7 @@ def _supercell(numbers: list[float], atoms: Atoms) -> tuple[int, int, int]:
 
 
 def _relaxed(
-    args: argparse.Namespace, atoms: Atoms, calculator: object, path: Path, console: Console
+    args: argparse.Namespace, atoms: Atoms, calculator: "EquipotCalculator", path: Path, console: Console
 ) -> Atoms:
     from equipot.simulation.relaxation import check_options, relax
     from equipot.simulation.structures import append_frame, snapshot
@@ -203,6 +205,7 @@ def _relaxed(
         markup=False,
         soft_wrap=True,
     )
+    name_unknown_volume(calculator, [relaxed.atoms])
     return relaxed.atoms
 
 

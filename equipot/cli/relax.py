@@ -17,6 +17,7 @@ from equipot.cli.simulation import (
     load_calculator,
     name_extrapolation,
     name_lost_constraints,
+    name_unknown_volume,
     output_file,
     require_absent,
 )
@@ -162,6 +163,7 @@ def _relax_all(
 
     single = len(structures) == 1
     failed = []
+    moved: list[Atoms] = []
     console.print(HEADER_OF_STEPS if single else HEADER, style="bold", markup=False, soft_wrap=True)
     with ExitStack() as files:
         ends = files.enter_context(output.open("w", encoding="utf-8"))
@@ -192,6 +194,7 @@ def _relax_all(
                 )
             except EquipotError as error:
                 raise type(error)(f"{args.structure}, structure {k}: {error}") from None
+            moved.append(relaxed.atoms)
             end = snapshot(relaxed.atoms, converged=relaxed.converged, steps=relaxed.end.step)
             append_frame(ends, output, end)
             if not relaxed.converged:
@@ -201,6 +204,8 @@ def _relax_all(
             progress.update(task, completed=k + 1)
     if single:
         console.print(_summary(relaxed))
+    if args.cell not in ("none", "volume"):
+        name_unknown_volume(calculator, moved)
     return failed
 
 

@@ -42,6 +42,16 @@ def load_calculator(model: str, device: str, structures: Sequence[Atoms]) -> "Eq
     return calculator
 
 
+def name_unknown_volume(calculator: "EquipotCalculator", relaxed: Sequence[Atoms]) -> None:
+    """Print a warning on stderr if cells were relaxed to volumes that the training set says nothing about."""
+    from equipot.uncertainty.warning import volume_sentence
+
+    statistics = calculator.model.metadata.statistics
+    sentences = [volume_sentence(statistics, atoms.get_volume() / len(atoms)) for atoms in relaxed]
+    for sentence in dict.fromkeys(s for s in sentences if s):
+        print(f"warning: {sentence}", file=sys.stderr)
+
+
 def name_extrapolation(calculator: "EquipotCalculator") -> None:
     """Print a warning on stderr if an atom of a calculation was unlike those that the model was trained on."""
     from equipot.uncertainty.warning import WARN_ABOVE

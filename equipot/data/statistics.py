@@ -33,6 +33,8 @@ class Statistics:
     atoms_of: dict[str, int] = field(default_factory=dict)  # atoms by element
     # Å, (n_species, n_species), symmetric; None for a pair that no frame has within the cutoff
     minimum_distances: list[list[float | None]] = field(default_factory=list)
+    # Å³ per atom, the smallest and the largest of frames that are periodic in all directions; None without such frames
+    volumes: list[float] | None = None
 
     @property
     def scale(self) -> float:
@@ -84,6 +86,8 @@ class Statistics:
         by_element = ", ".join(f"{n} {self.average_neighbours_of[n]:.1f}" for n in self.species)
         table.add_row("neighbours per atom", f"{self.average_neighbours:.1f} ({by_element})")
         row("shortest distance", self.minimum_distance, "Å")
+        if self.volumes is not None:
+            table.add_row("volume per atom", f"{self.volumes[0]:.4g} to {self.volumes[1]:.4g} Å³")
         return table
 
 
@@ -109,10 +113,13 @@ def compute_statistics(
     counts: list[np.ndarray] = []
     energies: list[float] = []
     isolated: list[bool] = []
+    volumes: list[float] = []
     for graph in graphs:
         n_frames += 1
         index = graph.species.numpy()
         count = np.bincount(index, minlength=n_types)
+        if graph.n_edges and np.isfinite(graph.volume):
+            volumes.append(graph.volume / graph.n_atoms)
         atoms_of += count
         if graph.n_edges:
             centre, neighbour = index[graph.edge_index.numpy()]
@@ -155,4 +162,5 @@ def compute_statistics(
         n_stresses=n_stresses,
         atoms_of=dict(zip(species.names, atoms_of.tolist())),
         minimum_distances=[[float(x**0.5) if np.isfinite(x) else None for x in row] for row in shortest],
+        volumes=[min(volumes), max(volumes)] if volumes else None,
     )

@@ -1,6 +1,8 @@
 """What a calculation says when its atoms are unlike those of the training set."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -33,6 +35,35 @@ class Extrapolation:
             f"{who}, that is {self.grade:.3g} times as far from the training atoms of its element as the farthest of "
             "them; check its energy and forces by DFT (docs/uncertainty.md)"
         )
+
+
+# Of a volume: thermal expansion and small strains change it by so much.
+NARROW = 0.01
+
+
+def volume_sentence(statistics: Mapping[str, Any] | None, volume: float) -> str | None:
+    """Return a sentence on a relaxed cell that the training set says nothing about; None if it does.
+
+    Args:
+        statistics: of the training set, from the metadata of a model file (`data.statistics.Statistics`).
+        volume: Å³ per atom, of the relaxed cell.
+    """
+    known = (statistics or {}).get("volumes")
+    if not known:
+        return None
+    smallest, largest = known
+    stresses = (statistics or {}).get("n_stresses", 0)
+    if largest < smallest * (1 + NARROW) and not stresses:
+        return (
+            f"the training frames had one volume ({smallest:.4g} Å³ per atom) and no stresses, so the model does not "
+            "know the size of the cell; keep the cell, or train on frames of other volumes or with stresses"
+        )
+    if not smallest * (1 - NARROW) <= volume <= largest * (1 + NARROW):
+        return (
+            f"the cell was relaxed to {volume:.4g} Å³ per atom, but the volumes of the training frames are "
+            f"{smallest:.4g} to {largest:.4g} Å³ per atom"
+        )
+    return None
 
 
 class ExtrapolationWarning(UserWarning):

@@ -10,7 +10,7 @@ from ase import Atoms
 from equipot.calculators import EquipotCalculator
 from equipot.cli.main import main
 from equipot.model_file import read_metadata, write_model
-from equipot.uncertainty.warning import ExtrapolationWarning
+from equipot.uncertainty.warning import ExtrapolationWarning, volume_sentence
 from tests.models import make_potential, random_atoms
 
 
@@ -130,3 +130,33 @@ def test_a_model_without_grades_cannot_be_asked_for_them(folder, tmp_path, capsy
     assert "gives no extrapolation grades; add them with `equipot uncertainty" in capsys.readouterr().err
     assert md(folder, tmp_path, "like.extxyz", "--stop-above", "-1") == 1
     assert "--stop-above is -1; expected a positive grade" in capsys.readouterr().err
+
+
+def statistics_of(volumes, n_stresses=0):
+    return {"volumes": volumes, "n_stresses": n_stresses}
+
+
+@pytest.mark.parametrize(
+    ("statistics", "words"),
+    [
+        (statistics_of([20.0, 20.05]), "had one volume (20 Å³ per atom) and no stresses"),
+        (statistics_of([2.0, 3.0]), "but the volumes of the training frames are 2 to 3 Å³ per atom"),
+        (statistics_of([1.0, 1e6]), ""),
+        (statistics_of(None), ""),
+        (None, ""),
+    ],
+)
+def test_a_relaxed_cell_of_unknown_volume_is_named(folder, tmp_path, capsys, statistics, words):
+    model = write_model(tmp_path / "m.pt", make_potential(seed=3), statistics=statistics, verify=False)
+    command = ["relax", str(folder / "like.extxyz"), "-m", str(model), "-o", str(tmp_path / "r.extxyz")]
+    main([*command, "--cell", "full", "--steps", "2"])
+    errors = capsys.readouterr().err
+    assert words in errors
+    assert errors.count("warning: ") == (1 if words else 0)
+    main([*command, "--cell", "none", "--steps", "2", "--overwrite"])
+    assert "warning" not in capsys.readouterr().err
+
+
+def test_stresses_of_one_volume_tell_the_size_of_the_cell():
+    assert volume_sentence(statistics_of([20.0, 20.05], n_stresses=5), 20.1) is None
+    assert "relaxed to 25" in volume_sentence(statistics_of([20.0, 20.05], n_stresses=5), 25.0)

@@ -42,6 +42,10 @@ def features_of(potential, atoms):
         ).numpy(), inputs.species.numpy()
 
 
+def distance(x, mean, inverse):
+    return np.sqrt(np.einsum("na,ab,nb->n", x - mean, inverse, x - mean))
+
+
 def test_a_grade_is_the_mahalanobis_distance_in_units_of_the_farthest_training_atom(graded, frames):
     pairs = [features_of(graded, a) for a in frames]
     h, species = np.concatenate([p[0] for p in pairs]), np.concatenate([p[1] for p in pairs])
@@ -51,17 +55,13 @@ def test_a_grade_is_the_mahalanobis_distance_in_units_of_the_farthest_training_a
         assert len(own) >= 3 * d
         covariance = np.cov(own.T, bias=True)
         covariance += RIDGE * np.trace(covariance) / d * np.eye(d)
-        inverse = np.linalg.inv(covariance)
-
-        def distance(x, inverse=inverse, mean=own.mean(0)):
-            return np.sqrt(np.einsum("na,ab,nb->n", x - mean, inverse, x - mean))
-
-        farthest = distance(own).max()
+        mean, inverse = own.mean(0), np.linalg.inv(covariance)
+        farthest = distance(own, mean, inverse).max()
         for atoms in (frames[0], random_atoms(8, seed=99)):
             inputs = model_input(graded, atoms)
             grades = graded(inputs)[GAMMA].detach().numpy()
             mine = inputs.species.numpy() == k
-            expected = distance(features_of(graded, atoms)[0][mine]) / farthest
+            expected = distance(features_of(graded, atoms)[0][mine], mean, inverse) / farthest
             np.testing.assert_allclose(grades[mine], expected, rtol=1e-8)
 
 
