@@ -17,6 +17,7 @@ COMMANDS = {
     "convert": "convert a model of SevenNet or NequIP to a model file",
     "export": "write a model file from a training checkpoint",
     "uncertainty": "add extrapolation grades to a model file",
+    "select": "choose the structures that are worth labelling next",
     "info": "print the contents of a model file",
     "relax": "relax the atoms and optionally the cell of structures",
     "phonons": "compute phonons of a crystal: bands, density of states, thermal properties",

@@ -42,9 +42,13 @@ class ExtrapolationGrade(nn.Module):
 
     def forward(self, features: Tensor, species: Tensor) -> Tensor:
         """Return the grade (n_atoms,) float64 of atoms with these features (n_atoms, d) and species (n_atoms,)."""
+        lengths = self.whitened(features, species).to(torch.float64).square().sum(1).sqrt()
+        return lengths + self.penalty.index_select(0, species)
+
+    def whitened(self, features: Tensor, species: Tensor) -> Tensor:
+        """Return A (h - μ), (n_atoms, d)."""
         centred = features - self.mean.index_select(0, species)
-        whitened = torch.ops.equipot.linear(centred, self.factor, species, self.blocks, self.d)
-        return whitened.to(torch.float64).square().sum(1).sqrt() + self.penalty.index_select(0, species)
+        return torch.ops.equipot.linear(centred, self.factor, species, self.blocks, self.d)
 
     @torch.jit.unused
     def write(self, program: Program, features: int) -> None:
