@@ -16,7 +16,7 @@ from benchmarks.silicon import CUTOFF, random_labels, silicon
 from equipot.config import LossConfig
 from equipot.contract import edges_only
 from equipot.data.graph import Graph, collate
-from equipot.model_file import load_model, write_model
+from equipot.model_file import LoadedModel, load_model, write_model
 from equipot.neighbours import VerletList, neighbour_list
 from equipot.network.derivatives import Prediction, predict
 from equipot.network.potential import Potential
@@ -36,7 +36,7 @@ def inference(request: dict[str, Any]) -> Job:
     """Energy, forces and virial from positions and given edges, as an MD step has them."""
     potential = random_potential(PRESETS[request["preset"]])
     device = select_device(request)
-    module = _exported(potential, device)
+    model = _exported(potential, device)
     positions, cell = silicon(request["repeats"])
     edge_index, shifts, _ = neighbour_list(positions, cell, PERIODIC, CUTOFF)
     x, edges = torch.from_numpy(positions).to(device), torch.from_numpy(edge_index).to(device)
@@ -46,7 +46,7 @@ def inference(request: dict[str, Any]) -> Job:
     def call() -> Prediction:
         # Edge vectors are formed within the call, as nequip forms them.
         vectors = x.index_select(0, edges[1]) - x.index_select(0, edges[0]) + shift_vectors
-        return predict(module, edges_only(species, edges, vectors))
+        return model.predict(edges_only(species, edges, vectors))
 
     return Job(call, len(positions), edge_index.shape[1], _size(potential))
 
@@ -55,11 +55,11 @@ def scaling(request: dict[str, Any]) -> Job:
     """The neighbour search, then energy, forces and virial."""
     potential = random_potential(PRESETS[request["preset"]])
     device, repeats = select_device(request), request["repeats"]
-    module = _exported(potential, device)
-    warm_up = _search_and_predict(module, (2, 2, 2), device)
+    model = _exported(potential, device)
+    warm_up = _search_and_predict(model, (2, 2, 2), device)
     for _ in range(3):
         warm_up()
-    call = _search_and_predict(module, repeats, device)
+    call = _search_and_predict(model, repeats, device)
     return Job(call, 8 * math.prod(repeats), 0, _size(potential), _searcher(repeats, device)[1])
 
 
@@ -94,10 +94,10 @@ def _size(potential: Potential) -> int:
     return sum(p.numel() for p in potential.parameters())
 
 
-def _exported(potential: Potential, device: torch.device) -> torch.nn.Module:
+def _exported(potential: Potential, device: torch.device) -> LoadedModel:
     """Write the model file and load it, as a user runs it."""
     with tempfile.TemporaryDirectory() as folder:
-        return load_model(write_model(Path(folder) / "model.pt", potential, verify=False), device).module
+        return load_model(write_model(Path(folder) / "model.pt", potential, verify=False), device)
 
 
 def _searcher(repeats: Any, device: torch.device) -> tuple[Callable[[], tuple], str]:
@@ -115,12 +115,10 @@ def _searcher(repeats: Any, device: torch.device) -> tuple[Callable[[], tuple], 
     return on_cpu if device.type == "cpu" else with_list, VerletList(CUTOFF, 0.0, device=device).search.name
 
 
-def _search_and_predict(
-    module: torch.nn.Module, repeats: Any, device: torch.device
-) -> Callable[[], Prediction]:
+def _search_and_predict(model: LoadedModel, repeats: Any, device: torch.device) -> Callable[[], Prediction]:
     species = torch.zeros(8 * math.prod(repeats), dtype=torch.int64, device=device)
     find_edges, _ = _searcher(repeats, device)
-    return lambda: predict(module, edges_only(species, *find_edges()))
+    return lambda: model.predict(edges_only(species, *find_edges()))
 
 
 def _frame(repeats: Any, seed: int) -> Graph:
