@@ -57,6 +57,7 @@ def equipot(*arguments: object, may_stop: bool = False) -> None:
 def label(frames: list[Atoms], oracle: Path) -> list[Atoms]:
     """Return the structures with energies, forces and stresses of the oracle."""
     calculator = EquipotCalculator(oracle)
+    calculator.warns = False
     labelled = []
     for atoms in frames:
         copy = Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
