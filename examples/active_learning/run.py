@@ -149,7 +149,10 @@ def main() -> int:
             markup=False,
         )
         pool = out / f"dynamics{number}-unlike.extxyz"
-        if number == args.rounds or not pool.exists():
+        if number == args.rounds:
+            break
+        if not pool.exists():
+            CONSOLE.print(f"no atom had a grade above {SAVE}, so there is nothing to label")
             break
         chosen = folder / "chosen.extxyz"
         equipot("select", model, pool, "-n", args.each, "--between", SAVE, STOP, "-o", chosen)
