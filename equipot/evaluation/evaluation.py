@@ -25,7 +25,7 @@ from equipot.model_file import LoadedModel
 from equipot.neighbours import PairCutoffs
 from equipot.network.derivatives import Prediction, predict
 from equipot.network.potential import Potential
-from equipot.quantities import LABELS
+from equipot.quantities import GAMMA, LABELS
 from equipot.species import SpeciesMap
 from equipot.structures.frame import Frame
 
@@ -39,6 +39,7 @@ class Evaluation:
     frames: list[Frame]
     predictions: list[FramePrediction]  # in the order of the frames
     errors: ErrorReport
+    grades: list[float] | None = None  # the highest extrapolation grade of each frame
 
     @property
     def energy_keys(self) -> dict[str, int]:
@@ -63,7 +64,27 @@ class Evaluation:
                 f"The stress of {_count(self.stresses_without_volume)} was not compared: "
                 "without periodicity in all three directions there is no volume."
             )
+        if (unlike := self.unlike()) is not None:
+            sentences.append(unlike)
         return sentences
+
+    def unlike(self) -> str | None:
+        """Return a sentence on the frames with an atom that is unlike all training atoms; None without grades."""
+        if self.grades is None:
+            return None
+        above = [grade > 1 for grade in self.grades]
+        sides = []
+        for side, word in ((True, "there"), (False, "elsewhere")):
+            chosen = [k for k, a in enumerate(above) if a == side]
+            forces = error_report([self.frames[k] for k in chosen], [self.predictions[k] for k in chosen])[
+                "forces"
+            ]
+            if forces is not None:
+                sides.append(f"{1000 * forces.rmse:.3g} meV/Å {word}")
+        errors = f" The RMSE of the forces is {' and '.join(sides)}." if any(above) and sides else ""
+        return (
+            f"{sum(above)} of {_count(len(above))} have an atom with an extrapolation grade above 1.{errors}"
+        )
 
     def to_dict(self, model: str = "", files: Sequence[str] = ()) -> dict[str, Any]:
         """Return plain JSON values with energies in eV and lengths in Å."""
@@ -73,6 +94,7 @@ class Evaluation:
             "n_frames": len(self.frames),
             "energy_keys": self.energy_keys,
             "stresses_without_volume": self.stresses_without_volume,
+            **({} if self.grades is None else {"highest_grades": self.grades}),
             **self.errors.to_dict(),
         }
 
@@ -122,15 +144,19 @@ def evaluate(
         species.index(frame.numbers, frame.source or f"frame {k}")
     graphs = (graph_from_frame(frame, species, cutoffs) for frame in frames)
     predictions: list[FramePrediction] = []
+    grades: list[float] = []
     columns = (TextColumn("evaluating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=console is None) as progress:
         task = progress.add_task("evaluating", total=len(frames))
         for batch in _batches(graphs, batch_edges):
-            for p in _predict_batch(predicted, batch, device):
+            for p, grade in _predict_batch(predicted, batch, device):
                 _check_finite(p, frames[len(predictions)], len(predictions))
                 predictions.append(p)
+                if grade is not None:
+                    grades.append(grade)
             progress.update(task, completed=len(predictions))
-    return Evaluation(list(frames), predictions, error_report(frames, predictions))
+    known = grades if len(grades) == len(predictions) and grades else None
+    return Evaluation(list(frames), predictions, error_report(frames, predictions), known)
 
 
 def evaluate_and_write(
@@ -181,7 +207,8 @@ def _batches(graphs: Iterable[Graph], batch_edges: int) -> Iterator[list[Graph]]
 
 def _predict_batch(
     predicted: Callable[[Inputs], Prediction], graphs: list[Graph], device: str | torch.device
-) -> Iterator[FramePrediction]:
+) -> Iterator[tuple[FramePrediction, float | None]]:
+    """Yield the prediction of each graph with its highest extrapolation grade, if the model has grades."""
     batch = collate(graphs)
     on_device = batch.to(device)
     prediction = predicted(on_device.inputs)
@@ -191,12 +218,16 @@ def _predict_batch(
     per_frame = {
         q.name: np.split(values[q.name], first) if q.per == "atom" else values[q.name] for q in LABELS
     }
+    grades = None
+    if GAMMA in prediction.outputs:
+        grades = np.split(prediction.outputs[GAMMA].cpu().numpy(), first)
     for k, volume in enumerate(volumes):
-        yield {
+        p = {
             q.name: np.asarray(per_frame[q.name][k])
             for q in LABELS
             if np.isfinite(volume) or not q.needs_volume
         }
+        yield p, None if grades is None else float(grades[k].max(initial=0.0))
 
 
 def _check_finite(p: FramePrediction, frame: Frame, number: int) -> None:

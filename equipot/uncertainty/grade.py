@@ -20,6 +20,8 @@ RIDGE = 1e-4
 # An element with fewer atoms than this times the number of features shares the covariance of all elements.
 ENOUGH = 3
 BATCH_EDGES = 20_000
+# Atoms of an element that are enough for its grade, and atoms that are read even when the time is over.
+MOST, FEWEST = 30_000, 300
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ def fit_grade(potential: Potential, graphs: Iterable[Graph], seconds: float | No
     Args:
         potential: on the CPU.
         graphs: of training frames, with the species of the potential.
-        seconds: time after which no further frames are read; None: all are.
+        seconds: time after which only frames with rare elements are read; None: no limit.
 
     Raises:
         DataError: there are fewer atoms than features, or all atoms are the same.
@@ -57,10 +59,8 @@ def fit_grade(potential: Potential, graphs: Iterable[Graph], seconds: float | No
     potential = without_grade(potential).eval()
     features: list[np.ndarray] = []
     species: list[np.ndarray] = []
-    frames, begin = 0, time.perf_counter()
-    for batch in _batches(graphs):
-        if seconds is not None and frames and time.perf_counter() - begin > seconds:
-            break
+    frames = 0
+    for batch in _batches(_needed(graphs, potential.n_species, seconds)):
         h, s = _features(potential, batch)
         features.append(h)
         species.append(s)
@@ -105,6 +105,17 @@ def _covariance(centred: np.ndarray) -> np.ndarray:
 def _with_ridge(covariance: np.ndarray, typical: float) -> np.ndarray:
     d = len(covariance)
     return covariance + RIDGE * max(np.trace(covariance) / d, RIDGE * typical) * np.eye(d)
+
+
+def _needed(graphs: Iterable[Graph], n_species: int, seconds: float | None) -> Iterator[Graph]:
+    """Yield the graphs that have an element of which more atoms are needed."""
+    counts, begin = np.zeros(n_species, dtype=np.int64), time.perf_counter()
+    for graph in graphs:
+        over = seconds is not None and time.perf_counter() - begin > seconds
+        of_graph = np.bincount(graph.species.numpy(), minlength=n_species)
+        if (counts[of_graph > 0] < (FEWEST if over else MOST)).any():
+            counts += of_graph
+            yield graph
 
 
 def _batches(graphs: Iterable[Graph]) -> Iterable[list[Graph]]:

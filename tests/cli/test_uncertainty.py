@@ -1,11 +1,13 @@
 """`equipot uncertainty`, and what commands say about atoms that are unlike the training set."""
 
+import json
 import warnings
 
 import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
 
 from equipot.calculators import EquipotCalculator
 from equipot.cli.main import main
@@ -160,3 +162,23 @@ def test_a_relaxed_cell_of_unknown_volume_is_named(folder, tmp_path, capsys, sta
 def test_stresses_of_one_volume_tell_the_size_of_the_cell():
     assert volume_sentence(statistics_of([20.0, 20.05], n_stresses=5), 20.1) is None
     assert "relaxed to 25" in volume_sentence(statistics_of([20.0, 20.05], n_stresses=5), 25.0)
+
+
+def test_an_evaluation_says_how_many_frames_are_unlike(folder, tmp_path, capsys):
+    frames = [*ase.io.read(folder / "train.extxyz", ":5"), ase.io.read(folder / "unlike.extxyz")]
+    for atoms in frames:
+        atoms.calc = SinglePointCalculator(atoms, energy=0.0, forces=np.zeros((len(atoms), 3)))
+    ase.io.write(tmp_path / "test.extxyz", frames)
+    command = [
+        "evaluate",
+        str(folder / "graded.pt"),
+        str(tmp_path / "test.extxyz"),
+        "-o",
+        str(tmp_path / "ev"),
+    ]
+    assert main(command) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "1 of 6 frames have an atom with an extrapolation grade above 1." in text
+    assert "meV/Å there and" in text
+    values = json.loads((tmp_path / "ev/evaluation.json").read_text())
+    assert [grade > 1 for grade in values["highest_grades"]] == [False] * 5 + [True]

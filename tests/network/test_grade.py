@@ -13,6 +13,7 @@ from equipot.ops import topology
 from equipot.quantities import GAMMA
 from equipot.species import SpeciesMap
 from equipot.structures import frame_from_atoms
+from equipot.uncertainty import grade
 from equipot.uncertainty.grade import RIDGE, fit_grade
 from tests.models import make_potential, model_input, random_atoms
 
@@ -110,6 +111,20 @@ def test_an_element_without_training_atoms_has_an_infinite_grade(frames):
     torch.testing.assert_close(
         alone(model_input(alone, atoms))[GAMMA], fit.potential(model_input(plain, atoms))[GAMMA]
     )
+
+
+def test_frames_are_read_until_enough_atoms_or_time(frames, monkeypatch):
+    plain = make_potential(seed=3)
+    rare = [Atoms("Si8", a.positions, cell=a.cell, pbc=True) for a in frames]
+    graphs = graphs_of(plain, [*rare[:20], *frames[:2], *rare[20:]])
+    assert fit_grade(plain, graphs).frames == 32
+    monkeypatch.setattr(grade, "FEWEST", 40)
+    fit = fit_grade(plain, graphs, seconds=0.0)
+    assert fit.atoms["Si"] >= 40
+    assert 0 < fit.atoms["O"] < 40  # of all frames with oxygen
+    assert fit.frames == 7
+    monkeypatch.setattr(grade, "MOST", 80)
+    assert fit_grade(plain, graphs).frames == 12
 
 
 def test_what_cannot_be_fitted_is_a_sentence():
