@@ -55,9 +55,9 @@ def highest(calculator: EquipotCalculator, frames: list[Atoms]) -> np.ndarray:
     grades = []
     for atoms in frames:
         calculator.calculate(atoms, ("energy",))
-        if GAMMA not in calculator.results:
+        if GAMMA not in calculator.outputs:
             raise BenchmarkError("the model gives no extrapolation grades")
-        grades.append(calculator.results[GAMMA].max())
+        grades.append(calculator.outputs[GAMMA].max())
     return np.array(grades)
 
 

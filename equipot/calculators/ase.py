@@ -38,9 +38,10 @@ class EquipotCalculator(Calculator):
     `stress` (6,) in eV/Å³ in ASE's order and sign, and `stresses` (n_atoms, 6) in eV/Å³. The stress of an atom is half
     of the terms of all its pairs, divided by the volume of the cell. `stresses` sum to `stress`.
 
-    A model that knows its training set also gives `gamma` (n_atoms,), the extrapolation grade of each atom: above 1, an
-    atom is unlike the training atoms (docs/uncertainty.md). The attribute `extrapolation` has the highest one of all
-    calculations; when it is high, there is one ExtrapolationWarning, unless the attribute `warns` is False.
+    ASE refuses results that it has no name for. Such outputs of a network are in the attribute `outputs`. A model that
+    knows its training set gives `gamma` (n_atoms,), the extrapolation grade of each atom: above 1, an atom is unlike
+    the training atoms (docs/uncertainty.md). The attribute `extrapolation` has the highest one of all calculations.
+    When it is high, there is one ExtrapolationWarning, unless the attribute `warns` is False.
 
     Copies of a calculator share the network. A pickled calculator holds the path of its model file. In a forked
     process, it computes with one thread.
@@ -79,6 +80,7 @@ class EquipotCalculator(Calculator):
         if engine not in get_args(Engine):
             raise ValueError(f"engine is {engine!r}; expected one of {', '.join(get_args(Engine))}")
         super().__init__(atoms=atoms, label=label, directory=directory)
+        self._outputs: dict[str, np.ndarray] = {}
         self.warns = True
         self.extrapolation: Extrapolation | None = None
         self._use(model if isinstance(model, LoadedModel) else load_model(model, device, engine), skin)
@@ -124,7 +126,7 @@ class EquipotCalculator(Calculator):
         atoms = self.atoms
         assert atoms is not None
         # Earlier results stay valid only for an unchanged structure, and none stay if this fails.
-        earlier, self.results = {} if system_changes else self.results, {}
+        earlier, self.results, self._outputs = {} if system_changes else self.results, {}, {}
         species = self.species.index(atoms.numbers)
         if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
             bad = np.flatnonzero(~np.isfinite(atoms.positions).all(axis=1))
@@ -140,9 +142,15 @@ class EquipotCalculator(Calculator):
             # The grade of an element without training atoms is infinite.
             if name != GAMMA and not np.isfinite(value).all():
                 raise NumericsError(f"the prediction of {name} is not finite; {_closest(structure)}")
-        self.results = {**earlier, **results}
-        if GAMMA in results:
-            self._watch(results[GAMMA], atoms)
+        self.results = {**earlier, **{k: v for k, v in results.items() if k in self.implemented_properties}}
+        self._outputs = {k: v for k, v in results.items() if k not in self.implemented_properties}
+        if GAMMA in self._outputs:
+            self._watch(self._outputs[GAMMA], atoms)
+
+    @property
+    def outputs(self) -> dict[str, np.ndarray]:
+        """The outputs of the network that ASE has no name for, of the last calculation."""
+        return self._outputs if self.results else {}
 
     def _watch(self, grades: np.ndarray, atoms: Atoms) -> None:
         """Remember the highest grade, and warn once when it is high."""

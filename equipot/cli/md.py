@@ -195,7 +195,7 @@ def _unlike(
     from equipot.simulation.structures import append_frame, snapshot
 
     for name in ("stop_above", "save_above"):
-        if np.isfinite(getattr(args, name)) and GAMMA not in calculator.results:
+        if np.isfinite(getattr(args, name)) and GAMMA not in calculator.outputs:
             raise ConfigError(
                 f"--{name.replace('_', '-')}: {args.model} gives no extrapolation grades; add them with "
                 f"`equipot uncertainty {args.model} train.extxyz -o {args.model}`"

@@ -11,10 +11,9 @@ from ase import Atoms, units
 from ase.md.md import MolecularDynamics
 
 from equipot.errors import NumericsError
-from equipot.quantities import GAMMA
 from equipot.simulation.dynamics import Ensemble, conserved_energy, hidden_state, temperature_of
 from equipot.simulation.md_files import MDFiles, MDState, Observation
-from equipot.simulation.structures import has_stress
+from equipot.simulation.structures import grades_of, has_stress
 from equipot.uncertainty.warning import Extrapolation
 
 HOTTEST = 1e5  # K; no system that a potential describes is hotter
@@ -44,7 +43,7 @@ def observe(dynamics: MolecularDynamics, step: int, time_ps: float) -> Observati
 
 def highest_grade(atoms: Atoms) -> float | None:
     """Return the highest extrapolation grade of the last calculation; None if the model has none."""
-    grades = atoms.calc.results.get(GAMMA)
+    grades = grades_of(atoms)
     return None if grades is None else float(grades.max(initial=0.0))
 
 
@@ -103,7 +102,9 @@ def simulate(
             if keeps or ends:
                 keep(observation)
             if above:
-                highest = Extrapolation.of(atoms.calc.results[GAMMA], atoms.get_chemical_symbols())
+                grades = grades_of(atoms)
+                assert grades is not None
+                highest = Extrapolation.of(grades, atoms.get_chemical_symbols())
                 assert highest is not None
                 raise NumericsError(
                     f"stopped after step {step} ({time_ps:.4g} ps), as a grade is above {stop_above:g}: "

@@ -110,9 +110,14 @@ def snapshot(atoms: Atoms, **info: Any) -> Atoms:
     if has_stress(atoms):
         results["stress"] = atoms.get_stress(apply_constraint=False)
     copy.calc = SinglePointCalculator(copy, **results)
-    if (grades := atoms.calc.results.get(GAMMA)) is not None:
+    if (grades := grades_of(atoms)) is not None:
         copy.set_array(GAMMA, grades, float, ())
     return copy
+
+
+def grades_of(atoms: Atoms) -> np.ndarray | None:
+    """Return the extrapolation grades of the last calculation; None for a calculator that has none."""
+    return getattr(atoms.calc, "outputs", {}).get(GAMMA)
 
 
 def has_stress(atoms: Atoms) -> bool:

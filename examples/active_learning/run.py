@@ -91,7 +91,7 @@ def force_error(model: Path, frames: list[Atoms]) -> tuple[float, float]:
         copy = atoms.copy()
         copy.calc = calculator
         squares.append(np.square(copy.get_forces() - atoms.get_forces()).ravel())
-        unlike += calculator.results["gamma"].max() > 1
+        unlike += calculator.outputs["gamma"].max() > 1
     return 1000 * float(np.sqrt(np.mean(np.concatenate(squares)))), unlike / len(frames)
 
 

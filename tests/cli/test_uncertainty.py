@@ -70,7 +70,7 @@ def test_a_calculator_warns_once_and_remembers_the_highest_grade(folder):
     unlike.calc = calculator
     with pytest.warns(ExtrapolationWarning, match="times as far from the training atoms of its element"):
         unlike.get_forces()
-    highest = calculator.results["gamma"]
+    highest = calculator.outputs["gamma"]
     assert calculator.extrapolation.grade == highest.max()
     assert calculator.extrapolation.atom == highest.argmax()
     with warnings.catch_warnings():
@@ -182,3 +182,18 @@ def test_an_evaluation_says_how_many_frames_are_unlike(folder, tmp_path, capsys)
     assert "meV/Å there and" in text
     values = json.loads((tmp_path / "ev/evaluation.json").read_text())
     assert [grade > 1 for grade in values["highest_grades"]] == [False] * 5 + [True]
+
+
+def test_ase_takes_the_results(folder, tmp_path):
+    """ASE's own containers refuse names that it does not know."""
+    atoms = ase.io.read(folder / "like.extxyz")
+    atoms.calc = EquipotCalculator(folder / "graded.pt")
+    atoms.get_forces()
+    assert SinglePointCalculator(atoms, **atoms.calc.results).results.keys() == atoms.calc.results.keys()
+    assert set(atoms.calc.export_properties()) >= set(atoms.calc.results)
+    assert atoms.calc.outputs["gamma"].shape == (8,)
+    atoms.rattle(0.01)
+    atoms.calc.reset()
+    assert atoms.calc.outputs == {}
+    atoms.get_potential_energy()
+    assert atoms.calc.outputs["gamma"].shape == (8,)

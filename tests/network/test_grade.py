@@ -91,7 +91,7 @@ def test_runtime_and_torchscript_give_the_same_grades(tmp_path, graded, frames):
             atoms = frames[3].copy()
             atoms.calc = EquipotCalculator(path, engine=engine)
             atoms.get_forces()
-            np.testing.assert_allclose(atoms.calc.results[GAMMA], expected, rtol=tolerance)
+            np.testing.assert_allclose(atoms.calc.outputs[GAMMA], expected, rtol=tolerance)
         again = load_potential(path)
         assert again.spec.grade
         torch.testing.assert_close(again.grade.factor, with_precision(graded, dtype).grade.factor)
