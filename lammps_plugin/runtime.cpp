@@ -84,7 +84,7 @@ class RuntimePotential : public Potential {
     given.energies = energies.data();
     given.edge_gradient = gradient.data();
     given.edge_moments = graph.positions ? moments.data() : nullptr;
-    std::vector<double *> outputs;
+    outputs.clear();
     result.others.clear();
     for (std::size_t k = 0; k < others.size(); ++k) {
       const bool asked = graph.wanted.count(other_outputs[k].first) > 0;
@@ -112,6 +112,7 @@ class RuntimePotential : public Potential {
   std::size_t widest = 0;
   std::vector<double> energies, gradient, moments;
   std::vector<std::vector<double>> others;
+  std::vector<double *> outputs;
   Prediction result;
 };
 

@@ -16,7 +16,7 @@ from equipot.runtime import RuntimeModel
 if TYPE_CHECKING:
     import torch
 
-    from equipot.contract import Inputs, Outputs
+    from equipot.contract import Inputs
     from equipot.network.derivatives import Prediction
 
 Engine = Literal["runtime", "torch"]
@@ -77,7 +77,10 @@ class LoadedModel:
         return self.runtime is None and bool(getattr(self.module, "reads_positions", False))
 
     def compute(self, structure: Structure, derivatives: bool = True) -> Results:
-        """Return energies, and forces and virial, of a structure."""
+        """Return the results of a structure; shapes and units are those of `Structure`, `Results` and `Derivatives`.
+
+        Without `derivatives`, only the outputs of the network are computed.
+        """
         if self.runtime is None:
             from equipot.model_file.script import compute
 
@@ -99,15 +102,6 @@ class LoadedModel:
         if self.runtime is not None:
             return runtime.predict(self.runtime, inputs)
         return predict(self.module, inputs)
-
-    def outputs(self, inputs: "Inputs") -> "Outputs":
-        """Return the outputs of one graph or several, without derivatives."""
-        from equipot.network.derivatives import energies_of
-        from equipot.runtime import predict as runtime
-
-        if self.runtime is not None:
-            return runtime.energies(self.runtime, inputs)
-        return energies_of(self.module, inputs)
 
 
 def load_model(

@@ -79,5 +79,6 @@ def recorded_results(results: Results) -> dict[str, Any]:
 
 
 def derivatives_of(results: Results) -> Derivatives:
+    """Return the derivatives of results that were computed with them."""
     assert results.derivatives is not None
     return results.derivatives

@@ -25,17 +25,5 @@ def predict(model: RuntimeModel, inputs: Inputs) -> Prediction:
     return Prediction({ENERGIES: atomic, **_tensors(result)}, energy, forces, virial, gradient)
 
 
-def energies(model: RuntimeModel, inputs: Inputs) -> dict[str, torch.Tensor]:
-    """Return the outputs for a graph or a batch of graphs, without derivatives."""
-    result = model.evaluate(
-        inputs.species.numpy(),
-        inputs.edge_index.numpy(),
-        inputs.edge_vectors.detach().numpy(),
-        threads=native.threads(),
-        gradient=False,
-    )
-    return {ENERGIES: torch.from_numpy(result.energies), **_tensors(result)}
-
-
 def _tensors(result: Evaluation) -> dict[str, torch.Tensor]:
     return {name: torch.from_numpy(values) for name, values in result.outputs.items()}
