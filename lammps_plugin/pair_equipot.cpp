@@ -45,11 +45,15 @@ PairEquipot::PairEquipot(LAMMPS *lmp) : Pair(lmp)
   no_virial_fdotr_compute = 1;
   // The flux of energy needs a per-atom virial that differs from that of the stress; see scatter_moments.
   centroidstressflag = CENTROID_AVAIL;
+  pvector = new double[1]{0.0};    // the standard deviation of the energy, for `compute pair`
 }
 
 PairEquipot::~PairEquipot()
 {
-  if (copymode || !allocated) return;
+  if (copymode) return;
+  close_deviation_file();
+  delete[] pvector;
+  if (!allocated) return;
   memory->destroy(setflag);
   memory->destroy(cutsq);
 }
@@ -64,12 +68,15 @@ void PairEquipot::allocate()
     for (int j = 1; j < n; ++j) setflag[i][j] = 0;
 }
 
-/* pair_style equipot [threads N] [timing yes|no] [device cpu|cuda|cuda:N] [debug_no_exchange] */
+/* pair_style equipot [threads N] [timing yes|no] [device cpu|cuda|cuda:N] [deviation FILE every N [atomic]]
+   [debug_no_exchange] */
 void PairEquipot::settings(int narg, char **arg)
 {
   threads = 1;
   report_times = false;
   exchange_ghosts = true;
+  close_deviation_file();
+  deviation = {};
   std::string wish = "cpu";
   for (int i = 0; i < narg; ++i) {
     const std::string keyword = arg[i], value = i + 1 < narg ? arg[i + 1] : "";
@@ -87,11 +94,20 @@ void PairEquipot::settings(int narg, char **arg)
     } else if (keyword == "device" && !value.empty()) {
       wish = value;
       ++i;
+    } else if (keyword == "deviation" && i + 3 < narg && std::strcmp(arg[i + 2], "every") == 0) {
+      const std::string interval = arg[i + 3];
+      deviation.file = value;
+      deviation.every = utils::is_integer(interval) ? std::atoll(interval.c_str()) : 0;
+      if (deviation.every < 1)
+        error->all(FLERR, "pair_style equipot, deviation: every is '" + interval + "', expected a number of steps, 1 or more");
+      i += 3;
+      deviation.atomic = i + 1 < narg && std::strcmp(arg[i + 1], "atomic") == 0;
+      i += deviation.atomic;
     } else if (keyword == "debug_no_exchange") {
       exchange_ghosts = false;
     } else {
       error->all(FLERR, "pair_style equipot: unknown or incomplete setting '" + keyword +
-                            "', expected threads N, timing yes or device cuda");
+                            "', expected threads N, timing yes, device cuda or deviation FILE every N [atomic]");
     }
   }
   choose_device(wish);
@@ -147,6 +163,7 @@ void PairEquipot::coeff(int narg, char **arg)
     problem = std::string(arg[2]) + ": " + failure.what();
   }
   fail_together(problem);
+  nextra = model->n_deviation > 0 ? 1 : 0;
 
   bool alone = force->pair == this;
   species_of_type.assign(ntypes + 1, -1);
@@ -233,14 +250,17 @@ void PairEquipot::init_style()
                           "use special_bonds lj/coul 1.0 1.0 1.0");
 
   refuse_unavailable_computes();
+  refuse_missing_members();
   warn_of_other_masses();
+  open_deviation_file();
 
   squared_cutoffs = model->pair_cutoffs;
   for (auto &of_species : squared_cutoffs)
     for (double &cutoff : of_species) cutoff *= cutoff;
   images_of = -1;
-  // A row and its part of the bits before the rows; or two words with the origin of a ghost.
+  // A row and its part of the bits before the rows; or two words with the origin of a ghost. Rows of members have three.
   comm_forward = comm_reverse = std::max(2, buffer_words(model->widest_row()) + 1);
+  if (model->n_members > 0) comm_reverse = std::max(4, comm_reverse);
   // pair_style hybrid copied these before they were set here, and buffers get the size of the wrapper.
   force->pair->comm_forward = std::max(force->pair->comm_forward, comm_forward);
   force->pair->comm_reverse = std::max(force->pair->comm_reverse, comm_reverse);

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <map>
 #include <memory>
 #include <string>
@@ -62,7 +63,22 @@ class PairEquipot : public Pair {
   void scatter(const equipot::Prediction &);
   void scatter_moments(const equipot::Prediction &);
   void scatter_others(const equipot::Prediction &);
+  void scatter_output(const std::string &name, int columns, const double *values);
   void stop_all(const std::string &sentence);
+  std::vector<std::pair<std::string, int>> known_outputs() const;
+
+  // pair_equipot_deviation.cpp: the spread of a committee
+  void refuse_missing_members();
+  void open_deviation_file();
+  void close_deviation_file();
+  bool writes_deviation() const;
+  void ask_for_members(equipot::Graph &);
+  void add_member(const double *gradient);
+  void scatter_deviation(const equipot::Prediction &);
+  void write_deviation();
+  void write_deviation_line(const double *numbers, const std::vector<double> &of_atoms);
+  std::vector<double> deviations_by_tag();
+
   static double resident_bytes();
 
   void find_images();
@@ -96,6 +112,19 @@ class PairEquipot : public Pair {
     std::vector<double *> row_of_atom;
   };
   std::map<std::string, PerAtom> others;
+
+  // The committee
+  struct {
+    std::string file;
+    bigint every = 0;    // 0: no file
+    bool atomic = false;
+    std::FILE *out = nullptr;
+  } deviation;
+  std::vector<double> energy_deviation;    // of this process, see equipot.h
+  std::vector<double> member_forces;       // (n_rows, 3), of one member
+  std::vector<double> member_squares;      // (n_rows), sum over members of squared forces
+  std::vector<double> member_virials;      // (n_members, 9), of this process
+  std::vector<double> force_deviation;     // (n_centres), in LAMMPS's units
 
   // Of one set of ghosts
   bigint images_of = -1;    // time step of the neighbour list

@@ -128,6 +128,7 @@ void PairEquipot::evaluate(bool moments)
   }
   for (const auto &[name, output] : others)
     if (output.flagged ? output.flag != 0 : output.read) graph.wanted.insert(name);
+  ask_for_members(graph);
   clock.enter(Part::network);
   const equipot::Prediction *prediction = nullptr;
   try {
@@ -138,6 +139,7 @@ void PairEquipot::evaluate(bool moments)
   clock.enter(Part::forces);
   scatter(*prediction);
   scatter_others(*prediction);
+  if (model->n_members > 0) scatter_deviation(*prediction);
   if (moments) scatter_moments(*prediction);
 }
 

@@ -25,6 +25,10 @@ struct Graph {
   const double *edge_vectors;           // (n_edges, 3) Å, r_ij = r_j - r_i
   const double *positions = nullptr;    // (n_atoms, 3) Å, only for moments; r_ij is their difference
   std::set<std::string> wanted;         // other outputs that this step needs; torch computes all of them
+  double *deviation = nullptr;          // (n_deviation) eV, see equipot.h; null: not computed
+  // Called for each member of the committee with d(E_k - E)/dr_ij, (n_edges, 3) eV/Å; empty, in all processes: not
+  // computed.
+  std::function<void(const double *)> member;
 };
 
 // Valid until the next evaluation.
@@ -77,6 +81,7 @@ class Potential {
   std::vector<std::vector<double>> pair_cutoffs;             // (species, species) Å
   double cutoff = 0;                                         // Å, the longest
   std::vector<std::pair<std::string, int>> other_outputs;    // name and columns of Prediction::others
+  std::int64_t n_members = 0, n_deviation = 0;               // of a committee; 0: none, or not on this device
 };
 
 // The potential of a model file's bytes on the CPU, computed by the runtime. Throws ModelError.

@@ -10,6 +10,8 @@ namespace {
 struct Caller {
   const Exchange &exchange;
   bool single;
+  const std::function<void(const double *)> &member;
+  const double *member_gradient;
 
   HostRows rows(void *data, std::int64_t columns) const
   {
@@ -29,6 +31,13 @@ int collect(void *caller, void *rows, std::int64_t columns)
 {
   const Caller &c = *static_cast<const Caller *>(caller);
   if (c.exchange.needed) c.exchange.collect_ghosts(c.rows(rows, columns));
+  return 0;
+}
+
+int of_member(void *caller, std::int64_t)
+{
+  const Caller &c = *static_cast<const Caller *>(caller);
+  c.member(c.member_gradient);
   return 0;
 }
 
@@ -56,6 +65,8 @@ class RuntimePotential : public Potential {
     }
     for (std::int64_t k = 0; k < description.n_outputs; ++k) other_outputs.emplace_back(description.output_names[k], 0);
     others.resize(other_outputs.size());
+    n_members = description.n_members;
+    n_deviation = description.n_deviation;
   }
 
   std::size_t widest_row() const override { return widest; }
@@ -66,7 +77,8 @@ class RuntimePotential : public Potential {
     energies.resize(static_cast<std::size_t>(graph.n_centres));
     gradient.resize(3 * n_edges);
     if (graph.positions) moments.resize(9 * n_edges);
-    Caller caller{exchange, single};
+    if (graph.member) member_gradient.resize(3 * n_edges);
+    Caller caller{exchange, single, graph.member, member_gradient.data()};
     equipot_evaluation given{};
     given.size = sizeof(given);
     given.threads = threads;
@@ -93,6 +105,9 @@ class RuntimePotential : public Potential {
       if (asked) result.others.push_back({other_outputs[k].first, 0, others[k].data()});
     }
     given.outputs = outputs.data();
+    given.deviation = graph.deviation;
+    given.member = graph.member ? of_member : nullptr;
+    given.member_gradient = member_gradient.data();
     Message message;
     check(equipot_evaluate(model.get(), &given, message.text, sizeof(message.text)), message);
     result.atomic_energies = energies.data();
@@ -110,7 +125,7 @@ class RuntimePotential : public Potential {
   std::unique_ptr<equipot_model, void (*)(equipot_model *)> model;
   bool single = false;
   std::size_t widest = 0;
-  std::vector<double> energies, gradient, moments;
+  std::vector<double> energies, gradient, moments, member_gradient;
   std::vector<std::vector<double>> others;
   std::vector<double *> outputs;
   Prediction result;

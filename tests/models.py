@@ -13,6 +13,7 @@ from equipot.contract import Inputs
 from equipot.neighbours import neighbour_list
 from equipot.network.potential import Potential
 from equipot.network.spec import PotentialSpec
+from equipot.network.variants import with_members, without_uncertainty
 
 # Hidden features of every kind: natural parity, both parities, SO(3)-style, uneven channels, gaps in l, scalars only.
 KINDS = {
@@ -88,6 +89,25 @@ def random_atoms(
         distances = atoms.get_all_distances(mic=bool(np.all(pbc))) + 9 * np.eye(n)
         if distances.min() > 1.2:
             return atoms
+
+
+def with_random_committee(potential: Potential, n_members: int = 5, seed: int = 0) -> Potential:
+    """The potential with members whose last weights differ by random numbers."""
+    rng, d = torch.Generator().manual_seed(seed), potential.read.width
+    deltas = 0.1 * torch.randn(n_members, d, generator=rng, dtype=torch.float64)
+    factor = torch.randn(d, d, generator=rng, dtype=torch.float64).tril()
+    return with_members(potential, deltas, factor)
+
+
+def explicit_members(potential: Potential) -> list[Potential]:
+    """The members of a potential as potentials of their own."""
+    models = []
+    for delta in potential.members.deltas:
+        model = without_uncertainty(potential)
+        last = model.read.layers[-1].weight
+        last.data += delta.to(last.dtype)
+        models.append(model)
+    return models
 
 
 def model_input(potential: Potential, atoms: Atoms, cutoff: float | None = None) -> Inputs:

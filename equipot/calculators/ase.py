@@ -15,7 +15,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from equipot.errors import ModelFileError, NumericsError
 from equipot.model_file import LoadedModel, load_model
 from equipot.model_file.loaded import Engine
-from equipot.model_file.structure import Reals, Structure
+from equipot.model_file.structure import PredictedErrors, Reals, Structure
 from equipot.neighbours.arrays import on_host
 from equipot.neighbours.verlet import VerletList
 from equipot.quantities import ENERGIES, GAMMA
@@ -41,7 +41,8 @@ class EquipotCalculator(Calculator):
     ASE refuses results that it has no name for. Such outputs of a network are in the attribute `outputs`. A model that
     knows its training set gives `gamma` (n_atoms,), the extrapolation grade of each atom: above 1, an atom is unlike
     the training atoms (docs/uncertainty.md). The attribute `extrapolation` has the highest one of all calculations.
-    When it is high, there is one ExtrapolationWarning, unless the attribute `warns` is False.
+    When it is high, there is one ExtrapolationWarning, unless the attribute `warns` is False. `predicted_errors()`
+    gives how wrong energy and forces may be.
 
     Copies of a calculator share the network. A pickled calculator holds the path of its model file. In a forked
     process, it computes with one thread.
@@ -127,6 +128,19 @@ class EquipotCalculator(Calculator):
         assert atoms is not None
         # Earlier results stay valid only for an unchanged structure, and none stay if this fails.
         earlier, self.results, self._outputs = {} if system_changes else self.results, {}, {}
+        structure = self._structure(atoms)
+        results = self._results(structure, set(properties), atoms.get_volume() if atoms.pbc.all() else None)
+        for name, value in results.items():
+            # The grade of an element without training atoms is infinite.
+            if name != GAMMA and not np.isfinite(value).all():
+                raise NumericsError(f"the prediction of {name} is not finite; {_closest(structure)}")
+        self.results = {**earlier, **{k: v for k, v in results.items() if k in self.implemented_properties}}
+        self._outputs = {k: v for k, v in results.items() if k not in self.implemented_properties}
+        if GAMMA in self._outputs:
+            self._watch(self._outputs[GAMMA], atoms)
+
+    def _structure(self, atoms: Atoms) -> Structure:
+        """Return the atoms with their edges."""
         species = self.species.index(atoms.numbers)
         if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
             bad = np.flatnonzero(~np.isfinite(atoms.positions).all(axis=1))
@@ -136,16 +150,24 @@ class EquipotCalculator(Calculator):
             )
         cell, pbc = atoms.cell.array, atoms.pbc
         edges = self.neighbours.update(atoms.positions, cell, pbc, species)
-        structure = Structure(species, *edges, atoms.positions, cell, pbc)
-        results = self._results(structure, set(properties), atoms.get_volume() if pbc.all() else None)
-        for name, value in results.items():
-            # The grade of an element without training atoms is infinite.
-            if name != GAMMA and not np.isfinite(value).all():
-                raise NumericsError(f"the prediction of {name} is not finite; {_closest(structure)}")
-        self.results = {**earlier, **{k: v for k, v in results.items() if k in self.implemented_properties}}
-        self._outputs = {k: v for k, v in results.items() if k not in self.implemented_properties}
-        if GAMMA in self._outputs:
-            self._watch(self._outputs[GAMMA], atoms)
+        return Structure(species, *edges, atoms.positions, cell, pbc)
+
+    def predicted_errors(self, atoms: Atoms | None = None) -> PredictedErrors:
+        """Return the standard deviations that the model expects of the errors of its energy and forces.
+
+        They are `energy` (eV, of the total energy) and `forces` (n_atoms,) in eV/Å, of the length of the error of
+        each force. This takes as long as several calculations of the forces.
+
+        Args:
+            atoms: a structure; None: that of the last calculation.
+
+        Raises:
+            ModelFileError: the model predicts no errors.
+        """
+        atoms = atoms if atoms is not None else self.atoms
+        if atoms is None:
+            raise ValueError("the calculator has no atoms yet; expected predicted_errors(atoms)")
+        return self.model.predicted_errors(self._structure(atoms))
 
     @property
     def outputs(self) -> dict[str, np.ndarray]:

@@ -20,6 +20,7 @@ from equipot.errors import NumericsError
 from equipot.evaluation.error_tables import error_tables
 from equipot.evaluation.errors import ErrorReport, FramePrediction, error_report
 from equipot.evaluation.parity import plot_parity
+from equipot.evaluation.predicted_errors import MOST_FRAMES, PredictedErrorReport, predicted_error_report
 from equipot.evaluation.predictions import write_predictions
 from equipot.model_file import LoadedModel
 from equipot.neighbours import PairCutoffs
@@ -40,6 +41,7 @@ class Evaluation:
     predictions: list[FramePrediction]  # in the order of the frames
     errors: ErrorReport
     grades: list[float] | None = None  # the highest extrapolation grade of each frame
+    predicted_errors: PredictedErrorReport | None = None
 
     @property
     def energy_keys(self) -> dict[str, int]:
@@ -95,6 +97,9 @@ class Evaluation:
             "energy_keys": self.energy_keys,
             "stresses_without_volume": self.stresses_without_volume,
             **({} if self.grades is None else {"highest_grades": self.grades}),
+            **(
+                {} if self.predicted_errors is None else {"predicted_errors": self.predicted_errors.to_dict()}
+            ),
             **self.errors.to_dict(),
         }
 
@@ -102,6 +107,8 @@ class Evaluation:
         """Print the tables of errors and the remarks."""
         for table in error_tables(self.errors, self.frames):
             console.print(table)
+        if self.predicted_errors is not None:
+            console.print(self.predicted_errors.table())
         for remark in self.remarks():
             console.print(remark, markup=False, highlight=False)
 
@@ -145,7 +152,7 @@ def evaluate(
     graphs = (graph_from_frame(frame, species, cutoffs) for frame in frames)
     predictions: list[FramePrediction] = []
     grades: list[float] = []
-    columns = (TextColumn("evaluating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=console is None) as progress:
         task = progress.add_task("evaluating", total=len(frames))
         for batch in _batches(graphs, batch_edges):
@@ -155,8 +162,14 @@ def evaluate(
                 if grade is not None:
                     grades.append(grade)
             progress.update(task, completed=len(predictions))
+        report = None
+        if isinstance(model, LoadedModel):
+            second = progress.add_task("predicting errors", total=min(len(frames), MOST_FRAMES))
+            report = predicted_error_report(
+                model, frames, predictions, lambda done: progress.update(second, completed=done)
+            )
     known = grades if len(grades) == len(predictions) and grades else None
-    return Evaluation(list(frames), predictions, error_report(frames, predictions), known)
+    return Evaluation(list(frames), predictions, error_report(frames, predictions), known, report)
 
 
 def evaluate_and_write(
@@ -169,6 +182,8 @@ def evaluate_and_write(
     console: Console | None = None,
 ) -> Evaluation:
     """Evaluate a model and write evaluation.json, predictions.extxyz and parity.png into a folder.
+
+    A model that predicts its errors also gets predicted_errors.png.
 
     Errors are those of `evaluate`.
 
@@ -187,6 +202,8 @@ def evaluate_and_write(
     (folder / "evaluation.json").write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
     write_predictions(folder / "predictions.extxyz", evaluation.frames, evaluation.predictions)
     plot_parity(folder / "parity.png", evaluation.frames, evaluation.predictions, evaluation.errors)
+    if evaluation.predicted_errors is not None:
+        evaluation.predicted_errors.plot(folder / "predicted_errors.png")
     if console is not None:
         evaluation.print(console)
     return evaluation

@@ -5,12 +5,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from equipot import native
+from equipot.errors import ModelFileError
 from equipot.model_file import selftest
 from equipot.model_file.archive import read_metadata, read_program
 from equipot.model_file.metadata import ModelMetadata
-from equipot.model_file.structure import Derivatives, Results, Sizes, Structure
-from equipot.quantities import ENERGIES
+from equipot.model_file.structure import (
+    Derivatives,
+    PredictedErrors,
+    Reals,
+    Results,
+    Sizes,
+    Structure,
+)
+from equipot.quantities import ENERGIES, GAMMA
 from equipot.runtime import RuntimeModel
 
 if TYPE_CHECKING:
@@ -93,6 +103,46 @@ class LoadedModel:
         n_atoms = len(structure.species)
         forces, virial = native.collect(e.edge_gradient, vectors, index, None, n_atoms)
         return Results(outputs, Derivatives(forces, virial[0], e.edge_gradient))
+
+    @property
+    def predicts_errors(self) -> bool:
+        """Whether `predicted_errors` can be called."""
+        return self.runtime is not None and self.runtime.n_members > 0
+
+    def predicted_errors(self, structure: Structure) -> PredictedErrors:
+        """Return how wrong the energy and the forces of a structure may be.
+
+        The members of the model's committee (`network.members`) differ from it by the force ΔF_k on an atom. The
+        predicted error is the root mean square of |ΔF_k|, times the extrapolation grade of the atom if that is above 1.
+        Each member costs about half of a calculation of forces.
+
+        Raises:
+            ModelFileError: the model has no members, or does not run by the runtime.
+        """
+        if self.runtime is None or not self.predicts_errors:
+            what = (
+                "predicts no errors; add them with `equipot uncertainty MODEL TRAINING-SET --calibrate OTHER-FRAMES "
+                "-o MODEL`"
+                if self.runtime is not None or not self.metadata.spec.get("members")
+                else f"predicts errors only on the CPU, by the engine 'runtime'; here it is on {self.device}"
+            )
+            raise ModelFileError(f"{self.path}: the model {what}")
+        index, vectors = structure.edge_index, structure.edge_vectors
+        squares = np.zeros(len(structure.species))
+
+        def add(_k: int, gradient: Reals) -> None:
+            forces, _ = native.collect(gradient, vectors, index, None, len(squares))
+            np.add(squares, np.square(forces).sum(axis=1), out=squares)
+
+        e = self.runtime.evaluate(
+            structure.species, index, vectors, native.threads(), deviation=True, member=add
+        )
+        assert e.deviation is not None
+        spread = np.sqrt(squares / self.runtime.n_members)
+        grades = e.outputs.get(GAMMA)
+        if grades is not None:
+            spread = np.where(np.isinf(grades), np.inf, spread * np.clip(grades, 1, 1e300))
+        return PredictedErrors(float(np.linalg.norm(e.deviation)), spread)
 
     def predict(self, inputs: "Inputs") -> "Prediction":
         """Return energies, forces and virial of one graph or several, by the runtime where there is one."""

@@ -36,6 +36,13 @@ class Results(NamedTuple):
     derivatives: Derivatives | None = None
 
 
+class PredictedErrors(NamedTuple):
+    """Standard deviations that a model expects of its own errors, see docs/uncertainty.md."""
+
+    energy: float  # eV, of the total energy
+    forces: Reals  # (n_atoms,) eV/Å, of the length of the error
+
+
 class Sizes(NamedTuple):
     """The sizes of a network."""
 

@@ -19,6 +19,7 @@ from equipot.network.core import DEPTH, Core
 from equipot.network.embedding import TypeEmbedding
 from equipot.network.grade import ExtrapolationGrade
 from equipot.network.interaction import Interaction
+from equipot.network.members import Members
 from equipot.network.program import Program
 from equipot.network.radial import RadialNetwork
 from equipot.network.readout import Readout
@@ -121,6 +122,7 @@ class Potential(nn.Module):
             if spec.core_radii is not None
             else None
         )
+        self.members = Members(spec.members, self.read.width) if spec.members else None
         self.register_buffer("e0", torch.tensor(spec.e0, dtype=torch.float64))
         self.register_buffer("scales", torch.tensor(spec.scales, dtype=torch.float64))
         self.register_buffer("pair_cutoffs", pair_cutoffs)
@@ -148,9 +150,13 @@ class Potential(nn.Module):
             # The features of the first layer depend on the species alone, so ghosts have them already.
             assert isinstance(layer, Interaction)
             x = layer.write(program, x, exchanged=k > 0)
-        energy, features = self.read.write(program, x)
+        features = self.read.write_hidden(program, x)
         if self.grade is not None:
             self.grade.write(program, features)
+        # Backwards, the last linear map comes first and sets the gradient to which a member adds.
+        if self.members is not None:
+            self.members.write(program, features, self.scales)
+        energy = self.read.write_last(program, features)
         program.add("energies", x=energy, scales=program.double(self.scales), e0=program.double(self.e0))
         return program
 

@@ -47,23 +47,28 @@ class Readout(Layer):
         return x.squeeze(1), features
 
     @torch.jit.unused
-    def write(self, program: Program, x: int) -> tuple[int, int]:
-        """Add the readout to a program; return its value, of one column, and that of the features before it."""
-        features = x
-        for i, layer in enumerate(self.layers):
-            if i > 0:
-                activated = program.value(program.columns[x])
-                program.add("activate", x=x, out=activated, function=self.activation, gain=self.gain)
-                x = activated
-            features = x
-            assert isinstance(layer, nn.Linear)
-            n_out, n_in = layer.weight.shape
-            out = program.value(n_out)
-            blocks = program.integers(torch.tensor([[0, 1, n_in, 0, n_out, 0]]))
-            weight = program.real(layer.weight.T.reshape(1, -1))
-            program.add("linear", x=x, out=out, blocks=blocks, weight=weight, adds=False)
-            x = out
-        return x, features
+    def write_hidden(self, program: Program, x: int) -> int:
+        """Add all but the last linear map to a program; return the value of the features before that."""
+        for layer in self.layers[:-1]:
+            linear = self._write_linear(program, layer, x)
+            x = program.value(program.columns[linear])
+            program.add("activate", x=linear, out=x, function=self.activation, gain=self.gain)
+        return x
+
+    @torch.jit.unused
+    def write_last(self, program: Program, features: int) -> int:
+        """Add the last linear map to a program; return its value, of one column."""
+        return self._write_linear(program, self.layers[-1], features)
+
+    @torch.jit.unused
+    def _write_linear(self, program: Program, layer: nn.Module, x: int) -> int:
+        assert isinstance(layer, nn.Linear)
+        n_out, n_in = layer.weight.shape
+        out = program.value(n_out)
+        blocks = program.integers(torch.tensor([[0, 1, n_in, 0, n_out, 0]]))
+        weight = program.real(layer.weight.T.reshape(1, -1))
+        program.add("linear", x=x, out=out, blocks=blocks, weight=weight, adds=False)
+        return out
 
     @torch.jit.unused
     def matrices(self) -> dict[str, list[MatrixView]]:

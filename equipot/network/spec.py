@@ -71,6 +71,7 @@ class PotentialSpec:
     core_radii: Sequence[Sequence[float]] | None = None
     bound: float = 0.0  # of the features before each gate, see `network.bound`; 0: none
     grade: bool = False  # the network gives extrapolation grades, see `network.grade`
+    members: int = 0  # of a committee, see `network.members`
 
     def __post_init__(self) -> None:
         for f in fields(self):  # a frozen dataclass holds tuples, but JSON and callers give lists

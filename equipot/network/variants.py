@@ -55,10 +55,19 @@ def with_grade(potential: Potential, mean: Tensor, factor: Tensor, penalty: Tens
     return changed
 
 
-def without_grade(potential: Potential) -> Potential:
-    """Return the potential without an extrapolation grade, which is wrong once the weights change."""
-    changed = Potential(dataclasses.replace(potential.spec, grade=False))
-    state = {name: value for name, value in potential.state_dict().items() if not name.startswith("grade.")}
+def with_members(potential: Potential, deltas: Tensor, factor: Tensor) -> Potential:
+    """Return the potential with the committee of these tensors, see `network.members.Members`."""
+    changed = Potential(dataclasses.replace(potential.spec, members=len(deltas)))
+    same = {n: value for n, value in potential.state_dict().items() if not n.startswith("members.")}
+    changed.load_state_dict({**same, "members.deltas": deltas, "members.factor": factor})
+    return changed
+
+
+def without_uncertainty(potential: Potential) -> Potential:
+    """Return the potential without extrapolation grade and members, which are wrong once the weights change."""
+    changed = Potential(dataclasses.replace(potential.spec, grade=False, members=0))
+    parts = "grade.", "members."
+    state = {name: value for name, value in potential.state_dict().items() if not name.startswith(parts)}
     changed.load_state_dict(state)
     return changed
 

@@ -48,6 +48,10 @@ typedef struct {
      is further from those of the training set than any of them. */
   int64_t n_outputs;
   const char *const *output_names;
+  /* Members of a committee: models that agree as well with the training set, and differ in the last layer. Their mean is
+     the model itself. 0: the file has none. */
+  int64_t n_members;
+  int64_t n_deviation;           /* size of `deviation` in an evaluation; 0 without members */
 } equipot_description;
 
 EQUIPOT_API int equipot_describe(const equipot_model *model, equipot_description *description, char *error,
@@ -56,6 +60,9 @@ EQUIPOT_API int equipot_describe(const equipot_model *model, equipot_description
 /* An exchange between processes of rows (n_atoms, columns) of numbers of the model's dtype. Returns 0, or another number
    if it failed. `caller` is the pointer of the evaluation. */
 typedef int (*equipot_exchange)(void *caller, void *rows, int64_t columns);
+
+/* What the caller does with `member_gradient` of member k. Returns 0, or another number if it failed. */
+typedef int (*equipot_member)(void *caller, int64_t k);
 
 /* One evaluation. The caller owns all memory.
 
@@ -83,6 +90,13 @@ typedef struct {
   double *edge_moments;
   /* (n_outputs) arrays of (n_centres) numbers; null, and null for one of them: not computed. */
   double *const *outputs;
+
+  /* (n_deviation) eV; null: not computed. The length of its sum over all processes is the standard deviation of E. */
+  double *deviation;
+  /* Called for one member of the committee after the other, k = 0 … n_members - 1, with their derivatives in
+     member_gradient. Needs edge_gradient, too. Null, in all processes: not computed. */
+  equipot_member member;
+  double *member_gradient; /* (n_edges, 3) eV/Å, d(E_k - E)/dr_ij */
 } equipot_evaluation;
 
 EQUIPOT_API int equipot_evaluate(equipot_model *model, const equipot_evaluation *evaluation, char *error,

@@ -2,8 +2,6 @@
 #include "fields.h"
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 
 namespace equipot {
 namespace {
@@ -216,55 +214,6 @@ template <class T> class Energies : public Operator<T> {
   std::vector<double> scales, e0;
 };
 
-// The extrapolation grade of each centre: the length of A (x - mean), with A of its species.
-template <class T> class Grade : public Operator<T> {
- public:
-  explicit Grade(Fields<T> &&f)
-  {
-    x = f.read("x");
-    require(!f.value(x).everywhere, "a grade is not one of centres");
-    d = f.value(x).columns;
-    mean = f.reals("mean", {f.n_species(), d});
-    factor = f.reals("factor", {f.n_species(), d * d});
-    known = f.integers("known", 1);
-    require(static_cast<int64_t>(known.size()) == f.n_species(), "a grade has other species");
-    block[0] = 0, block[1] = 1, block[2] = d, block[3] = 0, block[4] = d, block[5] = 0;
-    map = {sizeof(map), sizeof(T), 1, 0, d, d, f.n_species(), d * d, nullptr, 1, block};
-    check_linear(map);
-    number = f.net().n_linear++;
-    output = f.net().outputs.size();
-    f.net().outputs.push_back(f.text("name"));
-  }
-
-  void forward(Run<T> &run) const override
-  {
-    double *to = run.given->outputs ? run.given->outputs[output] : nullptr;
-    const int64_t n = run.given->n_centres;
-    if (!to) return;
-    run.scratch.grow(static_cast<std::size_t>(2 * n * d));
-    T *centred = run.scratch.data(), *whitened = centred + n * d;
-    const T *from = run.value(x);
-    for (int64_t i = 0; i < n; ++i)
-      for (int64_t c = 0; c < d; ++c) centred[i * d + c] = from[i * d + c] - mean[run.given->species[i] * d + c];
-    equipot_linear here = map;
-    here.blocks = block;
-    run.apply(here, number, false, {centred, factor.data(), false, whitened});
-    for (int64_t i = 0; i < n; ++i) {
-      double square = 0;
-      for (int64_t c = i * d; c < (i + 1) * d; ++c) square += static_cast<double>(whitened[c]) * static_cast<double>(whitened[c]);
-      to[i] = known[run.given->species[i]] ? std::sqrt(square) : std::numeric_limits<double>::infinity();
-    }
-  }
-
- private:
-  int64_t x, d;
-  std::size_t number, output;
-  int64_t block[EQUIPOT_BLOCK_FIELDS];
-  std::vector<T> mean, factor;
-  std::vector<int64_t> known;
-  equipot_linear map;
-};
-
 }    // namespace
 
 template <class T> Maker<T> feature_operator(const std::string &kind)
@@ -276,7 +225,6 @@ template <class T> Maker<T> feature_operator(const std::string &kind)
       {"scale", make<T, Scale<T>>},
       {"add", make<T, Add<T>>},
       {"energies", make<T, Energies<T>>},
-      {"grade", make<T, Grade<T>>},
   };
   return chosen(known, kind);
 }

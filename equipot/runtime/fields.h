@@ -111,6 +111,7 @@ std::unique_ptr<Operator<T>> make(const Program &program, const Json &record, Ne
 template <class T> Maker<T> feature_operator(const std::string &kind);         // features.cpp
 template <class T> Maker<T> nonlinear_operator(const std::string &kind);       // nonlinear.cpp
 template <class T> Maker<T> edge_operator(const std::string &kind);            // edges.cpp
+template <class T> Maker<T> uncertainty_operator(const std::string &kind);     // uncertainty.cpp
 
 // Of a table of kinds.
 template <class T, std::size_t n>

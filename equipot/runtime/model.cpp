@@ -26,15 +26,21 @@ double difference(const std::vector<double> &result, const std::vector<double> &
 
 RuntimeModel::RuntimeModel(std::string_view text, std::string_view arrays, bool tested) : program(text, arrays)
 {
-  if (program.in_double) twice.network = std::make_unique<Network<double>>(program);
-  else single.network = std::make_unique<Network<float>>(program);
-  n_exchanges = program.in_double ? twice.network->n_exchanges : single.network->n_exchanges;
-  widest_exchange = program.in_double ? 8 * twice.network->widest_exchange : 4 * single.network->widest_exchange;
+  if (program.in_double) take_sizes(*(twice.network = std::make_unique<Network<double>>(program)), sizeof(double));
+  else take_sizes(*(single.network = std::make_unique<Network<float>>(program)), sizeof(float));
   for (const std::string &name : program.type_names) names.push_back(name.c_str());
-  for (const std::string &name : program.in_double ? twice.network->outputs : single.network->outputs)
-    output_names.push_back(name.c_str());
   if (program.root().has("self_test")) test();
   else if (tested) throw std::invalid_argument("it has no self-test; export it again with `equipot export`");
+}
+
+// What `describe` says of a network.
+template <class T> void RuntimeModel::take_sizes(const Network<T> &network, int64_t bytes)
+{
+  n_exchanges = network.n_exchanges;
+  widest_exchange = bytes * network.widest_exchange;
+  n_members = network.n_members;
+  n_deviation = network.n_deviation;
+  for (const std::string &name : network.outputs) output_names.push_back(name.c_str());
 }
 
 // Runs the structures that the file was written with.
@@ -101,6 +107,9 @@ void RuntimeModel::evaluate(const equipot_evaluation &evaluation)
   require(g.n_edges == 0 || (g.centre && g.neighbour && g.edge_vectors), "there are no edges");
   require(g.n_centres == 0 || g.energies, "there is no memory for the energies");
   require(!g.positions || g.n_edges == 0 || (g.edge_gradient && g.edge_moments), "moments need memory, for the gradient, too");
+  require(n_members > 0 || !(g.member || g.deviation),
+          "the model has no members to compute deviations from; add them with `equipot uncertainty`");
+  require(!g.member || g.n_edges == 0 || (g.edge_gradient && g.member_gradient), "members need memory, for the gradient, too");
   require(g.n_atoms == g.n_centres || (g.fill_ghosts && g.collect_ghosts), "ghosts need both exchanges");
   if (program.in_double) evaluate_in(twice, evaluation);
   else evaluate_in(single, evaluation);
@@ -110,7 +119,7 @@ equipot_description RuntimeModel::describe() const
 {
   return {sizeof(equipot_description), program.in_double ? EQUIPOT_FLOAT64 : EQUIPOT_FLOAT32, program.n_species(),
           names.data(), program.cutoff, program.pair_cutoffs.data(), n_exchanges, widest_exchange,
-          static_cast<int64_t>(output_names.size()), output_names.data()};
+          static_cast<int64_t>(output_names.size()), output_names.data(), n_members, n_deviation};
 }
 
 std::unique_ptr<RuntimeModel> read_model(std::string_view bytes)

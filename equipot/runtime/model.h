@@ -26,6 +26,7 @@ class RuntimeModel {
     std::vector<std::unique_ptr<Run<T>>> idle;
   };
   template <class T> void evaluate_in(Pool<T> &pool, const equipot_evaluation &evaluation);
+  template <class T> void take_sizes(const Network<T> &network, int64_t bytes);
   void test();
 
   Program program;
@@ -33,7 +34,7 @@ class RuntimeModel {
   std::mutex mutex;
   Pool<float> single;
   Pool<double> twice;
-  int64_t n_exchanges = 0, widest_exchange = 0;
+  int64_t n_exchanges = 0, widest_exchange = 0, n_members = 0, n_deviation = 0;
 };
 
 // The model of a file's bytes; throws std::invalid_argument.

@@ -1,6 +1,7 @@
 """The functions of equipot.h for Python."""
 
 import ctypes
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ _N, _P = ctypes.c_int64, ctypes.c_void_p
 _SENTENCE = 256  # bytes
 
 Exchange = ctypes.CFUNCTYPE(ctypes.c_int, _P, _P, _N)
+Member = ctypes.CFUNCTYPE(ctypes.c_int, _P, _N)
 
 
 class DescriptionStruct(Sized):
@@ -33,6 +35,8 @@ class DescriptionStruct(Sized):
         ("widest_exchange", _N),
         ("n_outputs", _N),
         ("output_names", ctypes.POINTER(ctypes.c_char_p)),
+        ("n_members", _N),
+        ("n_deviation", _N),
     )
 
 
@@ -45,7 +49,9 @@ class EvaluationStruct(Sized):
         ("fill_ghosts", Exchange),
         ("collect_ghosts", Exchange),
         ("caller", _P),
-        *((name, _P) for name in ("energies", "edge_gradient", "edge_moments", "outputs")),
+        *((name, _P) for name in ("energies", "edge_gradient", "edge_moments", "outputs", "deviation")),
+        ("member", Member),
+        ("member_gradient", _P),
     )
 
 
@@ -57,6 +63,7 @@ class Evaluation:
     edge_gradient: NDArray[np.float64] | None  # (n_edges, 3) eV/Å, dE/dr_ij
     edge_moments: NDArray[np.float64] | None  # (3, n_edges, 3) eV, see equipot.h
     outputs: dict[str, NDArray[np.float64]]  # (n_atoms,) of each further output
+    deviation: NDArray[np.float64] | None = None  # (n_deviation,) eV, see equipot.h
 
 
 class RuntimeModel:
@@ -78,6 +85,8 @@ class RuntimeModel:
         self.pair_cutoffs = np.ctypeslib.as_array(description.pair_cutoffs, (n, n)).copy()
         self.n_exchanges = int(description.n_exchanges)
         self.outputs = [description.output_names[k].decode() for k in range(description.n_outputs)]
+        self.n_members = int(description.n_members)
+        self.n_deviation = int(description.n_deviation)
 
     @classmethod
     def from_file(cls, path: str | Path) -> "RuntimeModel":
@@ -99,6 +108,8 @@ class RuntimeModel:
         threads: int = 1,
         gradient: bool = True,
         positions: NDArray[np.float64] | None = None,
+        deviation: bool = False,
+        member: Callable[[int, NDArray[np.float64]], None] | None = None,
     ) -> Evaluation:
         """Return energies and their derivatives.
 
@@ -109,9 +120,12 @@ class RuntimeModel:
             threads: at most; the result does not depend on it.
             gradient: compute dE/dr_ij.
             positions: (n_atoms, 3) Å; compute moments, too.
+            deviation: compute the vector whose length is the standard deviation of the energy.
+            member: called for each member k of the committee with k and d(E_k - E)/dr_ij, (n_edges, 3) eV/Å, which is
+                overwritten afterwards.
 
         Raises:
-            ValueError: shapes, indices or the order of the edges are wrong.
+            ValueError: shapes, indices or the order of the edges are wrong, or there are no members.
         """
         species = np.ascontiguousarray(species, dtype=np.int64)
         edges = np.asarray(edge_index, dtype=np.int64)
@@ -124,12 +138,26 @@ class RuntimeModel:
             if positions.shape != (n_atoms, 3):
                 raise ValueError(f"positions have shape {positions.shape}; expected ({n_atoms}, 3)")
         energies = np.empty(n_atoms)
-        edge_gradient = np.empty((n_edges, 3)) if gradient or positions is not None else None
+        differentiates = gradient or positions is not None or member is not None
+        edge_gradient = np.empty((n_edges, 3)) if differentiates else None
         moments = None if positions is None else np.empty((3, n_edges, 3))
         centre, neighbour = (np.ascontiguousarray(row) for row in edges)
         outputs = {name: np.empty(n_atoms) for name in self.outputs}
         pointers = (_P * len(outputs))(*map(_address, outputs.values()))
         arrays = (species, centre, neighbour, vectors, positions)
+        vector = np.empty(self.n_deviation) if deviation else None
+        of_member = None if member is None else np.empty((n_edges, 3))
+        raised: list[BaseException] = []
+
+        def call(_caller: int | None, k: int) -> int:
+            assert member is not None
+            assert of_member is not None
+            try:
+                member(k, of_member)
+            except BaseException as error:  # C cannot pass it on
+                raised.append(error)
+            return len(raised)
+
         given = EvaluationStruct(
             threads,
             n_atoms,
@@ -141,9 +169,17 @@ class RuntimeModel:
             None,
             *map(_address, (energies, edge_gradient, moments)),
             ctypes.addressof(pointers) if outputs else None,
+            _address(vector),
+            Member() if member is None else Member(call),
+            _address(of_member),
         )
-        self._call("evaluate", (_P, _P), self._handle, ctypes.byref(given))
-        return Evaluation(energies, edge_gradient, moments, outputs)
+        try:
+            self._call("evaluate", (_P, _P), self._handle, ctypes.byref(given))
+        except ValueError:
+            if raised:
+                raise raised[0] from None
+            raise
+        return Evaluation(energies, edge_gradient, moments, outputs, vector)
 
     def __del__(self) -> None:
         handle, self._handle = getattr(self, "_handle", None), None

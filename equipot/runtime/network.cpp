@@ -163,15 +163,28 @@ template <class T> void Run<T>::evaluate(const equipot_evaluation &evaluation)
     op->forward(*this);
   }
   if (!differentiates()) return;
+  member = -1;
   for (cotangent = 0; cotangent < (g.positions ? 4 : 1); ++cotangent) {
-    edge_gradient = cotangent == 0 ? g.edge_gradient : g.edge_moments + 3 * (cotangent - 1) * g.n_edges;
-    std::fill(edge_gradient, edge_gradient + 3 * g.n_edges, 0.0);
-    for (auto op = network.operators.rbegin(); op != network.operators.rend(); ++op) (*op)->backward(*this);
+    differentiate(cotangent == 0 ? g.edge_gradient : g.edge_moments + 3 * (cotangent - 1) * g.n_edges);
     // Relative to the position of the neighbour.
     for (int64_t e = 0; cotangent > 0 && e < g.n_edges; ++e)
       for (int a = 0; a < 3; ++a)
         edge_gradient[3 * e + a] -= g.positions[3 * g.neighbour[e] + cotangent - 1] * g.edge_gradient[3 * e + a];
   }
+  if (!g.member) return;
+  cotangent = 0;
+  for (member = 0; member < network.n_members; ++member) {
+    differentiate(g.member_gradient);
+    if (g.member(g.caller, member) != 0) throw std::runtime_error("the caller failed with a member");
+  }
+}
+
+// Runs the operators backwards, for the present cotangent. gradient: (n_edges, 3).
+template <class T> void Run<T>::differentiate(double *gradient)
+{
+  edge_gradient = gradient;
+  std::fill(edge_gradient, edge_gradient + 3 * given->n_edges, 0.0);
+  for (auto op = network.operators.rbegin(); op != network.operators.rend(); ++op) (*op)->backward(*this);
 }
 
 // Without edges there is no memory for their gradient, but other processes wait for the exchanges.

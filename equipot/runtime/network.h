@@ -54,6 +54,7 @@ template <class T> class Network {
   Layout once, repeated;               // for one backward pass, and for several
   int64_t n_species = 0;
   int64_t n_exchanges = 0, widest_exchange = 0;    // columns
+  int64_t n_members = 0, n_deviation = 0;          // see uncertainty.cpp
 };
 
 // One evaluation at a time. Memory grows to the largest evaluation and stays.
@@ -72,6 +73,7 @@ template <class T> class Run {
   Buffer<T> vectors, vector_gradient, inverse_cutoffs, scratch;
   double *edge_gradient = nullptr;      // of the present cotangent, (n_edges, 3)
   int cotangent = 0;                    // 0: of the sum of all energies; 1 to 3: of energies times x, y or z
+  int64_t member = -1;                  // or, if it is not negative, of what this member adds to the energies
 
   void apply(const equipot_linear &map, std::size_t number, bool everywhere, LinearCall call);
 
@@ -79,7 +81,11 @@ template <class T> class Run {
   T *gradient(int64_t v) { return slots[layout().of_gradient[v]].data(); }
   int64_t rows(bool everywhere) const { return everywhere ? given->n_atoms : given->n_centres; }
   // The cotangent of the energy of a centre.
-  double of_energy(int64_t i) const { return cotangent == 0 ? 1.0 : given->positions[3 * i + cotangent - 1]; }
+  double of_energy(int64_t i) const
+  {
+    if (member >= 0) return 0.0;
+    return cotangent == 0 ? 1.0 : given->positions[3 * i + cotangent - 1];
+  }
   void exchange(equipot_exchange function, T *rows, int64_t columns);
 
   // Gradients of sent features for the first cotangent, before and after the exchange; those of the others need them.
@@ -88,7 +94,8 @@ template <class T> class Run {
  private:
   void place();
   bool differentiates() const;
-  const Layout &layout() const { return given->positions ? network.repeated : network.once; }
+  void differentiate(double *gradient);
+  const Layout &layout() const { return given->positions || given->member ? network.repeated : network.once; }
   std::vector<Buffer<T>> slots;
   std::vector<int64_t> numbers;         // in each slot
   Buffer<int64_t> rowptr, transpose_rowptr, transpose_edges;

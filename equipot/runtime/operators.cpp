@@ -6,7 +6,7 @@ template <class T>
 std::unique_ptr<Operator<T>> make_operator(const Program &program, const Json &record, Network<T> &network)
 {
   const std::string &kind = record.at("kind").text("the kind of an operator");
-  for (Maker<T> maker : {feature_operator<T>(kind), nonlinear_operator<T>(kind), edge_operator<T>(kind)}) {
+  for (Maker<T> maker : {feature_operator<T>(kind), nonlinear_operator<T>(kind), edge_operator<T>(kind), uncertainty_operator<T>(kind)}) {
     if (!maker) continue;
     try {
       return maker(program, record, network);

@@ -1,15 +1,14 @@
 """The results of a training: the exported model, its evaluation, and the learning curves."""
 
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from equipot.config import Config
-from equipot.data.graph import Graph
 from equipot.data.loading import DataSets
-from equipot.errors import DataError, ModelFileError
+from equipot.errors import ModelFileError
 from equipot.evaluation.learning import plot_learning
 from equipot.model_file import write_model
 from equipot.network.variants import with_precision
@@ -17,17 +16,14 @@ from equipot.training.advice import advice
 from equipot.training.checkpoints import potential_of, read_checkpoint
 from equipot.training.log import read_metrics
 from equipot.training.progress import clock
-from equipot.uncertainty.grade import fit_grade, shuffled
-
-# Of the time of a training, for extrapolation grades; but at least so many seconds.
-SHARE_OF_GRADES, LEAST_SECONDS = 0.03, 2.0
+from equipot.uncertainty.fit import TrainingSets, fit_uncertainty
 
 
 def export_checkpoint(
     checkpoint: str | Path,
     path: str | Path,
     dtype: str | None = None,
-    graphs: Sequence[Graph] | None = None,
+    sets: TrainingSets | None = None,
     console: Console | None = None,
 ) -> Path:
     """Write the trained network of a checkpoint as a model file, with the checkpoint's record of the training.
@@ -36,7 +32,7 @@ def export_checkpoint(
         checkpoint: path of the checkpoint.
         path: path of the model file.
         dtype: "float32" or "float64"; None keeps the network's own.
-        graphs: training set, for extrapolation grades; None: the model has none.
+        sets: of the training, for extrapolation grades and predicted errors; None: the model has none.
         console: where to print.
 
     Raises:
@@ -48,14 +44,12 @@ def export_checkpoint(
     if dtype is not None and dtype != potential.spec.dtype:
         potential = with_precision(potential, dtype)  # type: ignore[arg-type]
     training = _training_summary(state, Path(checkpoint))
-    if graphs is not None:
-        seconds = max(LEAST_SECONDS, SHARE_OF_GRADES * state["equipot"]["elapsed"])
-        try:
-            fit = fit_grade(potential, shuffled(graphs), seconds)
-            potential, training["extrapolation_grade"] = fit.potential, fit.summary()
-        except DataError as error:
-            if console is not None:
-                console.print(f"The model gives no extrapolation grades: {error}", markup=False)
+    if sets is not None:
+        potential, summary, lacks = fit_uncertainty(potential, sets, state["equipot"]["elapsed"])
+        training.update(summary)
+        if console is not None:
+            for sentence in lacks:
+                console.print(sentence, markup=False)
     return write_model(
         path,
         potential,
@@ -106,7 +100,14 @@ def finish(output: Path, folder: Path, data: DataSets, config: Config, console: 
         raise ModelFileError(
             f"{output}: the training ended before its first epoch was complete, so no model can be exported"
         )
-    path = export_checkpoint(best, output / "model.pt", graphs=data.train, console=console)
+    loss = config.training.loss
+    sets = TrainingSets(data.train, data.validation, (loss.energy, loss.forces))
+    validated = output / "checkpoints" / "best.ckpt"
+    fitted_to_all = folder != output
+    fitted_to_train = potential_of(read_checkpoint(validated)) if fitted_to_all else None
+    path = export_checkpoint(
+        best, output / "model.pt", sets=replace(sets, fitted_to_train=fitted_to_train), console=console
+    )
     state = read_checkpoint(best)
     seconds = state["equipot"]["elapsed"]
     best_epoch = (
@@ -123,9 +124,8 @@ def finish(output: Path, folder: Path, data: DataSets, config: Config, console: 
         console.print("no test and no validation frames, so no evaluation")
         return
     console.print(f"evaluation on the {len(frames)} {name} frames:")
-    if folder != output and not data.test_frames:
-        validated = output / "checkpoints" / "best.ckpt"
-        path = export_checkpoint(validated, output / "validated.pt", graphs=data.train)
+    if fitted_to_all and not data.test_frames:
+        path = export_checkpoint(validated, output / "validated.pt", sets=sets)
         console.print(f"They were fitted in the final training, so the model before it is evaluated: {path}")
     evaluate_and_write(
         load_model(path), frames, output, files=[f"{name} set of {config.output}"], console=console

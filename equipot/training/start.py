@@ -21,7 +21,7 @@ from equipot.network.variants import (
     with_e0,
     with_elements,
     with_precision,
-    without_grade,
+    without_uncertainty,
 )
 from equipot.quantities import ENERGIES
 
@@ -62,7 +62,7 @@ def starting_model(config: Config) -> tuple[Config, Potential | None]:
             f"model.{extra[0]} is given together with init; leave it out, as {config.init.model} defines the network"
         )
     # Grades belong to the old weights and the old data; the training fits new ones.
-    potential = without_grade(load_potential(config.init.model))
+    potential = without_uncertainty(load_potential(config.init.model))
     if "dtype" in config.model.model_fields_set and config.model.dtype != potential.spec.dtype:
         potential = with_precision(potential, config.model.dtype)
     cutoffs = potential.spec.cutoffs

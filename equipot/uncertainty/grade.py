@@ -12,7 +12,7 @@ from torch import Tensor
 from equipot.data.graph import Graph, collate
 from equipot.errors import DataError
 from equipot.network.potential import Potential
-from equipot.network.variants import with_grade, without_grade
+from equipot.network.variants import with_grade, without_uncertainty
 from equipot.ops import topology
 
 # Of the mean variance of the features; it bounds how much directions without any variance count.
@@ -56,7 +56,7 @@ def fit_grade(potential: Potential, graphs: Iterable[Graph], seconds: float | No
     Raises:
         DataError: there are fewer atoms than features, or all atoms are the same.
     """
-    potential = without_grade(potential).eval()
+    potential = without_uncertainty(potential).eval()
     features: list[np.ndarray] = []
     species: list[np.ndarray] = []
     frames = 0

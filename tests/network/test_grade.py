@@ -8,7 +8,7 @@ from ase import Atoms
 from equipot.data.graph import graph_from_frame
 from equipot.errors import DataError
 from equipot.model_file import load_model, load_potential, write_model
-from equipot.network.variants import with_elements, with_precision, without_grade
+from equipot.network.variants import with_elements, with_precision, without_uncertainty
 from equipot.ops import topology
 from equipot.quantities import GAMMA
 from equipot.species import SpeciesMap
@@ -75,7 +75,7 @@ def test_training_atoms_have_at_most_one_and_squeezed_ones_more(graded, frames):
 
 
 def test_energies_and_forces_stay_what_they_are(graded, frames):
-    plain = without_grade(graded)
+    plain = without_uncertainty(graded)
     assert plain.spec.grade is False
     a, b = (p(model_input(graded, frames[0]))["energies"] for p in (graded, plain))
     assert torch.equal(a, b)

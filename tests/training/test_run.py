@@ -19,7 +19,7 @@ from equipot.calculators import EquipotCalculator
 from equipot.config_file import load_config
 from equipot.errors import ConfigError, DataError, ModelFileError, NumericsError
 from equipot.model_file import load_model, load_potential, read_metadata
-from equipot.network.variants import without_grade
+from equipot.network.variants import without_uncertainty
 from equipot.training.checkpoints import potential_of, read_checkpoint
 from equipot.training.loss import Loss
 from equipot.training.run import train
@@ -70,7 +70,7 @@ def test_the_exported_network_is_the_average_of_the_best_checkpoint(config_file,
     best = potential_of(read_checkpoint(tmp_path / "run/checkpoints/best.ckpt")).state_dict()
     graded = load_potential(model)
     assert torch.isfinite(graded.grade.penalty).all()
-    exported = without_grade(graded).state_dict()
+    exported = without_uncertainty(graded).state_dict()
     assert best.keys() == exported.keys()
     assert all(torch.equal(best[k], exported[k]) for k in best)
     assert load_model(model).metadata.config["training"]["seed"] == 1
