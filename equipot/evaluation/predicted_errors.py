@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -20,6 +20,7 @@ from equipot.structures.frame import Frame
 
 MOST_FRAMES = 200  # with predicted errors; each takes as long as ten evaluations
 N_BINS = 10
+HEADINGS = ("error of", "true", "predicted", "within σ", "area", "ranks")
 PARTS = np.linspace(0.01, 0.99, 99)  # of a normal distribution, around its middle
 
 Reals = NDArray[np.float64]
@@ -100,42 +101,47 @@ class PredictedErrorReport:
         parts = {"forces": self.forces, "energy_per_atom": self.energy}
         return {"frames": self.frames, **{k: None if c is None else asdict(c) for k, c in parts.items()}}
 
+    def rows(self) -> list[tuple[str, ...]]:
+        """Return the rows of a table with the columns `HEADINGS`."""
+        return [
+            (
+                f"{name} ({unit})",
+                f"{1000 * c.rmse:.3g}",
+                f"{1000 * c.predicted:.3g}",
+                f"{100 * c.within:.0f} %",
+                f"{c.area:.3f}",
+                "–" if c.spearman is None else f"{c.spearman:.2f}",
+            )
+            for name, unit, c in (("forces", "meV/Å", self.forces), ("energy", "meV/atom", self.energy))
+            if c is not None
+        ]
+
     def table(self) -> Table:
         """Return the table for the terminal."""
         table = Table(title=f"Predicted errors ({self.frames} frames)", title_justify="left")
-        headings = ("true", "predicted", "within σ", "area", "ranks")
-        table.add_column("error of")
-        for heading in headings:
-            table.add_column(heading, justify="right")
-        for name, unit, c in (("forces", "meV/Å", self.forces), ("energy", "meV/atom", self.energy)):
-            if c is not None:
-                table.add_row(
-                    f"{name} ({unit})",
-                    f"{1000 * c.rmse:.3g}",
-                    f"{1000 * c.predicted:.3g}",
-                    f"{100 * c.within:.0f} %",
-                    f"{c.area:.3f}",
-                    "–" if c.spearman is None else f"{c.spearman:.2f}",
-                )
+        for heading in HEADINGS:
+            table.add_column(heading, justify="left" if heading == HEADINGS[0] else "right")
+        for row in self.rows():
+            table.add_row(*row)
         return table
 
-    def plot(self, path: Path) -> None:
-        """Write a PNG: true over predicted force errors, and parts of errors over those of a normal distribution."""
-        figure = Figure(figsize=(4.6, 4.3), layout="constrained")
+    def plot(self, path: Path | IO[bytes]) -> None:
+        """Write a PNG: true over predicted errors, in bins of the predicted ones."""
+        panels = [
+            (f"{title} ({unit})", c)
+            for title, unit, c in (("forces", "meV/Å", self.forces), ("energy", "meV/atom", self.energy))
+            if c is not None
+        ]
+        figure = Figure(figsize=(4.2 * len(panels), 4.2), layout="constrained")
         FigureCanvasAgg(figure)
-        axes = figure.subplots()
-        for name, unit, c, marker in (
-            ("forces", "meV/Å", self.forces, "o"),
-            ("energy", "meV/atom", self.energy, "s"),
-        ):
-            if c is not None:
-                predicted, true = 1000 * np.array(c.bins).T
-                axes.loglog(predicted, true, marker, label=f"{name} ({unit})")
-        low, high = (f(axes.get_xlim() + axes.get_ylim()) for f in (min, max))
-        axes.plot([low, high], [low, high], color="0.6", lw=1, zorder=0)
-        axes.set_xlabel("predicted error, root mean square in bins")
-        axes.set_ylabel("true error, root mean square")
-        axes.legend(frameon=False)
+        for axes, (title, c) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+            predicted, true = 1000 * np.array(c.bins).T
+            ends = np.array([min(predicted.min(), true.min()) / 1.2, max(predicted.max(), true.max()) * 1.2])
+            axes.loglog(ends, ends, color="0.6", lw=1)
+            axes.loglog(predicted, true, "o")
+            axes.set_xlabel("predicted error, root mean square in bins")
+            axes.set_ylabel("true error, root mean square")
+            axes.set_title(title, fontsize=11)
         figure.savefig(path, dpi=150, format="png")
 
 

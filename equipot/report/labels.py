@@ -7,6 +7,7 @@ from equipot.evaluation.error_tables import in_meV
 from equipot.evaluation.evaluation import evaluate
 from equipot.evaluation.learning import plot_learning
 from equipot.evaluation.parity import plot_parity
+from equipot.evaluation.predicted_errors import HEADINGS
 from equipot.quantities import FORCES, LABELS
 from equipot.report.section import Figure, Grid, Section, Subject
 
@@ -46,6 +47,16 @@ def errors(subject: Subject) -> Section:
     image = BytesIO()
     plot_parity(image, evaluation.frames, evaluation.predictions, report)
     section.images.append(("prediction over reference", image.getvalue()))
+    predicted = evaluation.predicted_errors
+    if predicted is not None:
+        section.tables.append(Grid(HEADINGS, predicted.rows()))
+        image = BytesIO()
+        predicted.plot(image)
+        section.images.append(("true over predicted errors", image.getvalue()))
+        section.remarks.append(
+            f"The last table and figure compare the true errors of {predicted.frames} frames with those that the model "
+            "predicts (docs/uncertainty.md)."
+        )
     section.remarks += evaluation.remarks()
     return section
 

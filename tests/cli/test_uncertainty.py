@@ -12,8 +12,9 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from equipot.calculators import EquipotCalculator
 from equipot.cli.main import main
 from equipot.model_file import read_metadata, write_model
+from equipot.network.derivatives import predict
 from equipot.uncertainty.warning import ExtrapolationWarning, volume_sentence
-from tests.models import make_potential, random_atoms
+from tests.models import make_potential, model_input, random_atoms
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +58,77 @@ def test_bad_structures_are_a_sentence(folder, tmp_path, capsys, structures, wor
     assert words in message
     assert len(message.splitlines()) == 1
     assert not (tmp_path / "out.pt").exists()
+
+
+def labelled(n, seed=100, species=("Si", "O")):
+    """Frames with labels of another network."""
+    truth = make_potential(seed=7)
+    frames = []
+    for k in range(n):
+        atoms = random_atoms(8, seed=seed + k, species=species)
+        prediction = predict(truth, model_input(truth, atoms)) if "Si" in species else None
+        forces = np.zeros((8, 3)) if prediction is None else prediction.forces.numpy()
+        atoms.calc = SinglePointCalculator(atoms, energy=-12.0, forces=forces)
+        frames.append(atoms)
+    return frames
+
+
+def test_held_out_frames_give_predicted_errors(folder, tmp_path, capsys):
+    ase.io.write(tmp_path / "held.extxyz", labelled(12))
+    command = ["uncertainty", str(folder / "plain.pt"), str(folder / "train.extxyz")]
+    calibrate = ["--calibrate", str(tmp_path / "held.extxyz"), "--members", "6"]
+    assert main([*command, *calibrate, "-o", str(tmp_path / "m.pt")]) == 0
+    assert "6 members predict errors, scaled by those of 12 frames" in " ".join(
+        capsys.readouterr().out.split()
+    )
+    summary = read_metadata(tmp_path / "m.pt").training["predicted_errors"]
+    assert summary["members"] == 6
+    assert summary["held_out_frames"] == 12
+    assert main(["info", str(tmp_path / "m.pt")]) == 0
+    assert "predicted errors" in capsys.readouterr().out
+    calculator = EquipotCalculator(tmp_path / "m.pt")
+    calculator.warns = False
+    errors, predicted = [], []
+    for atoms in labelled(30, seed=500):
+        grades = calculator.predicted_errors(atoms)
+        errors.append(np.square(calculator.get_forces(atoms) - atoms.get_forces()).sum(1))
+        predicted.append(np.square(grades.forces / np.clip(calculator.outputs["gamma"], 1, None)))
+    assert np.mean(predicted) == pytest.approx(np.mean(errors), rel=0.5)
+    # Grades alone replace what there was.
+    again = [
+        "uncertainty",
+        str(tmp_path / "m.pt"),
+        str(folder / "train.extxyz"),
+        "-o",
+        str(tmp_path / "n.pt"),
+    ]
+    assert main(again) == 0
+    assert "predicted_errors" not in read_metadata(tmp_path / "n.pt").training
+    assert EquipotCalculator(tmp_path / "n.pt").model.predicts_errors is False
+
+
+@pytest.mark.parametrize(
+    ("frames", "options", "words"),
+    [
+        (labelled(3, species=("Ge",)), [], "holds Ge, but the model knows only Si, O"),
+        ([random_atoms(8)], [], "no held-out frame has forces"),
+        (labelled(3), ["--members", "1"], "--members is 1; expected 2 or more"),
+    ],
+)
+def test_bad_held_out_frames_are_a_sentence(folder, tmp_path, capsys, frames, options, words):
+    ase.io.write(tmp_path / "held.extxyz", frames)
+    command = [
+        "uncertainty",
+        str(folder / "plain.pt"),
+        str(folder / "train.extxyz"),
+        "-o",
+        str(tmp_path / "m.pt"),
+    ]
+    assert main([*command, "--calibrate", str(tmp_path / "held.extxyz"), *options]) == 1
+    message = capsys.readouterr().err
+    assert words in message
+    assert len(message.splitlines()) == 1
+    assert not (tmp_path / "m.pt").exists()
 
 
 def test_a_calculator_warns_once_and_remembers_the_highest_grade(folder):

@@ -1,12 +1,17 @@
 """The spread of a committee in LAMMPS is that of explicit models, on any number of processes."""
 
+import subprocess
+from pathlib import Path
+
 import numpy as np
 import pytest
+from ase.build import bulk
+from ase.io import write
 
 from equipot.data.graph import graph_from_frame
 from equipot.model_file import write_model
 from equipot.network.derivatives import predict
-from equipot.network.variants import without_uncertainty
+from equipot.network.variants import with_elements, without_uncertainty
 from equipot.quantities import GAMMA
 from equipot.runtime import RuntimeModel
 from equipot.species import SpeciesMap
@@ -14,7 +19,7 @@ from equipot.structures import frame_from_atoms
 from equipot.uncertainty.grade import fit_grade
 from tests.lammps.conftest import SPECIES, potential
 from tests.lammps.ranks import on_ranks
-from tests.lammps.running import good, lmp, setup, write_data
+from tests.lammps.running import BIN, good, lmp, setup, write_data
 from tests.lammps.structures import cases
 from tests.models import explicit_members, model_input, random_atoms, with_random_committee
 
@@ -146,6 +151,35 @@ fix move all nve
 run 5
 """
     assert "Fix halt condition for fix-id stop met on step" in good(lmp(setup("a", model) + halt, folder))
+
+
+def test_the_example_stops_and_writes_what_should_be_labelled(tmp_path):
+    """examples/silicon/in.watch with a model that finds every silicon unlike its training set."""
+    plain = potential()
+    frames = [frame_from_atoms(random_atoms(8, seed=k)) for k in range(30)]
+    species = SpeciesMap(SPECIES)
+    graphs = [graph_from_frame(f, species, plain.spec.cutoffs) for f in frames]
+    graded = with_random_committee(with_elements(fit_grade(plain, graphs).potential, ["Si"]))
+    model = write_model(tmp_path / "m.pt", graded, verify=False)
+    atoms = bulk("Si", cubic=True) * 2
+    write(tmp_path / "si.data", atoms, format="lammps-data", masses=True)
+    # A random network has no bounds on its forces, so the atoms hardly move.
+    settings = {"model": model, "data": "si.data", "steps": 40, "temperature": 0.01, "dump": "u.dump"}
+    settings |= {"label_above": 1e-6, "stop_above": 1e-6}
+    words = [str(w) for name, value in settings.items() for w in ("-var", name, value)]
+    script = Path(__file__).parents[2] / "examples/silicon/in.watch"
+    run = subprocess.run(
+        [BIN / "mpiexec", "-n", "2", BIN / "lmp", "-in", script, *words, "-log", "none"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert "Fix halt condition for fix-id stop met on step" in good(run)
+    header, *values = (tmp_path / "u.dump").read_text().split("ITEM: ATOMS")[1].splitlines()
+    assert header.split() == ["id", "element", "x", "y", "z", "f_gamma"]
+    assert float(values[0].split()[5]) > 1e-6
+    assert len(table(tmp_path)) == 1
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,12 @@ def test_without_test_frames_the_model_before_is_evaluated(config_file, ends_ear
     assert (output / "validated.pt").exists()
     assert "the model before it is evaluated" in " ".join(capsys.readouterr().out.split())
     assert read_metadata(output / "validated.pt").training["frames"]["train"] < 24
+    # The size of errors comes from the training before it, which has not seen the validation frames.
+    factors = [
+        read_metadata(output / name).training["predicted_errors"]["force_factor"]
+        for name in ("model.pt", "validated.pt")
+    ]
+    assert factors[0] == pytest.approx(factors[1], rel=0.2)
 
 
 def test_an_interrupted_final_training_is_resumed(config_file, ends_early, monkeypatch):

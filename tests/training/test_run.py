@@ -70,6 +70,10 @@ def test_the_exported_network_is_the_average_of_the_best_checkpoint(config_file,
     best = potential_of(read_checkpoint(tmp_path / "run/checkpoints/best.ckpt")).state_dict()
     graded = load_potential(model)
     assert torch.isfinite(graded.grade.penalty).all()
+    assert graded.spec.members == 16
+    summary = load_model(model).metadata.training
+    assert summary["predicted_errors"]["force_factor"] > 0
+    assert summary["uncertainty_seconds"] >= 0
     exported = without_uncertainty(graded).state_dict()
     assert best.keys() == exported.keys()
     assert all(torch.equal(best[k], exported[k]) for k in best)
