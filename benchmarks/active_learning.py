@@ -1,14 +1,17 @@
 """Compare chosen with random training frames: the error on a test set over rounds of labelling.
 
-    python -m benchmarks.active_learning SET DATA [--seeds 1 2 3] [--rounds 4] [--first 40] [--each 15] [--minutes 1]
+    python -m benchmarks.active_learning SET DATA [--seeds 1 2 3] [--rounds 4] [--first 40] [--each 15]
+        [--preset fast] [--steps 1000]
 
-SET and DATA are those of benchmarks.accuracy. Both sides start from the same random frames of the training set; in each
-round, one side adds frames by `equipot select` with the model of the round before, the other adds random ones. Every
-round trains a new network with the defaults.
+SET and DATA are those of benchmarks.accuracy. Both sides start from the same random frames of the training set, the
+others are the pool. In each round, one side adds frames by `equipot select` with the model of the round before. The
+other side adds as many random ones, and is trained once, at the end. Every training has a new network and the same
+number of steps along one cosine, so the results do not depend on the load of the machine.
 """
 
 import argparse
 import json
+import math
 import random
 import subprocess
 import sys
@@ -24,9 +27,10 @@ from benchmarks import command
 from benchmarks.accuracy.sets import CUTOFF, SETS, split
 from benchmarks.command import BenchmarkError
 from benchmarks.tables import markdown_table, rich_table
+from equipot.presets import PRESETS
 from equipot.speed.machine import processor
 
-SIDES = ("select", "random")
+BATCH = 5  # frames
 
 
 def arguments() -> argparse.Namespace:
@@ -38,7 +42,8 @@ def arguments() -> argparse.Namespace:
     add("--rounds", type=command.count, default=4)
     add("--first", type=command.count, default=40, help="frames at the start")
     add("--each", type=command.count, default=15, help="frames of a round")
-    add("--minutes", type=command.positive, default=1.0, help="of each training")
+    add("--preset", choices=list(PRESETS), default="fast")
+    add("--steps", type=command.count, default=1000, help="of each training, about")
     return parser.parse_args()
 
 
@@ -50,14 +55,19 @@ def equipot(*arguments: object) -> None:
         raise BenchmarkError(f"equipot {arguments[0]}: {run.stderr.strip().splitlines()[-1]}")
 
 
-def error_of(folder: Path, frames: list[Atoms], test: Path, minutes: float, seed: int) -> float:
+def error_of(folder: Path, frames: list[Atoms], test: Path, args: argparse.Namespace, seed: int) -> float:
     """Train on frames in a folder; return the force RMSE on the test set in meV/Å."""
     folder.mkdir(parents=True)
     ase.io.write(folder / "train.extxyz", frames)
     config = {
         "data": {"train": str(folder / "train.extxyz")},
-        "model": {"cutoff": CUTOFF},
-        "training": {"max_time": 60 * minutes, "seed": seed},
+        "model": {"cutoff": CUTOFF, "preset": args.preset},
+        "training": {
+            "max_epochs": math.ceil(args.steps * BATCH / len(frames)),
+            "schedule": "cosine",
+            "batch_size": BATCH,
+            "seed": seed,
+        },
         "output": str(folder),
     }
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
@@ -75,24 +85,28 @@ def chosen(folder: Path, pool: list[Atoms], n: int) -> list[int]:
     return [int(atoms.info["source"].rpartition("#")[2]) for atoms in taken]
 
 
-def learn(args: argparse.Namespace, side: str, seed: int, scratch: Path, console: Console) -> list[float]:
-    """Return the error after each round of one side."""
+def learn(args: argparse.Namespace, seed: int, scratch: Path, console: Console) -> dict[str, float]:
+    """Return the errors by name of the column: after each round of chosen frames, and with random ones."""
     frames = [a for a in split(SETS[args.set], args.data, 1).train if len(a) > 1]
     rng = random.Random(seed)
     rng.shuffle(frames)
+    test = scratch / "test.extxyz"
     train, pool = frames[: args.first], frames[args.first :]
-    errors = []
+    errors = {}
+
+    def note(side: str, error: float, n: int) -> None:
+        errors[f"{n} {side}"] = error
+        console.print(f"{args.set}, seed {seed}, {n} {side} frames: {error:.1f} meV/Å", markup=False)
+
     for number in range(args.rounds + 1):
-        folder = scratch / f"{side}-{seed}-{number}"
-        errors.append(error_of(folder, train, scratch / "test.extxyz", args.minutes, seed))
-        console.print(
-            f"{args.set}, seed {seed}, {side}, {len(train)} frames: {errors[-1]:.1f} meV/Å", markup=False
-        )
+        folder = scratch / f"{seed}-{number}"
+        note("first" if number == 0 else "chosen", error_of(folder, train, test, args, seed), len(train))
         if number < args.rounds:
-            size = min(args.each, len(pool))
-            new = chosen(folder, pool, size) if side == "select" else rng.sample(range(len(pool)), size)
+            new = chosen(folder, pool, min(args.each, len(pool)))
             train = train + [pool[k] for k in new]
             pool = [a for k, a in enumerate(pool) if k not in set(new)]
+    # The frames are in random order already.
+    note("random", error_of(scratch / f"{seed}-random", frames[: len(train)], test, args, seed), len(train))
     return errors
 
 
@@ -103,14 +117,12 @@ def benchmark(args: argparse.Namespace, console: Console) -> int:
         scratch = Path(name)
         ase.io.write(scratch / "test.extxyz", split(SETS[args.set], args.data, 1).test)
         for seed in args.seeds:
-            for side in SIDES:
-                errors = learn(args, side, seed, scratch, console)
-                by_size = {
-                    f"{args.first + k * args.each} frames": f"{error:.1f}" for k, error in enumerate(errors)
-                }
-                rows.append({"seed": str(seed), "frames by": side, **by_size})
-    title = f"{args.set}: force RMSE (meV/Å) on the test set, {args.minutes:g} minutes each, {processor()}"
-    console.print(rich_table(title, rows, ("frames by",)))
+            errors = learn(args, seed, scratch, console)
+            *_, last, by_chance = errors.values()
+            row = {"seed": str(seed), **{column: f"{error:.1f}" for column, error in errors.items()}}
+            rows.append({**row, "chosen / random": f"{last / by_chance:.2f}"})
+    title = f"{args.set}: force RMSE (meV/Å) on the test set, {args.preset}, {args.steps} steps each, {processor()}"
+    console.print(rich_table(title, rows, ("seed",)))
     print(markdown_table(rows))
     return 0
 
