@@ -1,4 +1,4 @@
-"""Evaluation of a model on labelled frames: its predictions and their errors."""
+"""Evaluation of a model: its predictions for frames, and their errors if the frames are labelled."""
 
 import json
 import time
@@ -34,7 +34,7 @@ from equipot.structures.frame import Frame
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Labelled frames with a model's predictions and their errors."""
+    """Frames with a model's predictions, and their errors if the frames are labelled."""
 
     frames: list[Frame]
     predictions: list[FramePrediction]  # in the order of the frames
@@ -42,6 +42,11 @@ class Evaluation:
     grades: list[float] | None = None  # the highest extrapolation grade of each frame
     predicted_errors: PredictedErrorReport | None = None
     seconds: float = 0.0  # that the predictions took
+
+    @property
+    def labelled(self) -> bool:
+        """Whether a frame has a label, so that there are errors."""
+        return any(frame.labels for frame in self.frames)
 
     @property
     def energy_keys(self) -> dict[str, int]:
@@ -58,9 +63,8 @@ class Evaluation:
     def remarks(self) -> list[str]:
         """Return sentences about the labels that a reader of the errors should know."""
         keys = ", ".join(f"{key} ({_count(n)})" for key, n in self.energy_keys.items())
-        sentences = (
-            [f"Reference energies were read from {keys}."] if keys else ["No frame has a reference energy."]
-        )
+        none = "No frame has a reference energy." if self.labelled else "No frame has labels to compare with."
+        sentences = [f"Reference energies were read from {keys}." if keys else none]
         if self.stresses_without_volume:
             sentences.append(
                 f"The stress of {_count(self.stresses_without_volume)} was not compared: "
@@ -105,7 +109,7 @@ class Evaluation:
 
     def print(self, console: Console) -> None:
         """Print the tables of errors, the remarks and the throughput. Without labels, there are no errors."""
-        if any(frame.labels for frame in self.frames):
+        if self.labelled:
             for table in error_tables(self.errors, self.frames):
                 console.print(table)
         if self.predicted_errors is not None:
@@ -129,11 +133,11 @@ def evaluate(
     batch_edges: int = BATCH_EDGES,
     console: Console | None = None,
 ) -> Evaluation:
-    """Predict all frames and compare the predictions with the labels.
+    """Predict all frames and compare the predictions with the labels, if there are any.
 
     Args:
         model: a loaded model file, or a module from `Inputs` to `Outputs`.
-        frames: the labelled frames.
+        frames: the frames, with or without labels.
         cutoffs: elements and cutoffs of a module; by default those of its `spec`.
         device: device of a module; by default that of its first parameter or buffer.
         batch_edges: largest number of edges in a batch. It limits the memory. A frame with more edges forms a batch of
@@ -186,7 +190,7 @@ def evaluate_and_write(
     batch_edges: int = BATCH_EDGES,
     console: Console | None = None,
 ) -> Evaluation:
-    """Evaluate a model and write evaluation.json, predictions.extxyz and parity.png into a folder.
+    """Evaluate a model and write evaluation.json, predictions.extxyz and, with labels, parity.png into a folder.
 
     A model that predicts its errors also gets predicted_errors.png.
 
@@ -194,7 +198,7 @@ def evaluate_and_write(
 
     Args:
         model: the loaded model file.
-        frames: the labelled frames.
+        frames: the frames, with or without labels.
         folder: the output folder.
         files: names of the data files, for evaluation.json.
         batch_edges: largest number of edges in a batch.
@@ -206,7 +210,8 @@ def evaluate_and_write(
     values = evaluation.to_dict(str(model.path), files)
     (folder / "evaluation.json").write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
     write_predictions(folder / "predictions.extxyz", evaluation.frames, evaluation.predictions)
-    plot_parity(folder / "parity.png", evaluation.frames, evaluation.predictions, evaluation.errors)
+    if evaluation.labelled:
+        plot_parity(folder / "parity.png", evaluation.frames, evaluation.predictions, evaluation.errors)
     if evaluation.predicted_errors is not None:
         evaluation.predicted_errors.plot(folder / "predicted_errors.png")
     if console is not None:
@@ -224,6 +229,8 @@ def _by_file(
         prediction = {"energy": np.asarray(p.energy), "forces": p.forces}
         if p.stress is not None:
             prediction["stress"] = voigt_6_to_full_3x3_stress(p.stress)
+        if GAMMA in p.outputs:
+            prediction[GAMMA] = p.outputs[GAMMA]
         yield prediction, float(p.outputs[GAMMA].max(initial=0.0)) if GAMMA in p.outputs else None
 
 
