@@ -17,7 +17,7 @@ def predicted_atoms(frame: Frame, predicted: FramePrediction) -> Atoms:
     """Return Atoms with the predictions as calculator results.
 
     The labels of the frame are info["reference_energy"] (eV), arrays["reference_forces"] (eV/Å) and
-    info["reference_stress"] (eV/Å³, ASE's six components). arrays["gamma"] has the extrapolation grades, if there are any.
+    info["reference_stress"] (eV/Å³, ASE's six components). arrays["gamma"] has the extrapolation grades.
     """
     atoms = Atoms(frame.numbers, positions=frame.positions, cell=frame.cell, pbc=frame.pbc)
     results: dict[str, Any] = {
