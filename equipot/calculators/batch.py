@@ -122,8 +122,10 @@ def make(structures: Sequence[Taken], species: SpeciesMap, model: LoadedModel) -
     return Batch(structures, first_atom, index, edges, vectors, np.cumsum([0, *n_edges]))
 
 
-def predict(model: LoadedModel, batch: Batch, most_edges: int) -> Iterator[Predicted]:
+def predict(model: LoadedModel, batch: Batch, most_edges: int, threads: int = 1) -> Iterator[Predicted]:
     """Yield the prediction of each structure, evaluating at most `most_edges` edges at once, or one structure.
+
+    threads: of the runtime, at most; torch has threads of its own.
 
     Raises:
         NumericsError: a prediction is not finite.
@@ -132,11 +134,11 @@ def predict(model: LoadedModel, batch: Batch, most_edges: int) -> Iterator[Predi
     for k in range(1, len(batch.structures) + 1):
         last = k == len(batch.structures)
         if last or batch.first_edge[k + 1] - batch.first_edge[start] > most_edges:
-            yield from _evaluate(model, batch, start, k)
+            yield from _evaluate(model, batch, start, k, threads)
             start = k
 
 
-def _evaluate(model: LoadedModel, batch: Batch, start: int, end: int) -> Iterator[Predicted]:
+def _evaluate(model: LoadedModel, batch: Batch, start: int, end: int, threads: int) -> Iterator[Predicted]:
     """Yield the predictions of the structures from start to end of a batch, as one graph."""
     structures = batch.structures[start:end]
     first_atom = batch.first_atom[start : end + 1] - batch.first_atom[start]
@@ -145,7 +147,7 @@ def _evaluate(model: LoadedModel, batch: Batch, start: int, end: int) -> Iterato
     index = np.ascontiguousarray(batch.edge_index[:, edges] - batch.first_atom[start])
     graph_of_atom = np.repeat(np.arange(len(structures)), np.diff(first_atom))
     outputs, forces, virials = _compute(
-        model, batch.species[atoms], index, batch.edge_vectors[edges], graph_of_atom, structures
+        model, batch.species[atoms], index, batch.edge_vectors[edges], graph_of_atom, structures, threads
     )
     energies, n = outputs.pop(ENERGIES), len(structures)
     totals = np.bincount(graph_of_atom, energies, minlength=n).tolist()
@@ -170,11 +172,12 @@ def _compute(
     vectors: Reals,
     graph_of_atom: NDArray[np.int64],
     structures: Sequence[Taken],
+    threads: int,
 ) -> tuple[dict[str, NDArray[Any]], Reals, Reals]:
     """Return the outputs per atom, the forces (n_atoms, 3) and the virials (n_structures, 3, 3) of a graph."""
     n_atoms, n_graphs = len(species), len(structures)
     if model.runtime is not None:
-        e = model.runtime.evaluate(species, index, vectors, threads=1)
+        e = model.runtime.evaluate(species, index, vectors, threads)
         assert e.edge_gradient is not None
         forces, virials = native.collect(e.edge_gradient, vectors, index, graph_of_atom, n_atoms, n_graphs)
         return {ENERGIES: e.energies, **e.outputs}, forces, virials
@@ -208,6 +211,8 @@ def checked(
     structures: Sequence[Taken], species: SpeciesMap, model: LoadedModel
 ) -> tuple[Batch | None, EquipotError | None]:
     """Return the batch of the structures before the first that cannot be used, and the error of that one."""
+    if not structures:
+        return None, None
     try:
         return make(structures, species, model), None
     except EquipotError:

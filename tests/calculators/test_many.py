@@ -190,9 +190,9 @@ def test_small_structures_are_evaluated_together(model, monkeypatch):
     sizes = []
     evaluate = batch._evaluate
 
-    def counted(model, joined, start, end):
+    def counted(model, joined, start, end, threads):
         sizes.append(end - start)
-        return evaluate(model, joined, start, end)
+        return evaluate(model, joined, start, end, threads)
 
     monkeypatch.setattr(batch, "_evaluate", counted)
     list(predict_many(model, [random_atoms(4, seed=k) for k in range(128)], workers=1))
