@@ -14,7 +14,7 @@ from equipot.network.variants import with_grade
 from tests.models import make_potential, random_atoms
 
 ts = pytest.importorskip("torch_sim", reason="torch-sim is not installed (torch-sim-atomistic)")
-CPU, ELEMENTS = torch.device("cpu"), ("Si", "O", "Fe", "Mg")
+CPU, ELEMENTS = torch.device("cpu"), ("H", "C", "O", "Mg", "Si", "Fe")
 STEPS, CONVERGED = 500, 1e-4  # eV/Å
 
 
@@ -158,3 +158,10 @@ def test_a_molecule_is_computed_without_a_cell(model):
     results = model(ts.io.atoms_to_state([atoms], CPU, torch.float64))
     atoms.calc = EquipotCalculator(model.model)
     assert float(results["energy"][0]) == pytest.approx(atoms.get_potential_energy(), abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["si_sim_state", "rattled_sio2_sim_state"])  # ASE has no stress of molecules
+def test_torch_sims_own_comparison_with_a_calculator_passes(model, name):
+    testing = pytest.importorskip("torch_sim.testing", reason="torch-sim before 0.6 has no such helper")
+    state = testing.SIMSTATE_GENERATORS[name](CPU, torch.float64)
+    testing.assert_model_calculator_consistency(model, EquipotCalculator(model.model), state)
