@@ -25,7 +25,7 @@ try:
     from torch_sim.models.interface import ModelInterface
 except ImportError as error:
     raise ImportError(
-        f"equipot.torchsim needs torch-sim ({error}); install it with `pip install \"equipot[torch-sim]\"`"
+        f'equipot.torchsim needs torch-sim ({error}); install it with `pip install "equipot[torch-sim]"`'
     ) from None
 
 
