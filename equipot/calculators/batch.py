@@ -9,6 +9,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from numpy.typing import NDArray
 
 from equipot import native
+from equipot.calculators.closest import closest_atoms
 from equipot.errors import DataError, EquipotError, NumericsError
 from equipot.model_file import LoadedModel
 from equipot.model_file.structure import Reals
@@ -161,7 +162,9 @@ def _evaluate(model: LoadedModel, batch: Batch, start: int, end: int, threads: i
         further = {name: values[own] for name, values in outputs.items()}
         p = Predicted(totals[k], energies[own], forces[own], stresses[k] if periodic[k] else None, further)
         if not finite:
-            _expect_finite(p, structures[k].name)
+            edges = slice(batch.first_edge[start + k], batch.first_edge[start + k + 1])
+            own_edges = batch.edge_index[:, edges] - batch.first_atom[start + k]
+            _expect_finite(p, structures[k].name, closest_atoms(own_edges, batch.edge_vectors[edges]))
         yield p
 
 
@@ -199,12 +202,10 @@ def _compute(
     return outputs, p.forces.cpu().numpy(), p.virial.cpu().numpy()
 
 
-def _expect_finite(p: Predicted, name: str) -> None:
+def _expect_finite(p: Predicted, name: str, cause: str) -> None:
     for quantity, value in {**p.results(), **p.outputs}.items():
         if quantity != GAMMA and not np.isfinite(value).all():
-            raise NumericsError(
-                f"{name}: the prediction of {quantity} is not finite; look for atoms at the same position"
-            )
+            raise NumericsError(f"{name}: the prediction of {quantity} is not finite; {cause}")
 
 
 def checked(

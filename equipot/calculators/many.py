@@ -1,11 +1,12 @@
 """The predictions of a model for many structures, several at once on every core."""
 
+import functools
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from equipot import native
 from equipot.calculators import batch
@@ -63,7 +64,11 @@ def predict_many(
 
 class _Result(NamedTuple):
     predictions: list[Predicted]
-    error: EquipotError | None  # of the structure after them
+    error: Exception | None  # of the structure after them
+
+
+# Structures for one batch; or an error of the caller's iterator, which is the last item.
+_Chunk: TypeAlias = list[Taken] | Exception
 
 
 def _predictions(
@@ -72,28 +77,34 @@ def _predictions(
     species = SpeciesMap(model.metadata.type_names)
     most_atoms = TORCH_ATOMS if model.runtime is None else RUNTIME_ATOMS
 
-    def work(chunk: list[Taken]) -> _Result:
+    def work(chunk: _Chunk, threads: int = 1) -> _Result:
+        if isinstance(chunk, Exception):
+            return _Result([], chunk)
         made, error = batch.checked(chunk, species, model)
         predictions: list[Predicted] = []
         try:
             if made is not None:
-                predictions.extend(batch.predict(model, made, batch_edges))
+                predictions.extend(batch.predict(model, made, batch_edges, threads))
         except EquipotError as first:
             error = first
         return _Result(predictions, error)
 
     chunks = _chunks(structures, most_atoms)
-    for result in map(work, chunks) if workers == 1 else _in_order(work, chunks, workers):
+    begin = list(itertools.islice(chunks, 2 if workers > 1 else 0))
+    chunks = itertools.chain(begin, chunks)
+    results: Iterator[_Result]
+    if len(begin) < 2:  # one worker, or nothing for a second one: the runtime may use all threads
+        results = map(functools.partial(work, threads=workers), chunks)
+    else:
+        results = _in_order(work, chunks, workers)
+    for result in results:
         yield from result.predictions
         if result.error is not None:
             raise result.error
 
 
-def _chunks(structures: Iterable[HasAtoms], most_atoms: int) -> Iterator[list[Taken]]:
-    """Yield lists of structures with at most this number of atoms in total, or of one structure.
-
-    An error of a structure, or of the caller's iterator, is raised after the structures before it.
-    """
+def _chunks(structures: Iterable[HasAtoms], most_atoms: int) -> Iterator[_Chunk]:
+    """Yield lists of structures with at most this number of atoms in total, or of one structure."""
     chunk: list[Taken] = []
     n_atoms, failure, iterator = 0, None, iter(structures)
     for number in itertools.count():
@@ -115,29 +126,19 @@ def _chunks(structures: Iterable[HasAtoms], most_atoms: int) -> Iterator[list[Ta
     if chunk:
         yield chunk
     if failure is not None:
-        raise failure
+        yield failure
 
 
-def _in_order(
-    work: Callable[[list[Taken]], _Result], chunks: Iterator[list[Taken]], workers: int
-) -> Iterator[_Result]:
+def _in_order(work: Callable[[_Chunk], _Result], chunks: Iterator[_Chunk], workers: int) -> Iterator[_Result]:
     """Yield the results of chunks in order. Three chunks for each worker are read ahead at most."""
     waiting: deque[Future[_Result]] = deque()
-    failure: Exception | None = None
-    exhausted = False
     pool = ThreadPoolExecutor(workers, thread_name_prefix="equipot")
     try:
-        while waiting or not exhausted:
-            while not exhausted and len(waiting) < 3 * workers:
-                try:
-                    waiting.append(pool.submit(work, next(chunks)))
-                except StopIteration:
-                    exhausted = True
-                except Exception as error:  # raised after the results of the structures before it
-                    failure, exhausted = error, True
-            if waiting:
+        for chunk in chunks:
+            waiting.append(pool.submit(work, chunk))
+            if len(waiting) == 3 * workers:
                 yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
-    if failure is not None:
-        raise failure

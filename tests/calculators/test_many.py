@@ -162,13 +162,37 @@ def test_results_that_are_not_finite_name_the_structure(path):
             buffer.fill_(float("nan"))
     lone, pair = Atoms("O"), Atoms("SiO", [[0, 0, 0], [0, 0, 1.5]])
     got = []
-    with pytest.raises(NumericsError, match="structure 2: the prediction of energy is not finite"):
+    with pytest.raises(
+        NumericsError, match=r"structure 2: .* energy is not finite; the closest atoms, 0 and 1, are 1.5 Å"
+    ):
         got.extend(predict_many(model, [lone, lone, pair]))
     assert len(got) == 2
 
 
-def test_no_structures_give_no_predictions(model):
-    assert list(predict_many(model, [])) == []
+@compiled
+@pytest.mark.parametrize(("n", "threads"), [(1, 3), (90, 1)])
+def test_a_lone_batch_has_all_threads(model, monkeypatch, n, threads):
+    used = set()
+    evaluate = batch._evaluate
+    monkeypatch.setattr(batch, "_evaluate", lambda *a: used.add(a[-1]) or evaluate(*a))
+    assert len(list(predict_many(model, [random_atoms(6)] * n, workers=3))) == n
+    assert used == {threads}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_no_structures_give_no_predictions(model, workers):
+    assert list(predict_many(model, [], workers=workers)) == []
+
+
+def test_two_atoms_in_one_place_are_named_and_harm_no_other_structure(model):
+    twice = Atoms("SiO", np.zeros((2, 3)))
+    atoms = random_atoms(4)
+    got = []
+    with pytest.raises(
+        NumericsError, match=r"structure 1: .* not finite; the closest atoms, 0 and 1, are 0 Å apart"
+    ):
+        got.extend(predict_many(model, [atoms, twice, atoms]))
+    same(got[0], atoms, EquipotCalculator(model))
 
 
 def test_results_are_those_of_an_ase_calculator(model, path):
