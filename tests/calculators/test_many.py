@@ -74,7 +74,8 @@ def test_pair_cutoffs_and_grades_are_used(structures, tmp_path):
 
 @compiled
 @pytest.mark.parametrize("batch_edges", [1, 100, 20_000])
-def test_the_number_of_workers_does_not_change_a_bit(model, structures, batch_edges):
+def test_the_number_of_workers_does_not_change_a_bit(model, structures, batch_edges, monkeypatch):
+    monkeypatch.setattr(many, "RUNTIME_ATOMS", 12)  # some twenty batches
     one, three = (
         list(predict_many(model, iter(structures), workers=n, batch_edges=batch_edges)) for n in (1, 3)
     )
