@@ -12,6 +12,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 
+from equipot.calculators.closest import closest_atoms
 from equipot.errors import ModelFileError, NumericsError
 from equipot.model_file import LoadedModel, load_model
 from equipot.model_file.loaded import Engine
@@ -133,7 +134,8 @@ class EquipotCalculator(Calculator):
         for name, value in results.items():
             # The grade of an element without training atoms is infinite.
             if name != GAMMA and not np.isfinite(value).all():
-                raise NumericsError(f"the prediction of {name} is not finite; {_closest(structure)}")
+                edges = on_host(structure.edge_index), on_host(structure.edge_vectors)
+                raise NumericsError(f"the prediction of {name} is not finite; {closest_atoms(*edges)}")
         self.results = {**earlier, **{k: v for k, v in results.items() if k in self.implemented_properties}}
         self._outputs = {k: v for k, v in results.items() if k not in self.implemented_properties}
         if GAMMA in self._outputs:
@@ -252,13 +254,3 @@ def _atomic_virials(edge_gradient: Reals, structure: Structure) -> Reals:
     sums = [sum(np.bincount(owner, column, minlength=n_atoms) for owner in index) for column in outer.T]
     virials = 0.5 * np.stack(sums, axis=1).reshape(-1, 3, 3)
     return 0.5 * (virials + virials.transpose(0, 2, 1))
-
-
-def _closest(structure: Structure) -> str:
-    """Return a text with the shortest distance, the most frequent cause of a prediction that is not finite."""
-    lengths = np.linalg.norm(on_host(structure.edge_vectors), axis=1)
-    if len(lengths) == 0:
-        return "no atom has a neighbour, so the cause is the model itself"
-    k = int(lengths.argmin())
-    i, j = on_host(structure.edge_index)[:, k].tolist()
-    return f"the closest atoms, {i} and {j}, are {float(lengths[k]):.3g} Å apart"

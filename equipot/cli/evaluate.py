@@ -1,4 +1,4 @@
-"""`equipot evaluate`: compute the errors of a model on labelled structures."""
+"""`equipot evaluate`: the predictions of a model, and its errors on labelled structures."""
 
 import argparse
 
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         required=True,
         metavar="DIR",
-        help="folder for evaluation.json, predictions.extxyz and parity.png",
+        help="folder for evaluation.json, predictions.extxyz and, with labels, parity.png",
     )
     add_label_options(parser)
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
@@ -42,8 +42,9 @@ def run(args: argparse.Namespace) -> int:
     frames = read_frames(args.files, keys)
     model = load_model(args.model, args.device)
     console = Console()
-    evaluate_and_write(
+    evaluation = evaluate_and_write(
         model, frames, args.output, files=args.files, batch_edges=args.batch_edges, console=console
     )
-    console.print(f"written to {args.output}: evaluation.json, predictions.extxyz, parity.png", markup=False)
+    plot = ", parity.png" if evaluation.labelled else ""
+    console.print(f"written to {args.output}: evaluation.json, predictions.extxyz{plot}", markup=False)
     return 0

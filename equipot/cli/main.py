@@ -13,7 +13,7 @@ from equipot.errors import EquipotError
 COMMANDS = {
     "check": "check labelled structures before a training: keys, units, signs, duplicates",
     "train": "train a potential on labelled structures",
-    "evaluate": "compute the errors of a model on labelled structures, with tables and parity plots",
+    "evaluate": "predict structures; for labelled ones, compute the errors, with tables and parity plots",
     "convert": "convert a model of SevenNet or NequIP to a model file",
     "export": "write a model file from a training checkpoint",
     "uncertainty": "add extrapolation grades to a model file",

@@ -74,11 +74,7 @@ def graph_from_frame(
         )
     except DataError as error:
         raise DataError(f"{frame.source or 'structure'}: {error}") from None
-    for name, label in frame.labels.items():
-        if not np.isfinite(label).all():
-            raise DataError(
-                f"{frame.source or 'structure'}: the label {name} is not finite; run `equipot check` on the set"
-            )
+    expect_finite_labels(frame)
     group = 0
     if groups is not None:
         if frame.config_type not in groups:
@@ -101,6 +97,15 @@ def graph_from_frame(
         labels=labels,
         config_type=group,
     )
+
+
+def expect_finite_labels(frame: Frame) -> None:
+    """Raise DataError for a label that is not finite."""
+    for name, label in frame.labels.items():
+        if not np.isfinite(label).all():
+            raise DataError(
+                f"{frame.source or 'structure'}: the label {name} is not finite; run `equipot check` on the set"
+            )
 
 
 def _volumes(cell: torch.Tensor, pbc: torch.Tensor) -> torch.Tensor:

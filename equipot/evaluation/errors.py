@@ -10,7 +10,8 @@ from ase.data import chemical_symbols
 from equipot.quantities import LABELS, Quantity, by_name
 from equipot.structures.frame import Frame, config_types
 
-# Predicted labels of one frame by name. A frame without a volume has no predicted stress.
+# Predicted labels of one frame by name. A frame without a volume has no predicted stress. The extrapolation grades of
+# its atoms have the name `quantities.GAMMA`.
 FramePrediction = Mapping[str, np.ndarray]
 
 

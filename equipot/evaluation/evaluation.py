@@ -1,21 +1,22 @@
-"""Evaluation of a model on labelled frames: its predictions and their errors."""
+"""Evaluation of a model: its predictions for frames, and their errors if the frames are labelled."""
 
 import json
+import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
+from ase.stress import voigt_6_to_full_3x3_stress
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn
 
-from equipot.contract import Inputs
-from equipot.data.graph import Graph, collate, graph_from_frame
+from equipot.calculators.many import BATCH_EDGES, predict_many
+from equipot.data.graph import Graph, collate, expect_finite_labels, graph_from_frame
 from equipot.errors import NumericsError
 from equipot.evaluation.error_tables import error_tables
 from equipot.evaluation.errors import ErrorReport, FramePrediction, error_report
@@ -24,24 +25,28 @@ from equipot.evaluation.predicted_errors import MOST_FRAMES, PredictedErrorRepor
 from equipot.evaluation.predictions import write_predictions
 from equipot.model_file import LoadedModel
 from equipot.neighbours import PairCutoffs
-from equipot.network.derivatives import Prediction, predict
+from equipot.network.derivatives import predict
 from equipot.network.potential import Potential
 from equipot.quantities import GAMMA, LABELS
 from equipot.species import SpeciesMap
 from equipot.structures.frame import Frame
 
-BATCH_EDGES = 20_000
-
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Labelled frames with a model's predictions and their errors."""
+    """Frames with a model's predictions, and their errors if the frames are labelled."""
 
     frames: list[Frame]
     predictions: list[FramePrediction]  # in the order of the frames
     errors: ErrorReport
     grades: list[float] | None = None  # the highest extrapolation grade of each frame
     predicted_errors: PredictedErrorReport | None = None
+    seconds: float = 0.0  # that the predictions took
+
+    @property
+    def labelled(self) -> bool:
+        """Whether a frame has a label, so that there are errors."""
+        return any(frame.labels for frame in self.frames)
 
     @property
     def energy_keys(self) -> dict[str, int]:
@@ -58,9 +63,8 @@ class Evaluation:
     def remarks(self) -> list[str]:
         """Return sentences about the labels that a reader of the errors should know."""
         keys = ", ".join(f"{key} ({_count(n)})" for key, n in self.energy_keys.items())
-        sentences = (
-            [f"Reference energies were read from {keys}."] if keys else ["No frame has a reference energy."]
-        )
+        none = "No frame has a reference energy." if self.labelled else "No frame has labels to compare with."
+        sentences = [f"Reference energies were read from {keys}." if keys else none]
         if self.stresses_without_volume:
             sentences.append(
                 f"The stress of {_count(self.stresses_without_volume)} was not compared: "
@@ -104,13 +108,20 @@ class Evaluation:
         }
 
     def print(self, console: Console) -> None:
-        """Print the tables of errors and the remarks."""
-        for table in error_tables(self.errors, self.frames):
-            console.print(table)
+        """Print the tables of errors, the remarks and the throughput. Without labels, there are no errors."""
+        if self.labelled:
+            for table in error_tables(self.errors, self.frames):
+                console.print(table)
         if self.predicted_errors is not None:
             console.print(self.predicted_errors.table())
-        for remark in self.remarks():
+        for remark in (*self.remarks(), self.throughput()):
             console.print(remark, markup=False, highlight=False)
+
+    def throughput(self) -> str:
+        """Return a sentence on the speed of the predictions, without reading and writing of files."""
+        n, n_atoms = len(self.frames), sum(map(len, self.frames))
+        rate = f", {n / self.seconds:.3g} structures per second" if n and self.seconds else ""
+        return f"Predicted {_count(n)} with {n_atoms} atoms in {self.seconds:.3g} s{rate}."
 
 
 def evaluate(
@@ -122,11 +133,11 @@ def evaluate(
     batch_edges: int = BATCH_EDGES,
     console: Console | None = None,
 ) -> Evaluation:
-    """Predict all frames and compare the predictions with the labels.
+    """Predict all frames and compare the predictions with the labels, if there are any.
 
     Args:
         model: a loaded model file, or a module from `Inputs` to `Outputs`.
-        frames: the labelled frames.
+        frames: the frames, with or without labels.
         cutoffs: elements and cutoffs of a module; by default those of its `spec`.
         device: device of a module; by default that of its first parameter or buffer.
         batch_edges: largest number of edges in a batch. It limits the memory. A frame with more edges forms a batch of
@@ -139,29 +150,27 @@ def evaluate(
         NumericsError: a prediction is not finite.
     """
     if isinstance(model, LoadedModel):
-        predicted: Callable[[Inputs], Prediction] = model.predict
-        cutoffs, device = model.metadata.cutoffs, model.device
-    else:
-        predicted = partial(predict, model)
-        if cutoffs is None:
-            cutoffs = cast(Potential, model).spec.cutoffs
-        device = device or _device_of(model)
+        cutoffs = model.metadata.cutoffs
+    elif cutoffs is None:
+        cutoffs = cast(Potential, model).spec.cutoffs
     species = SpeciesMap(cutoffs.type_names)
     for k, frame in enumerate(frames):
         species.index(frame.numbers, frame.source or f"frame {k}")
-    graphs = (graph_from_frame(frame, species, cutoffs) for frame in frames)
+    if isinstance(model, LoadedModel):
+        results = _by_file(model, frames, batch_edges)
+    else:
+        results = _by_module(model, frames, cutoffs, device or _device_of(model), batch_edges)
     predictions: list[FramePrediction] = []
     grades: list[float] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=console is None) as progress:
-        task = progress.add_task("evaluating", total=len(frames))
-        for batch in _batches(graphs, batch_edges):
-            for p, grade in _predict_batch(predicted, batch, device):
-                _check_finite(p, frames[len(predictions)], len(predictions))
-                predictions.append(p)
-                if grade is not None:
-                    grades.append(grade)
+        task, start = progress.add_task("evaluating", total=len(frames)), time.perf_counter()
+        for p, grade in results:
+            predictions.append(p)
+            if grade is not None:
+                grades.append(grade)
             progress.update(task, completed=len(predictions))
+        seconds = time.perf_counter() - start
         report = None
         if isinstance(model, LoadedModel):
             second = progress.add_task("predicting errors", total=min(len(frames), MOST_FRAMES))
@@ -169,7 +178,7 @@ def evaluate(
                 model, frames, predictions, lambda done: progress.update(second, completed=done)
             )
     known = grades if len(grades) == len(predictions) and grades else None
-    return Evaluation(list(frames), predictions, error_report(frames, predictions), known, report)
+    return Evaluation(list(frames), predictions, error_report(frames, predictions), known, report, seconds)
 
 
 def evaluate_and_write(
@@ -181,7 +190,7 @@ def evaluate_and_write(
     batch_edges: int = BATCH_EDGES,
     console: Console | None = None,
 ) -> Evaluation:
-    """Evaluate a model and write evaluation.json, predictions.extxyz and parity.png into a folder.
+    """Evaluate a model and write evaluation.json, predictions.extxyz and, with labels, parity.png into a folder.
 
     A model that predicts its errors also gets predicted_errors.png.
 
@@ -189,7 +198,7 @@ def evaluate_and_write(
 
     Args:
         model: the loaded model file.
-        frames: the labelled frames.
+        frames: the frames, with or without labels.
         folder: the output folder.
         files: names of the data files, for evaluation.json.
         batch_edges: largest number of edges in a batch.
@@ -201,12 +210,46 @@ def evaluate_and_write(
     values = evaluation.to_dict(str(model.path), files)
     (folder / "evaluation.json").write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
     write_predictions(folder / "predictions.extxyz", evaluation.frames, evaluation.predictions)
-    plot_parity(folder / "parity.png", evaluation.frames, evaluation.predictions, evaluation.errors)
+    if evaluation.labelled:
+        plot_parity(folder / "parity.png", evaluation.frames, evaluation.predictions, evaluation.errors)
     if evaluation.predicted_errors is not None:
         evaluation.predicted_errors.plot(folder / "predicted_errors.png")
     if console is not None:
         evaluation.print(console)
     return evaluation
+
+
+def _by_file(
+    model: LoadedModel, frames: Sequence[Frame], batch_edges: int
+) -> Iterator[tuple[FramePrediction, float | None]]:
+    """Yield the prediction of a model file for each frame, with its highest extrapolation grade."""
+    for frame in frames:
+        expect_finite_labels(frame)
+    for p in predict_many(model, frames, batch_edges=batch_edges):
+        prediction = {"energy": np.asarray(p.energy), "forces": p.forces}
+        if p.stress is not None:
+            prediction["stress"] = voigt_6_to_full_3x3_stress(p.stress)
+        if GAMMA in p.outputs:
+            prediction[GAMMA] = p.outputs[GAMMA]
+        yield prediction, float(p.outputs[GAMMA].max(initial=0.0)) if GAMMA in p.outputs else None
+
+
+def _by_module(
+    module: nn.Module,
+    frames: Sequence[Frame],
+    cutoffs: PairCutoffs,
+    device: str | torch.device,
+    batch_edges: int,
+) -> Iterator[tuple[FramePrediction, float | None]]:
+    """Yield the prediction of a module for each frame, with its highest extrapolation grade."""
+    species = SpeciesMap(cutoffs.type_names)
+    graphs = (graph_from_frame(frame, species, cutoffs) for frame in frames)
+    number = 0
+    for batch in _batches(graphs, batch_edges):
+        for p, grade in _predict_batch(module, batch, device):
+            _check_finite(p, frames[number], number)
+            yield p, grade
+            number += 1
 
 
 def _batches(graphs: Iterable[Graph], batch_edges: int) -> Iterator[list[Graph]]:
@@ -223,12 +266,12 @@ def _batches(graphs: Iterable[Graph], batch_edges: int) -> Iterator[list[Graph]]
 
 
 def _predict_batch(
-    predicted: Callable[[Inputs], Prediction], graphs: list[Graph], device: str | torch.device
+    module: nn.Module, graphs: list[Graph], device: str | torch.device
 ) -> Iterator[tuple[FramePrediction, float | None]]:
     """Yield the prediction of each graph with its highest extrapolation grade, if the model has grades."""
     batch = collate(graphs)
     on_device = batch.to(device)
-    prediction = predicted(on_device.inputs)
+    prediction = predict(module, on_device.inputs)
     volumes = batch.volume.numpy()
     values = {q.name: prediction.label(q.name, on_device.volume).cpu().numpy() for q in LABELS}
     first = np.cumsum(batch.n_atoms.numpy())[:-1]

@@ -9,7 +9,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from equipot.evaluation.errors import FramePrediction
-from equipot.quantities import by_name
+from equipot.quantities import GAMMA, by_name
 from equipot.structures.frame import Frame, as_ase
 
 
@@ -17,11 +17,15 @@ def predicted_atoms(frame: Frame, predicted: FramePrediction) -> Atoms:
     """Return Atoms with the predictions as calculator results.
 
     The labels of the frame are info["reference_energy"] (eV), arrays["reference_forces"] (eV/Å) and
-    info["reference_stress"] (eV/Å³, ASE's six components).
+    info["reference_stress"] (eV/Å³, ASE's six components). arrays["gamma"] has the extrapolation grades.
     """
     atoms = Atoms(frame.numbers, positions=frame.positions, cell=frame.cell, pbc=frame.pbc)
-    results: dict[str, Any] = {name: as_ase(name, value) for name, value in predicted.items()}
+    results: dict[str, Any] = {
+        name: as_ase(name, value) for name, value in predicted.items() if name != GAMMA
+    }
     atoms.calc = SinglePointCalculator(atoms, **results)
+    if GAMMA in predicted:
+        atoms.arrays[GAMMA] = predicted[GAMMA]
     atoms.info["config_type"] = frame.config_type
     if frame.source:
         atoms.info["source"] = frame.source

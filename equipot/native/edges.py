@@ -1,4 +1,4 @@
-"""Edges within the cutoff and sums of their gradients, by the compiled library."""
+"""Edges within the cutoff, their search, and sums of their gradients, by the compiled library."""
 
 import ctypes
 from typing import TypeAlias
@@ -49,6 +49,54 @@ def near(
         vectors.ctypes.data,
     )
     return out[:, :n_near], vectors[:n_near]
+
+
+def search(
+    first_atom: Integers,
+    positions: Reals,
+    cells: Reals,
+    inverses: Reals,
+    pbc: Integers,
+    species: Integers,
+    cutoffs: Reals,
+    capacity: int,
+) -> tuple[Integers, Reals, Integers]:
+    """Return edge_index (2, n_edges), edge vectors (n_edges, 3), and the numbers of edges (n_graphs,) of small graphs.
+
+    The time grows with the square of the number of atoms of a graph.
+
+    Args:
+        first_atom: (n_graphs + 1,), from 0 to n_atoms.
+        positions: (n_atoms, 3) Å, finite, wrapped or not.
+        cells: (n_graphs, 3, 3) Å, linearly independent vectors in rows; those of directions that are not periodic are
+            unit vectors perpendicular to all others.
+        inverses: of the cells.
+        pbc: (n_graphs, 3) 0 or 1, int64.
+        species: (n_atoms,) index into the cutoffs.
+        cutoffs: (n_species, n_species) Å.
+        capacity: a likely number of edges; with more, the search is repeated.
+    """
+    n_graphs, n_atoms = len(first_atom) - 1, len(positions)
+    integers = [np.ascontiguousarray(a) for a in (first_atom, pbc, species)]
+    reals = [np.ascontiguousarray(a) for a in (positions, cells, inverses, cutoffs)]
+    expect(all(a.dtype == np.int64 for a in integers), "first_atom, pbc or species are not int64")
+    expect(all(a.dtype == np.float64 for a in reals), "positions, cells or cutoffs are not float64")
+    expect(int(first_atom[-1]) == n_atoms, f"first_atom ends at {first_atom[-1]}; expected {n_atoms}")
+    shapes = [a.shape for a in (*integers[1:], *reals[:3])]
+    three = (n_graphs, 3, 3)
+    expect(shapes == [(n_graphs, 3), (n_atoms,), (n_atoms, 3), three, three], f"arrays have shapes {shapes}")
+    inside = n_atoms == 0 or 0 <= int(species.min()) <= int(species.max()) < len(cutoffs)
+    expect(inside, "an atom has a species without cutoffs")
+    n_edges = np.empty(n_graphs, dtype=np.int64)
+    kernel = function("search", (_N, *[_P] * 6, _N, _P, _N, *[_P] * 4), _N)
+    f, p, s, x, c, i, r = (a.ctypes.data for a in (*integers, *reals))
+    while True:
+        rows, vectors = np.empty((2, capacity), dtype=np.int64), np.empty((capacity, 3))
+        out = (*(row.ctypes.data for row in rows), vectors.ctypes.data, n_edges.ctypes.data)
+        n = call("neighbours", kernel, n_graphs, f, x, c, i, p, s, len(cutoffs), r, capacity, *out)
+        if n <= capacity:
+            return rows[:, :n], vectors[:n], n_edges
+        capacity = n
 
 
 def collect(

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from equipot.errors import EquipotError
 
-_VERSION = 4  # EQUIPOT_ENGINE_VERSION in engine.h
+_VERSION = 5  # EQUIPOT_ENGINE_VERSION in engine.h
 
 
 def _one_thread() -> None:

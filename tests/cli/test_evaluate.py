@@ -1,12 +1,15 @@
 import json
+import re
 
 import ase.io
 import numpy as np
 import pytest
+import torch
 
 from equipot.calculators import EquipotCalculator
 from equipot.cli.main import main
 from equipot.model_file import write_model
+from equipot.network.variants import with_grade
 from tests.models import make_potential, random_atoms
 
 
@@ -123,3 +126,39 @@ def test_without_an_output_folder_it_is_bad_usage(path, data):
     with pytest.raises(SystemExit) as leaving:
         main(["evaluate", str(path), str(data)])
     assert leaving.value.code == 2
+
+
+def test_structures_without_labels_get_predictions_and_no_errors(path, tmp_path, capsys):
+    structures = [random_atoms(4, seed=k, pbc=(True, True, k > 0)) for k in range(3)]
+    file, folder = tmp_path / "new.extxyz", tmp_path / "out"
+    ase.io.write(file, structures)
+    assert main(["evaluate", str(path), str(file), "-o", str(folder)]) == 0
+    calculator = EquipotCalculator(path)
+    for atoms, predicted in zip(structures, ase.io.read(folder / "predictions.extxyz", ":"), strict=True):
+        atoms.calc = calculator
+        # The file has eight decimals.
+        assert predicted.get_potential_energy() == pytest.approx(atoms.get_potential_energy(), abs=1e-6)
+        np.testing.assert_allclose(predicted.get_forces(), atoms.get_forces(), atol=1e-6)
+        assert ("stress" in predicted.calc.results) == bool(atoms.pbc.all())
+    assert json.loads((folder / "evaluation.json").read_text())["forces"] is None
+    assert not (folder / "parity.png").exists()
+    text = " ".join(capsys.readouterr().out.split())
+    assert "No frame has labels to compare with" in text
+    assert re.search(r"Predicted 3 frames with 12 atoms in \S+ s, \S+ structures per second", text)
+    assert "predictions.extxyz, parity.png" not in text
+    assert "Errors" not in text
+
+
+def test_predictions_have_the_extrapolation_grades(tmp_path):
+    potential = make_potential(seed=3)
+    d = potential.read.width
+    graded = with_grade(potential, torch.zeros(2, d), torch.eye(d).reshape(1, -1).repeat(2, 1), torch.ones(2))
+    path = write_model(tmp_path / "graded.pt", graded, verify=False)
+    atoms = random_atoms(4)
+    ase.io.write(tmp_path / "new.extxyz", atoms)
+    assert main(["evaluate", str(path), str(tmp_path / "new.extxyz"), "-o", str(tmp_path)]) == 0
+    atoms.calc = EquipotCalculator(path)
+    atoms.calc.warns = False
+    atoms.get_potential_energy()
+    written = ase.io.read(tmp_path / "predictions.extxyz").arrays["gamma"]
+    np.testing.assert_allclose(written, atoms.calc.outputs["gamma"], rtol=1e-4, atol=1e-7)

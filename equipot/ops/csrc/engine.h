@@ -26,7 +26,7 @@ extern "C" {
 #endif
 
 /* Raised when the structure below or the meaning of an argument changes. */
-#define EQUIPOT_ENGINE_VERSION 4
+#define EQUIPOT_ENGINE_VERSION 5
 
 enum { EQUIPOT_FLOAT32 = 4, EQUIPOT_FLOAT64 = 8 }; /* bytes of a number */
 
@@ -150,6 +150,18 @@ EQUIPOT_PUBLIC int64_t equipot_near(int64_t n_edges, int64_t n_atoms, const doub
                                     const int64_t *neighbour, const double *shifts, const double *cell,
                                     const double *limit_squared, int64_t limit_per_edge, int64_t *near_centre,
                                     int64_t *near_neighbour, double *near_vectors, char *error, size_t error_size);
+
+/* The neighbours of many small structures at once: all pairs with |r_ij| < cutoffs of their species, periodic images
+   included, an atom itself excluded, sorted by centre, neighbour and image. The time grows with the square of the
+   number of atoms of a structure. Atoms first_atom[g] to first_atom[g + 1] - 1 belong to structure g. Rows of cells
+   (n_graphs, 3, 3) are its vectors; those of directions that are not periodic (pbc (n_graphs, 3)) are unit vectors
+   perpendicular to all others. inverses are those of the cells. cutoffs (n_species, n_species) Å. Returns the number of
+   edges, of which at most `capacity` are written, or -1. n_edges (n_graphs) are those of each structure. */
+EQUIPOT_PUBLIC int64_t equipot_search(int64_t n_graphs, const int64_t *first_atom, const double *positions,
+                                      const double *cells, const double *inverses, const int64_t *pbc,
+                                      const int64_t *species, int64_t n_species, const double *cutoffs,
+                                      int64_t capacity, int64_t *centre, int64_t *neighbour, double *vectors,
+                                      int64_t *n_edges, char *error, size_t error_size);
 
 /* From g = dE/dr_ij (n_edges, 3), in double precision: forces (n_atoms, 3), f_i += g and f_j -= g, and virials
    (n_graphs, 3, 3), -sum of r ⊗ g, symmetrised. graph_of_atom may be null: one graph. */
