@@ -30,6 +30,7 @@ NEQUIP = {
     "everything": "ckpt",
     "hidden readout": "ckpt",
     "no self-connections": "ckpt",
+    "short-range of NequIP-LES": "ckpt",
 }
 
 

@@ -116,6 +116,12 @@ MODELS: dict[str, dict[str, Any]] = {
         }
     },
     "single precision": {"model": options_with(model_dtype="float32"), "packaged": True},
+    # The options are those of NequIP-LES. Its code for a short-range network is nequip's, which is what runs here.
+    "short-range of NequIP-LES": {
+        "model": options_with(num_layers=3, num_features=[6, 4], polynomial_cutoff_p=6),
+        "written": {"use_les": False, "les_args": {"use_atomwise": False, "sigma": 1.0, "dl": 2.0}},
+        "ema": True,
+    },
     "fine-tuned": {
         "model": {
             "_target_": "nequip.model.modify",
