@@ -23,6 +23,8 @@ SEVENNET = [
     "linear self-connections, parity",
     "readout by silu",
     "modalities, everywhere, with biases",
+    "as MF ompa",
+    "as OMat",
 ]
 # Packages hold nequip's code and so are large: one is enough.
 NEQUIP = {
