@@ -24,7 +24,7 @@ __DRIVER_CLASS__ = "EquipotDriver"
 class EquipotDriver(ASEDriver):
     """Energies, forces and stresses of a model file for i-PI.
 
-    The stress is zero unless the template is periodic in all three directions. Further outputs of the network, such as
+    The stress is zero for a template whose cell has no volume (`neighbours.cell.volume_of`). Further outputs of the network, such as
     the extrapolation grades "gamma", are i-PI's extras.
 
     Args:

@@ -25,8 +25,8 @@ class Quantity:
         looks_like: pattern of the keys that could hold the label.
         help: help of the command-line option for the label's key.
         extensive: whether errors are divided by the number of atoms.
-        needs_volume: whether the quantity is defined only in cells that are periodic in all three directions. The loss
-            multiplies its errors by the volume per atom, so they have the unit of an energy.
+        needs_volume: whether the quantity is defined only in cells with a volume (`neighbours.cell.volume_of`). The
+            loss multiplies its errors by the volume per atom, so they have the unit of an energy.
     """
 
     name: str

@@ -34,7 +34,7 @@ class EquipotModel(ModelInterface):
 
     It gives "energy" (n_systems,) eV, "forces" (n_atoms, 3) eV/Å, "stress" (n_systems, 3, 3) eV/Å³, "energies"
     (n_atoms,) eV, and further outputs of the network, e.g. the extrapolation grades "gamma" (n_atoms,). The stress is
-    NaN for systems that are not periodic in all three directions. A model on the CPU is evaluated by the runtime, with
+    NaN for systems without a volume (`neighbours.cell.volume_of`). A model on the CPU is evaluated by the runtime, with
     torch's number of threads. Neighbours are searched on the CPU.
 
     Args:

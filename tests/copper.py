@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 from ase import Atoms
-from ase.build import bulk
+from ase.build import bulk, fcc111
 from ase.calculators.emt import EMT
 
 from equipot.structures import Frame, frame_from_atoms
@@ -16,7 +16,7 @@ def labelled(atoms: Atoms, config_type: str = "default", source: str = "") -> Fr
     atoms.calc = EMT()
     atoms.get_potential_energy()
     atoms.get_forces()
-    if atoms.pbc.all():
+    if atoms.pbc.any() and atoms.cell.rank == 3:
         atoms.get_stress()
     return replace(frame_from_atoms(atoms, source=source), config_type=config_type, unread=())
 
@@ -28,6 +28,20 @@ def scan(n: int = 9) -> list[Frame]:
         atoms = bulk("Cu", cubic=True)
         atoms.set_cell(atoms.cell * np.linspace(0.96, 1.05, n)[k], scale_atoms=True)
         frames.append(labelled(atoms, "volume", f"scan.extxyz#{k}"))
+    return frames
+
+
+def strained_layers(n: int = 10) -> list[Frame]:
+    """Layers under strain in their plane, with another vacuum in every frame."""
+    rng = np.random.default_rng(2)
+    frames = []
+    for k in range(n):
+        atoms = fcc111("Cu", (1, 1, 3), vacuum=5.0)
+        atoms.cell[2] *= 1 + 0.1 * k
+        strain = np.zeros((3, 3))
+        strain[:2, :2] = rng.normal(0, 0.01, (2, 2))
+        atoms.set_cell(atoms.cell @ (np.eye(3) + strain), scale_atoms=True)
+        frames.append(labelled(atoms, "layer", f"layers.extxyz#{k}"))
     return frames
 
 

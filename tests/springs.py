@@ -32,7 +32,7 @@ class Springs(Calculator):
         np.add.at(forces, i, pull)
         energy = 0.25 * self.k * float(np.square(r - self.d).sum())
         self.results = {"energy": energy, "free_energy": energy, "forces": forces}
-        if self.atoms.pbc.all():
+        if self.atoms.pbc.any() and self.atoms.cell.rank == 3:
             stress = 0.5 * pull.T @ vectors / self.atoms.get_volume()
             self.results["stress"] = full_3x3_to_voigt_6_stress(stress)
 

@@ -18,6 +18,7 @@ from equipot.model_file import LoadedModel, load_model
 from equipot.model_file.loaded import Engine
 from equipot.model_file.structure import PredictedErrors, Reals, Structure
 from equipot.neighbours.arrays import on_host
+from equipot.neighbours.cell import volume_of
 from equipot.neighbours.verlet import VerletList
 from equipot.quantities import ENERGIES, GAMMA
 from equipot.species import SpeciesMap
@@ -35,9 +36,9 @@ class EquipotCalculator(Calculator):
     """An ASE calculator that computes energies, forces and stresses with a model file.
 
     Its results are `energy` and `free_energy` (eV, equal, with the forces as their derivatives), `energies` (n_atoms,)
-    in eV and `forces` (n_atoms, 3) in eV/Å. For cells that are periodic in all three directions, they are also
-    `stress` (6,) in eV/Å³ in ASE's order and sign, and `stresses` (n_atoms, 6) in eV/Å³. The stress of an atom is half
-    of the terms of all its pairs, divided by the volume of the cell. `stresses` sum to `stress`.
+    in eV and `forces` (n_atoms, 3) in eV/Å. For cells with a volume, they are also `stress` (6,) in eV/Å³ in ASE's
+    order and sign, and `stresses` (n_atoms, 6) in eV/Å³. A layer has a volume if its cell has three vectors. The stress
+    of an atom is half of the terms of all its pairs, divided by the volume of the cell. `stresses` sum to `stress`.
 
     ASE refuses results that it has no name for. Such outputs of a network are in the attribute `outputs`. A model that
     knows its training set gives `gamma` (n_atoms,), the extrapolation grade of each atom: above 1, an atom is unlike
@@ -130,7 +131,7 @@ class EquipotCalculator(Calculator):
         # Earlier results stay valid only for an unchanged structure, and none stay if this fails.
         earlier, self.results, self._outputs = {} if system_changes else self.results, {}, {}
         structure = self._structure(atoms)
-        results = self._results(structure, set(properties), atoms.get_volume() if atoms.pbc.all() else None)
+        results = self._results(structure, set(properties))
         for name, value in results.items():
             # The grade of an element without training atoms is infinite.
             if name != GAMMA and not np.isfinite(value).all():
@@ -185,10 +186,10 @@ class EquipotCalculator(Calculator):
             self.warns = False
             warnings.warn(highest.sentence(), ExtrapolationWarning, stacklevel=4)
 
-    def _results(self, structure: Structure, properties: Set[str], volume: float | None) -> dict[str, Any]:
+    def _results(self, structure: Structure, properties: Set[str]) -> dict[str, Any]:
         """Return the results: energies, and forces and stress if one of them is in `properties`.
 
-        `stresses` are returned only if they are in `properties`. `volume` is None without periodicity.
+        `stresses` are returned only if they are in `properties`. A cell without a volume has no stress.
         """
         computed = self.model.compute(structure, not properties <= {"energy", "free_energy", "energies"})
         energy = float(computed.outputs[ENERGIES].sum())
@@ -197,7 +198,8 @@ class EquipotCalculator(Calculator):
         if derivatives is None:
             return results
         results["forces"] = derivatives.forces
-        if volume is not None:
+        volume = volume_of(structure.cell, structure.pbc)
+        if not np.isnan(volume):
             results["stress"] = full_3x3_to_voigt_6_stress(-derivatives.virial / volume)
             # A term that reads positions has no pairs to share its virial among: ASE then says that there are none.
             if "stresses" in properties and not self.model.reads_positions:

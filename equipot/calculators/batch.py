@@ -13,6 +13,7 @@ from equipot.calculators.closest import closest_atoms
 from equipot.errors import DataError, EquipotError, NumericsError
 from equipot.model_file import LoadedModel
 from equipot.model_file.structure import Reals
+from equipot.neighbours.cell import volumes_of
 from equipot.neighbours.many import neighbours_of_many
 from equipot.quantities import ENERGIES, GAMMA
 from equipot.species import SpeciesMap
@@ -42,7 +43,7 @@ class Predicted:
         energy: eV; the forces are its derivatives.
         energies: (n_atoms,) eV.
         forces: (n_atoms, 3) eV/Å, also on atoms that are fixed by a constraint.
-        stress: (6,) eV/Å³ in ASE's order and sign; None unless the cell is periodic in all three directions.
+        stress: (6,) eV/Å³ in ASE's order and sign; None for a cell without a volume, see `neighbours.cell.volume_of`.
         outputs: further outputs of the network by name, e.g. the extrapolation grades "gamma" (n_atoms,).
     """
 
@@ -152,15 +153,15 @@ def _evaluate(model: LoadedModel, batch: Batch, start: int, end: int, threads: i
     )
     energies, n = outputs.pop(ENERGIES), len(structures)
     totals = np.bincount(graph_of_atom, energies, minlength=n).tolist()
-    periodic = [bool(s.pbc.all()) for s in structures]
-    volumes = np.abs(np.linalg.det([s.cell if p else np.eye(3) for s, p in zip(structures, periodic)]))
-    stresses = full_3x3_to_voigt_6_stress(-virials / volumes[:, None, None])
+    volumes = volumes_of(np.array([s.cell for s in structures]), np.array([s.pbc for s in structures]))
+    with_volume = np.isfinite(volumes)
+    stresses = full_3x3_to_voigt_6_stress(-virials / np.where(with_volume, volumes, 1)[:, None, None])
     # The grade of an element without training atoms is infinite.
     values_of_all = (energies, forces, stresses, *(v for name, v in outputs.items() if name != GAMMA))
     finite = all(np.isfinite(values).all() for values in values_of_all)
     for k, own in enumerate(map(slice, first_atom[:-1].tolist(), first_atom[1:].tolist())):
         further = {name: values[own] for name, values in outputs.items()}
-        p = Predicted(totals[k], energies[own], forces[own], stresses[k] if periodic[k] else None, further)
+        p = Predicted(totals[k], energies[own], forces[own], stresses[k] if with_volume[k] else None, further)
         if not finite:
             edges = slice(batch.first_edge[start + k], batch.first_edge[start + k + 1])
             own_edges = batch.edge_index[:, edges] - batch.first_atom[start + k]

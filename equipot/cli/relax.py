@@ -40,11 +40,16 @@ EXAMPLES = """cells:
   volume      the shape relaxes; the volume is fixed
   xy          the components in the plane relax, for layers and slabs with a periodic vacuum
 
+The cell relaxes only along the periodic directions. For a layer with pbc (T, T, F), `full` relaxes lengths and angle of
+the plane, `isotropic` its area and `volume` its shape. The third vector stays. Its stress is divided by the volume of
+the whole cell, and its pressure is that along the plane.
+
 examples:
   equipot relax POSCAR -m model.pt                           atoms only; writes relaxed.extxyz
   equipot relax crystal.cif -m model.pt --cell full          atoms, shape and volume
   equipot relax crystal.cif -m model.pt --cell isotropic --pressure 10
   equipot relax slabs.extxyz -m model.pt -o slabs-relaxed.extxyz --fmax 0.02
+  equipot relax graphene.extxyz -m model.pt --cell full      the plane of a layer with pbc (T, T, F)
   equipot relax run.traj@-1 -m model.pt --cell full --symmetry
   equipot relax crystal.cif -m sevenn:7net-0 --cell full     a published model of 89 elements
 

@@ -47,7 +47,8 @@ def name_unknown_volume(calculator: "EquipotCalculator", relaxed: Sequence[Atoms
     from equipot.uncertainty.warning import volume_sentence
 
     statistics = calculator.model.metadata.statistics
-    sentences = [volume_sentence(statistics, atoms.get_volume() / len(atoms)) for atoms in relaxed]
+    volumes = [atoms.get_volume() / len(atoms) if atoms.pbc.all() else None for atoms in relaxed]
+    sentences = [volume_sentence(statistics, volume) for volume in volumes]
     for sentence in dict.fromkeys(s for s in sentences if s):
         print(f"warning: {sentence}", file=sys.stderr)
 

@@ -25,6 +25,7 @@ def by_species(irreps_in: Irreps, irreps_out: Irreps, flat: Tensor, n_species: i
     """Return matrices (n_species, mul_in, mul_out) of a `FullyConnectedTensorProduct` with one-hot species."""
     pairs = list(_pairs(irreps_in, irreps_out))
     expected = n_species * sum(irreps_in[i].mul * irreps_out[k].mul for i, k in pairs)
+    flat = flat.flatten()  # cuEquivariance stores the same numbers as one row
     if flat.numel() != expected:
         raise ModelFileError(
             f"a linear map from {irreps_in} to {irreps_out} has {flat.numel()} weights; expected {expected}"

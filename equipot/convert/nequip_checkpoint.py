@@ -15,6 +15,7 @@ from equipot.convert.nequip_description import (
     from_options,
     prefix_of_only_network,
 )
+from equipot.convert.nequip_les import PACKAGE, without_les
 from equipot.convert.nequip_package import is_package, read_package
 from equipot.convert.pickles import read_checkpoint
 from equipot.errors import ModelFileError
@@ -74,12 +75,12 @@ def _version(checkpoint: Mapping[str, Any]) -> tuple[int, ...]:
 def _describe(options: Mapping[str, Any], version: tuple[int, ...], visited: tuple[Path, ...]) -> Description:
     target = str(options.get("_target_", ""))
     name = target.split(".")[-1]
-    if not target.startswith("nequip."):
+    if not target.startswith(("nequip.", PACKAGE)):
         raise ModelFileError(
             f"its network is built by {target}; expected one of nequip's own ({', '.join(BUILDERS)})"
         )
-    if name in BUILDERS:
-        return from_options(options, version)
+    if name in BUILDERS or target.startswith(PACKAGE):
+        return from_options(without_les(options), version)
     if name == "modify":
         return _modified(_describe(options["model"], version, visited), options["modifiers"])
     if name in ("ModelFromPackage", "ModelFromCheckpoint"):

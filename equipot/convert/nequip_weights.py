@@ -21,6 +21,7 @@ from torch import Tensor
 
 from equipot.convert import e3nn_weights
 from equipot.convert.nequip_description import EMBEDDING, Description, State
+from equipot.convert.nequip_les import refuse_les_modules
 from equipot.errors import ModelFileError
 from equipot.irreps import Irrep, Irreps
 from equipot.network.activation import activation_gain
@@ -47,6 +48,7 @@ class _Reader:
         self.n_layers = len(description.layer_irreps)
         known = _READ | {f"layer{k}_convnet" for k in range(self.n_layers)}
         unknown = ({name.split(".")[0] for name in state} | set(description.names)) - known
+        refuse_les_modules(unknown)
         if unknown:
             raise ModelFileError(f"its network has {', '.join(sorted(unknown))}, which equipot does not have")
         self._check()

@@ -110,8 +110,6 @@ class _Reader:
             wrong = (
                 f"cutoff function {c['cutoff_function']['cutoff_function_name']}; expected XPLOR or poly_cut"
             )
-        elif (c.get("cuequivariance_config") or {}).get("use") or c.get("use_flash_tp") or c.get("use_oeq"):
-            wrong = "weights in the order of an accelerator; save it from SevenNet without one (sevenn cp)"
         if wrong:
             raise ModelFileError(f"this SevenNet checkpoint has {wrong}")
 

@@ -10,6 +10,7 @@ import torch
 from equipot.contract import Inputs
 from equipot.errors import DataError
 from equipot.neighbours import PairCutoffs, neighbour_list
+from equipot.neighbours.cell import volumes_of
 from equipot.quantities import LABELS, Quantity
 from equipot.species import SpeciesMap
 from equipot.structures.frame import Frame
@@ -30,8 +31,8 @@ class Graph:
 
     @property
     def volume(self) -> float:
-        """Cell volume in Å³; NaN unless the structure is periodic in all directions."""
-        return float(_volumes(self.cell[None], self.pbc[None])[0])
+        """Cell volume in Å³; NaN without one, see `volume_of`."""
+        return float(volumes_of(self.cell[None], self.pbc[None])[0])
 
     @property
     def n_atoms(self) -> int:
@@ -48,7 +49,7 @@ def graph_from_frame(
     cutoffs: PairCutoffs | float,
     groups: Sequence[str] | None = None,
 ) -> Graph:
-    """Return the graph of a frame. A stress is left out if the frame is not periodic in all directions.
+    """Return the graph of a frame. A stress is left out if the frame has no volume.
 
     Args:
         frame: the structure.
@@ -85,7 +86,7 @@ def graph_from_frame(
     labels = {
         q.name: torch.from_numpy(np.array(frame.labels[q.name], dtype=np.float64))
         for q in LABELS
-        if q.name in frame.labels and (frame.pbc.all() or not q.needs_volume)
+        if q.name in frame.labels and not (q.needs_volume and np.isnan(frame.volume))
     }
     return Graph(
         species=torch.from_numpy(index),
@@ -108,13 +109,6 @@ def expect_finite_labels(frame: Frame) -> None:
             )
 
 
-def _volumes(cell: torch.Tensor, pbc: torch.Tensor) -> torch.Tensor:
-    """Return the volumes (G,) in Å³ of cells (G, 3, 3); NaN for cells that are not periodic in all directions."""
-    # The triple product is faster than torch.linalg.det, which starts a solver for every batch.
-    volume = (torch.linalg.cross(cell[:, 0], cell[:, 1]) * cell[:, 2]).sum(1).abs()
-    return torch.where(pbc.all(1), volume, torch.nan)
-
-
 @dataclass
 class Batch:
     """Several graphs in one: G graphs with N atoms and E edges in total, concatenated."""
@@ -131,8 +125,8 @@ class Batch:
 
     @property
     def volume(self) -> torch.Tensor:
-        """Cell volumes in Å³, shape (G,); NaN for graphs that are not periodic in all directions."""
-        return _volumes(self.inputs.cell, self.inputs.pbc)
+        """Cell volumes in Å³, shape (G,); NaN for graphs without one."""
+        return volumes_of(self.inputs.cell, self.inputs.pbc)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
         """Return a copy on another device."""

@@ -33,7 +33,8 @@ class Statistics:
     atoms_of: dict[str, int] = field(default_factory=dict)  # atoms by element
     # Å, (n_species, n_species), symmetric; None for a pair that no frame has within the cutoff
     minimum_distances: list[list[float | None]] = field(default_factory=list)
-    # Å³ per atom, the smallest and the largest of frames that are periodic in all directions; None without such frames
+    # Å³ per atom, the smallest and the largest of frames that are periodic in all directions; None without such frames.
+    # The volume of a layer depends on its vacuum, so it says nothing about the density.
     volumes: list[float] | None = None
 
     @property
@@ -118,7 +119,7 @@ def compute_statistics(
         n_frames += 1
         index = graph.species.numpy()
         count = np.bincount(index, minlength=n_types)
-        if graph.n_edges and np.isfinite(graph.volume):
+        if graph.n_edges and graph.pbc.all() and np.isfinite(graph.volume):
             volumes.append(graph.volume / graph.n_atoms)
         atoms_of += count
         if graph.n_edges:

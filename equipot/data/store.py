@@ -26,7 +26,7 @@ from equipot.quantities import LABELS, Quantity
 from equipot.species import SpeciesMap
 from equipot.structures.frame import Frame
 
-_VERSION = 2
+_VERSION = 3
 # Fields of atoms, edges and graphs: name, type, numbers per row.
 _ATOM_FIELDS = {
     "species": ("<i4", 1),

@@ -25,6 +25,7 @@ from equipot.evaluation.predicted_errors import MOST_FRAMES, PredictedErrorRepor
 from equipot.evaluation.predictions import write_predictions
 from equipot.model_file import LoadedModel
 from equipot.neighbours import PairCutoffs
+from equipot.neighbours.cell import NO_VOLUME
 from equipot.network.derivatives import predict
 from equipot.network.potential import Potential
 from equipot.quantities import GAMMA, LABELS
@@ -57,7 +58,7 @@ class Evaluation:
 
     @property
     def stresses_without_volume(self) -> int:
-        """The number of frames whose stress is not compared because they are not periodic in all directions."""
+        """The number of frames whose stress is not compared because they have no volume."""
         return sum(f.stress is not None and "stress" not in p for f, p in zip(self.frames, self.predictions))
 
     def remarks(self) -> list[str]:
@@ -67,8 +68,8 @@ class Evaluation:
         sentences = [f"Reference energies were read from {keys}." if keys else none]
         if self.stresses_without_volume:
             sentences.append(
-                f"The stress of {_count(self.stresses_without_volume)} was not compared: "
-                "without periodicity in all three directions there is no volume."
+                f"The stress of {_count(self.stresses_without_volume)} was not compared, because the cell has no "
+                f"volume; {NO_VOLUME}."
             )
         if (unlike := self.unlike()) is not None:
             sentences.append(unlike)

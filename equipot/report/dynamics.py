@@ -46,7 +46,7 @@ def motion(subject: Subject) -> Section:
     )
     section.images.append(("temperature and total energy", figures.motion(run)))
     if not atoms.pbc.all():
-        section.remarks.append("There is no g(r), because a structure without a volume has no density.")
+        section.remarks.append("There is no g(r), because a molecule or a layer has no density.")
         return section
     heights = 1 / (atoms.cell.reciprocal().lengths())
     reach = min(FARTHEST, float(heights.min()) / 2)

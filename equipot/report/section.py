@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import numpy as np
 from ase import Atoms
 
 from equipot.calculators import EquipotCalculator
 from equipot.errors import DataError, NumericsError
+from equipot.neighbours.cell import volume_of
 from equipot.simulation.relaxation import Relaxed, relax
 from equipot.structures.frame import Frame
 
@@ -70,7 +72,8 @@ class Subject:
     def _relaxation(self) -> Relaxed | str:
         assert self.crystal is not None
         periodic = bool(self.crystal.pbc.all())
-        cell = "full" if periodic else "none"
+        has_volume = not np.isnan(volume_of(self.crystal.cell.array, self.crystal.pbc))
+        cell = "full" if has_volume else "none"
         try:
             relaxed = relax(
                 self.crystal, self.calculator, fmax=FMAX, smax=SMAX, cell=cell, steps=STEPS, symmetry=periodic
@@ -79,7 +82,7 @@ class Subject:
             return f"the structure cannot be relaxed: {error}"
         if not relaxed.converged:
             return f"the structure did not relax in {STEPS} steps: forces {relaxed.end.fmax:.2g} eV/Å" + (
-                f", stress {relaxed.end.excess:.2g} GPa" if periodic else ""
+                f", stress {relaxed.end.excess:.2g} GPa" if has_volume else ""
             )
         return relaxed
 

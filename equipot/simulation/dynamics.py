@@ -140,7 +140,11 @@ def _constant_pressure(
     atoms: Atoms, ensemble: Ensemble, chain_temperature: float, tau: float
 ) -> MolecularDynamics:
     if not atoms.pbc.all():
-        raise DataError("npt needs a structure that is periodic in all three directions; use nvt")
+        # ASE's barostats strain all three directions, so they would compress the vacuum and every atom of a layer.
+        raise DataError(
+            "npt needs a structure that is periodic in all three directions; use nvt, for a layer after "
+            "`equipot relax --cell full`"
+        )
     if atoms.constraints:
         raise DataError("npt moves all atoms with the cell and cannot hold some fixed; use nvt")
     if "stress" not in atoms.calc.implemented_properties:

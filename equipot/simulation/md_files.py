@@ -33,7 +33,7 @@ class Observation:
     kinetic_eV: float
     total_eV: float
     conserved_eV: float | None
-    pressure_GPa: float | None  # including the kinetic part
+    pressure_GPa: float | None  # along the periodic directions, including the kinetic part
     volume_A3: float | None
     gamma: float | None  # the highest extrapolation grade
 

@@ -8,22 +8,14 @@ from typing import Any
 import numpy as np
 from ase import Atoms, units
 from ase.constraints import FixSymmetry
-from ase.filters import FrechetCellFilter
 from ase.optimize import BFGS, FIRE, LBFGS
 
 from equipot.errors import ConfigError, DataError, NumericsError
-from equipot.simulation.structures import has_stress
+from equipot.simulation.cell_filter import CELLS, CellFilter, Strains
+from equipot.simulation.structures import has_stress, pressure_of
 from equipot.structures.symmetry import TOLERANCE, space_group
 
 OPTIMIZERS = {"LBFGS": LBFGS, "BFGS": BFGS, "FIRE": FIRE}
-# The degrees of freedom of the cell, as arguments of ASE's filter.
-CELLS: dict[str, dict[str, Any]] = {
-    "none": {},
-    "full": {},
-    "isotropic": {"hydrostatic_strain": True},
-    "volume": {"constant_volume": True},
-    "xy": {"mask": [True, True, False, False, False, True]},
-}
 
 
 @dataclass(frozen=True)
@@ -33,7 +25,7 @@ class State:
     step: int
     energy: float  # eV
     fmax: float  # eV/Å, length of the largest force
-    pressure: float | None  # GPa, minus a third of the trace of the stress; None without a volume
+    pressure: float | None  # GPa, minus the mean stress along the periodic directions; None without a volume
     excess: float  # GPa, largest component of the stress that may still relax; 0 for a fixed cell
     volume: float | None  # Å³
 
@@ -68,14 +60,15 @@ def relax(
         calculator: any ASE calculator
         fmax: eV/Å, the largest force at convergence
         smax: GPa, the largest deviation from the pressure at convergence, of stress components that the cell can relax
-        cell: "none"; "full"; "isotropic", which keeps the shape; "volume", which keeps the volume; "xy", in the plane
+        cell: "none"; "full"; "isotropic", which keeps the shape; "volume", which keeps the volume; "xy", in the plane.
+            The cell of a layer strains in its plane alone.
         pressure: GPa
         steps: the largest number of steps
         optimizer: "LBFGS", "BFGS" or "FIRE"
         symmetry: preserve the space group, found with a tolerance of 0.01 Å
         each_step: called with each state, including the first
 
-    Raise ConfigError for invalid options, DataError for a cell to relax that is not periodic in all directions,
+    Raise ConfigError for invalid options, DataError for a cell to relax that has no volume,
     NumericsError when the symmetry cannot be preserved, and the calculator's errors.
     """
     check_options(fmax, smax, cell, pressure, steps, optimizer)
@@ -85,15 +78,16 @@ def relax(
         moving.set_constraint([*moving.constraints, FixSymmetry(moving, symprec=TOLERANCE)])
     moving.calc = calculator
     target: Any = moving
-    if cell != "none":
-        target = FrechetCellFilter(moving, scalar_pressure=pressure * units.GPa, **CELLS[cell])
+    strains = None if cell == "none" else Strains.of(moving, cell)
+    if strains is not None:
+        target = CellFilter(moving, strains, pressure * units.GPa)
     search = OPTIMIZERS[optimizer](target, logfile=None)
-    start = state = _state(moving, 0, cell, pressure)
+    start = state = _state(moving, 0, strains, pressure)
     converged = False
     try:
         # ASE's criterion is one number for forces and cell, so it is switched off (fmax=0).
         for _ in _quiet(search.irun(fmax=0.0, steps=steps)):
-            state = _state(moving, search.nsteps, cell, pressure)
+            state = _state(moving, search.nsteps, strains, pressure)
             if each_step is not None:
                 each_step(state, moving)
             converged = state.fmax <= fmax and state.excess <= smax
@@ -106,6 +100,8 @@ def relax(
             "the cell changes too much in one step to preserve its symmetry; relax it without symmetry, or start "
             "closer to the minimum"
         ) from None
+    # If a vector across a layer is not perpendicular to it, strain has moved its component in the plane.
+    moving.cell[~moving.pbc] = atoms.cell[~atoms.pbc]
     if symmetry:
         moving.set_constraint(atoms.constraints)
     return Relaxed(moving, converged, start, state)
@@ -128,23 +124,15 @@ def _quiet(search: Iterator[Any]) -> Iterator[Any]:
         yield value
 
 
-def _state(atoms: Atoms, step: int, cell: str, pressure: float) -> State:
+def _state(atoms: Atoms, step: int, strains: Strains | None, pressure: float) -> State:
     forces = atoms.get_forces()
     largest = float(np.sqrt(np.square(forces).sum(axis=1).max(initial=0.0)))
     if not has_stress(atoms):
         return State(step, atoms.get_potential_energy(), largest, None, 0.0, None)
     stress = atoms.get_stress(voigt=False) / units.GPa
-    present = -float(np.trace(stress)) / 3
-    excess = stress + pressure * np.eye(3)
-    if cell == "none":
-        deviation = 0.0
-    elif cell == "isotropic":
-        deviation = abs(present - pressure)
-    elif cell == "volume":
-        deviation = float(np.abs(stress + present * np.eye(3)).max())
-    else:
-        deviation = float(np.abs(excess[:2, :2] if cell == "xy" else excess).max())
-    return State(step, atoms.get_potential_energy(), largest, present, deviation, float(atoms.get_volume()))
+    excess = 0.0 if strains is None else float(np.abs(strains.along(stress + pressure * np.eye(3))).max())
+    volume = float(atoms.get_volume())
+    return State(step, atoms.get_potential_energy(), largest, pressure_of(atoms, stress), excess, volume)
 
 
 def check_options(fmax: float, smax: float, cell: str, pressure: float, steps: int, optimizer: str) -> None:
@@ -171,10 +159,8 @@ def check_structure(atoms: Atoms, calculator: Any, cell: str, symmetry: bool) ->
     """Raise DataError, before anything is computed, for a structure that `relax` cannot take with these options."""
     if len(atoms) == 0:
         raise DataError("the structure holds no atoms")
-    if cell != "none" and not atoms.pbc.all():
-        raise DataError(
-            "the cell cannot be relaxed: the structure is not periodic in all three directions; use --cell none"
-        )
+    if cell != "none":
+        Strains.of(atoms, cell)
     if cell != "none" and "stress" not in getattr(calculator, "implemented_properties", ()):
         raise DataError("the cell cannot be relaxed: the calculator has no stress")
     if symmetry:

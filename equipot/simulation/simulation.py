@@ -13,7 +13,7 @@ from ase.md.md import MolecularDynamics
 from equipot.errors import NumericsError
 from equipot.simulation.dynamics import Ensemble, conserved_energy, hidden_state, temperature_of
 from equipot.simulation.md_files import MDFiles, MDState, Observation
-from equipot.simulation.structures import grades_of, has_stress
+from equipot.simulation.structures import grades_of, has_stress, pressure_of
 from equipot.uncertainty.warning import Extrapolation
 
 HOTTEST = 1e5  # K; no system that a potential describes is hotter
@@ -26,7 +26,7 @@ def observe(dynamics: MolecularDynamics, step: int, time_ps: float) -> Observati
     pressure = volume = None
     if has_stress(atoms):
         stress = atoms.get_stress(voigt=False, include_ideal_gas=True, apply_constraint=False)
-        pressure, volume = -float(np.trace(stress)) / 3 / units.GPa, float(atoms.get_volume())
+        pressure, volume = pressure_of(atoms, stress) / units.GPa, float(atoms.get_volume())
     return Observation(
         step,
         time_ps,

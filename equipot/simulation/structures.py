@@ -13,7 +13,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io.formats import string2index  # type: ignore[attr-defined]
 
 from equipot.errors import ConfigError, DataError
-from equipot.neighbours.cell import independent
+from equipot.neighbours.cell import independent, periodic_axes, volume_of
 from equipot.quantities import GAMMA
 from equipot.simulation.constraints import writable
 from equipot.structures.reading import expand, iter_atoms
@@ -122,7 +122,17 @@ def grades_of(atoms: Atoms) -> np.ndarray | None:
 
 def has_stress(atoms: Atoms) -> bool:
     """Return whether the structure has a volume and its calculator a stress."""
-    return bool(atoms.pbc.all()) and "stress" in getattr(atoms.calc, "implemented_properties", ())
+    has_volume = not np.isnan(volume_of(atoms.cell.array, atoms.pbc))
+    return has_volume and "stress" in getattr(atoms.calc, "implemented_properties", ())
+
+
+def pressure_of(atoms: Atoms, stress: np.ndarray) -> float:
+    """Return minus the mean of a stress (3, 3) along the periodic directions, in its unit.
+
+    Across a layer, forces of the atoms are all that makes a stress, and no cell vector can follow it.
+    """
+    axes = periodic_axes(atoms.cell.array, atoms.pbc)
+    return -float(np.trace(axes @ stress @ axes.T)) / len(axes)
 
 
 def append_frame(file: IO[str], path: Path, atoms: Atoms) -> None:

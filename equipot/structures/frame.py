@@ -7,6 +7,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
+from equipot.neighbours.cell import volume_of
 from equipot.quantities import by_name
 
 
@@ -57,8 +58,8 @@ class Frame:
 
     @property
     def volume(self) -> float:
-        """Cell volume in Å³; NaN unless the frame is periodic in all three directions."""
-        return abs(float(np.linalg.det(self.cell))) if self.pbc.all() else float("nan")
+        """Cell volume in Å³; NaN without one, see `volume_of`."""
+        return volume_of(self.cell, self.pbc)
 
     def to_atoms(self) -> Atoms:
         """Return ASE Atoms with the labels in a SinglePointCalculator and the group in info["config_type"].

@@ -11,7 +11,7 @@ from ase import Atoms
 from ase.data import chemical_symbols
 
 from equipot.errors import DataError
-from equipot.neighbours.cell import independent
+from equipot.neighbours.cell import NO_VOLUME, independent, volume_of
 from equipot.quantities import LABELS, STRESS, Quantity, by_name
 from equipot.structures.frame import Frame
 from equipot.structures.units import expect_equipot_units
@@ -109,11 +109,12 @@ def frame_from_atoms(atoms: Atoms, keys: LabelKeys | None = None, source: str = 
         read.add(key)
         virial = _label(STRESS, values.get(key), n, f"{where}: {key}")
         if labels["stress"] is None and virial is not None:
-            if not pbc.all():
+            volume = volume_of(cell, pbc)
+            if np.isnan(volume):
                 raise DataError(
-                    f"{where}: {key} cannot become a stress: the frame is not periodic in all three directions"
+                    f"{where}: {key} cannot become a stress, because the frame has no volume; {NO_VOLUME}"
                 )
-            labels["stress"] = -virial / abs(np.linalg.det(cell))
+            labels["stress"] = -virial / volume
     unread = {k: _label_like(k, v, n) for k, v in values.items() if k not in read}
     group = values.get(keys.config_type)
     return Frame(

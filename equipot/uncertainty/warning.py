@@ -41,12 +41,12 @@ class Extrapolation:
 NARROW = 0.01
 
 
-def volume_sentence(statistics: Mapping[str, Any] | None, volume: float) -> str | None:
+def volume_sentence(statistics: Mapping[str, Any] | None, volume: float | None) -> str | None:
     """Return a sentence on a relaxed cell that the training set says nothing about; None if it does.
 
     Args:
         statistics: of the training set, from the metadata of a model file (`data.statistics.Statistics`).
-        volume: Å³ per atom, of the relaxed cell.
+        volume: Å³ per atom, of the relaxed cell; None for a layer, whose volume depends on its vacuum.
     """
     known = (statistics or {}).get("volumes")
     if not known:
@@ -58,7 +58,7 @@ def volume_sentence(statistics: Mapping[str, Any] | None, volume: float) -> str 
             f"the training frames had one volume ({smallest:.4g} Å³ per atom) and no stresses, so the model does not "
             "know the size of the cell; keep the cell, or train on frames of other volumes or with stresses"
         )
-    if not smallest * (1 - NARROW) <= volume <= largest * (1 + NARROW):
+    if volume is not None and not smallest * (1 - NARROW) <= volume <= largest * (1 + NARROW):
         return (
             f"the cell was relaxed to {volume:.4g} Å³ per atom, but the volumes of the training frames are "
             f"{smallest:.4g} to {largest:.4g} Å³ per atom"

@@ -55,11 +55,56 @@ def test_either_atom_of_a_pair_has_half_of_its_stress(calculator):
     np.testing.assert_allclose(shares[0], shares[1], atol=1e-14)
 
 
-def test_without_full_periodicity_there_is_no_stress(calculator):
-    atoms = random_atoms(4, pbc=(True, True, False))
+def strain_derivative(atoms: Atoms, i: int, k: int, eps: float = 1e-3) -> float:
+    """dE/dε_ik over the cell's volume, by central differences of fourth order."""
+    energies = []
+    for step in (-2, -1, 1, 2):
+        strain = np.eye(3)
+        strain[i, k] += 0.5 * step * eps
+        strain[k, i] += 0.5 * step * eps
+        strained = atoms.copy()
+        strained.set_cell(atoms.cell @ strain, scale_atoms=True)
+        strained.calc = atoms.calc
+        energies.append(strained.get_potential_energy())
+    return float(np.dot(energies, [1, -8, 8, -1])) / (12 * eps) / atoms.get_volume()
+
+
+@pytest.mark.parametrize(
+    "pbc", [(True, True, False), (True, False, True), (False, False, True), (True, True, True)]
+)
+def test_the_stress_of_a_cell_with_a_volume_is_the_strain_derivative_over_it(calculator, pbc):
+    atoms = random_atoms(5, seed=1, pbc=pbc)
     atoms.calc = calculator
-    with pytest.raises(PropertyNotImplementedError):
-        atoms.get_stress()
+    stress = atoms.get_stress(voigt=False).copy()
+    differences = [[strain_derivative(atoms, i, k) for k in range(3)] for i in range(3)]
+    assert np.abs(differences).max() > 1e-3
+    # The differences are wrong by the fourth power of a step of 1e-3 and by rounding, 1e-14 eV over the step.
+    np.testing.assert_allclose(stress, differences, atol=1e-8)
+    np.testing.assert_allclose(atoms.get_stresses().sum(axis=0), atoms.get_stress(), atol=1e-12)
+
+
+def test_a_layer_has_the_stress_of_the_crystal_with_the_same_vacuum(calculator):
+    layer = random_atoms(6, pbc=True)
+    layer.center(vacuum=4.0, axis=2)
+    layer.calc = calculator
+    stress = layer.get_stress().copy()
+    layer.pbc = (True, True, False)
+    np.testing.assert_allclose(layer.get_stress(), stress, atol=1e-12)
+    layer.cell[2] *= 2  # the same force per length of the plane, over twice the volume
+    np.testing.assert_allclose(layer.get_stress(), stress / 2, atol=1e-12)
+
+
+@pytest.mark.parametrize("without", ["periodicity", "third vector", "independent vectors"])
+def test_without_a_volume_there_is_no_stress(calculator, without):
+    atoms = random_atoms(4, pbc=False if without == "periodicity" else (True, True, False))
+    if without == "third vector":
+        atoms.cell[2] = 0.0
+    elif without == "independent vectors":
+        atoms.cell[2] = atoms.cell[0] / 3 - atoms.cell[1]
+    atoms.calc = calculator
+    for stress in (atoms.get_stress, atoms.get_stresses):
+        with pytest.raises(PropertyNotImplementedError):
+            stress()
     assert np.isfinite(atoms.get_potential_energy())
 
 

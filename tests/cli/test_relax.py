@@ -43,6 +43,27 @@ def test_the_end_is_the_one_that_ase_finds_with_the_calculator(path, folder, cap
     assert steps[0].get_potential_energy() > steps[-1].get_potential_energy()
 
 
+def test_a_strained_slab_returns_to_the_lattice_that_it_has_with_periodic_vacuum(path, capsys):
+    slab = silicon(None)
+    slab.center(vacuum=5.0, axis=2)
+    slab.pbc = True
+    ase.io.write("periodic.extxyz", slab)
+    slab.pbc = (True, True, False)
+    slab.set_cell(slab.cell @ np.array([[1.03, 0.02, 0], [0.02, 0.98, 0], [0, 0, 1]]), scale_atoms=True)
+    ase.io.write("slab.extxyz", slab)
+    tight = ["--fmax", "0.0005", "--smax", "0.0005", "-m", path]
+    assert main(["relax", "periodic.extxyz", "--cell", "xy", "-o", "a.extxyz", *tight]) == 0
+    assert main(["relax", "slab.extxyz", "--cell", "full", "-o", "b.extxyz", *tight]) == 0
+    periodic, layer = ase.io.read("a.extxyz"), ase.io.read("b.extxyz")
+    np.testing.assert_allclose(layer.cell.cellpar(), periodic.cell.cellpar(), atol=0.01)
+    assert np.abs(layer.cell.lengths()[:2] - slab.cell.lengths()[:2]).max() > 0.1
+    np.testing.assert_array_equal(layer.cell[2], slab.cell[2])
+    assert layer.pbc.tolist() == [True, True, False]
+    # The file has the stress, and none is left in the plane; 0.0005 GPa are 3e-6 eV/Å³.
+    assert np.abs(layer.get_stress()[[0, 1, 5]]).max() < 3.2e-6
+    assert "pressure (GPa)" in capsys.readouterr().out
+
+
 def test_all_structures_of_a_file_are_relaxed_with_what_else_they_hold(path, folder, capsys):
     frames = [silicon(seed, 0.03) for seed in range(3)]
     for k, atoms in enumerate(frames):

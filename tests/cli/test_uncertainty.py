@@ -234,6 +234,9 @@ def test_a_relaxed_cell_of_unknown_volume_is_named(folder, tmp_path, capsys, sta
 def test_stresses_of_one_volume_tell_the_size_of_the_cell():
     assert volume_sentence(statistics_of([20.0, 20.05], n_stresses=5), 20.1) is None
     assert "relaxed to 25" in volume_sentence(statistics_of([20.0, 20.05], n_stresses=5), 25.0)
+    # The volume of a layer depends on its vacuum.
+    assert volume_sentence(statistics_of([20.0, 20.05], n_stresses=5), None) is None
+    assert "had one volume" in volume_sentence(statistics_of([20.0, 20.05]), None)
 
 
 def test_an_evaluation_says_how_many_frames_are_unlike(folder, tmp_path, capsys):

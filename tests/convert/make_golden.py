@@ -23,6 +23,8 @@ SEVENNET = [
     "linear self-connections, parity",
     "readout by silu",
     "modalities, everywhere, with biases",
+    "as MF ompa",
+    "as OMat",
 ]
 # Packages hold nequip's code and so are large: one is enough.
 NEQUIP = {
@@ -30,6 +32,7 @@ NEQUIP = {
     "everything": "ckpt",
     "hidden readout": "ckpt",
     "no self-connections": "ckpt",
+    "short-range of NequIP-LES": "ckpt",
 }
 
 

@@ -44,6 +44,20 @@ MODELS: dict[str, dict[str, Any]] = {
     "preset S, narrower": {"model": preset("S", [12, 6]), "packaged": True},
     "preset M, narrower": {"model": preset("M", [8, 4, 3])},
     "preset L, narrower": {"model": preset("L", [6, 4, 3, 2])},
+    "preset XL, narrower": {"model": preset("XL", [8, 4, 3, 2, 2]), "packaged": True},
+    # As the foundation potentials are: single precision, ZBL, energies of free atoms, fine-tuned averages.
+    "single precision, as OAM L": {
+        "model": {
+            **preset("L", [6, 4, 3, 2]),
+            "model_dtype": "float32",
+            "pair_potential": ZBL,
+            "bessel_trainable": False,
+            "polynomial_cutoff_p": 6,
+            "per_type_energy_shifts_trainable": True,
+        },
+        "ema": True,
+        "packaged": True,
+    },
     "everything": {
         "model": options_with(
             num_layers=3,
@@ -116,6 +130,12 @@ MODELS: dict[str, dict[str, Any]] = {
         }
     },
     "single precision": {"model": options_with(model_dtype="float32"), "packaged": True},
+    # The options are those of NequIP-LES. Its code for a short-range network is nequip's, which is what runs here.
+    "short-range of NequIP-LES": {
+        "model": options_with(num_layers=3, num_features=[6, 4], polynomial_cutoff_p=6),
+        "written": {"use_les": False, "les_args": {"use_atomwise": False, "sigma": 1.0, "dl": 2.0}},
+        "ema": True,
+    },
     "fine-tuned": {
         "model": {
             "_target_": "nequip.model.modify",

@@ -3,7 +3,8 @@
     python nequip_models.py REQUEST.json
 
 The request holds `folder`, `structures` (a file of ASE), `types`, `r_max`, and `models`: name to `model`
-(options of nequip's builder), `ema` (whether weights are averaged), `packaged` (whether a package is built too).
+(options of nequip's builder), `ema` (whether weights are averaged), `packaged` (whether a package is built too),
+`written` (options that a builder of another package would have written beside or in place of nequip's).
 For every name there will be NAME.ckpt, NAME.nequip.zip where asked for, and NAME.npz with energies, forces and
 stresses by structure, of nequip's calculator.
 """
@@ -48,6 +49,10 @@ def main(request: dict[str, Any]) -> None:
         if job.get("packaged"):
             package.main(["build", str(checkpoint), str(folder / f"{name}.nequip.zip")])
         np.savez(folder / f"{name}.npz", **results(checkpoint, structures))
+        if "written" in job:
+            content = torch.load(checkpoint, weights_only=False)
+            content["hyper_parameters"]["model"].update(job["written"])
+            torch.save(content, checkpoint)
 
 
 def train(path: Path, job: dict[str, Any], types: list[str], r_max: float) -> None:

@@ -11,6 +11,7 @@ import torch
 from equipot.convert.nequip import is_nequip, read_nequip
 from equipot.convert.pickles import read_checkpoint
 from equipot.convert.sevennet import read_sevennet
+from equipot.network.potential import Potential
 from tests.convert import test_nequip, test_sevennet
 
 DATA = Path(__file__).with_name("data")
@@ -18,13 +19,38 @@ SEVENNET = sorted((DATA / "sevennet").glob("*.npz"))
 NEQUIP = [file for file in sorted((DATA / "nequip").iterdir()) if file.suffix in (".ckpt", ".zip")]
 
 
+def sevennet_of(oracle: Path) -> Potential:
+    """The model of MODEL.npz or MODEL-MODALITY.npz, results of SevenNet."""
+    alone = oracle.with_suffix(".pth").is_file()
+    name, modality = (oracle.stem, None) if alone else oracle.stem.rsplit("-", 1)
+    return read_sevennet(read_checkpoint(oracle.with_name(f"{name}.pth")), modality)[0]
+
+
 @pytest.mark.parametrize("oracle", SEVENNET, ids=lambda file: file.stem)
 def test_a_model_of_sevennet_has_the_numbers_that_it_had_there(oracle):
-    name, _, modality = oracle.stem.partition("-")
-    modality = modality if modality in ("PBE", "R2SCAN") else None
-    stem = name if modality else oracle.stem
-    potential, _ = read_sevennet(read_checkpoint(oracle.with_name(f"{stem}.pth")), modality)
     # Rounding of double precision and of the fine spline.
+    assert test_sevennet._largest_difference(test_sevennet._fine(sevennet_of(oracle)), oracle) < 1e-10
+
+
+@pytest.mark.parametrize(
+    "accelerator",
+    [{"use_flash_tp": True}, {"use_oeq": True}, {"cuequivariance_config": {"use": True}}],
+    ids=["FlashTP", "OpenEquivariance", "cuEquivariance"],
+)
+def test_weights_that_were_trained_with_an_accelerator_are_read(accelerator):
+    """SevenNet itself only reshapes them, and drops or adds constants of e3nn's modules."""
+    oracle = DATA / "sevennet" / "as MF ompa-omat24.npz"
+    checkpoint = read_checkpoint(oracle.with_name("as MF ompa.pth"))
+    checkpoint["config"] |= accelerator
+    state = checkpoint["model_state_dict"]
+    for name in list(state):
+        if "convolution.convolution." in name or name.endswith(("output_mask", "linear.bias")):
+            del state[name]
+        elif "cuequivariance_config" in accelerator and name.endswith(
+            ("linear.weight", "fc_tensor_product.weight")
+        ):
+            state[name] = state[name].reshape(1, -1)
+    potential, _ = read_sevennet(checkpoint, "omat24")
     assert test_sevennet._largest_difference(test_sevennet._fine(potential), oracle) < 1e-10
 
 

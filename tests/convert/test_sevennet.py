@@ -61,7 +61,42 @@ def _modal(**changes: Any) -> dict[str, Any]:
     return _options(modalities=["PBE", "R2SCAN"], is_parity=False, **changes)
 
 
+# The published networks of full parity, narrower: other irreps in every layer, and odd scalars in one of them.
+FULL_PARITY = {
+    "is_parity": True,
+    "lmax": 3,
+    "num_convolution_layer": 5,
+    "irreps_manual": [
+        "8x0e",
+        "8x0e+4x1o+2x2e+2x3o",
+        "8x0e+4x1o+4x1e+2x2o+2x2e+2x3o+2x3e",
+        "8x0o+8x0e+4x1o+4x1e+2x2o+2x2e+2x3o+2x3e",
+        "8x0e+4x1o+2x2e+2x3o",
+        "8x0e",
+    ],
+    "cutoff_function": XPLOR,
+    "self_connection_type": "nequip",
+}
+MF_OMPA = {
+    **FULL_PARITY,
+    "use_modal_self_inter_intro": True,
+    "use_modal_self_inter_outro": True,
+    "use_modal_output_block": True,
+    "use_modal_wise_shift": True,
+}
+MANY = ["mpa", "omat24", "matpes_pbe", "matpes_r2scan", "mp_r2scan", "omol25_low", "omol25_high", "oc20", "oc22",
+        "odac23", "omc", "spice", "qcml"]  # fmt: skip
+
+
+def _shifts(modalities: list[str]) -> list[list[float]]:
+    """By modality and species."""
+    return [[-1.5 - 0.25 * k, 2.5 - 0.125 * k, -3.25] for k in range(len(modalities))]
+
+
 MODELS: dict[str, dict[str, Any]] = {
+    "as MF ompa": _options(**MF_OMPA, modalities=["mpa", "omat24"], shift=_shifts(["mpa", "omat24"])),
+    "as Omni": _options(**MF_OMPA, modalities=MANY, shift=_shifts(MANY), use_modal_node_embedding=True),
+    "as OMat": _options(**FULL_PARITY, shift=[-1.5, 2.5, -3.25]),
     "parity, l up to 1": _options(is_parity=True),
     "parity, l up to 2, three layers": _options(is_parity=True, lmax=2, channel=4, num_convolution_layer=3),
     "parity, l up to 3": _options(is_parity=True, lmax=3, channel=3),
@@ -297,7 +332,6 @@ REFUSED: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
         _config(cutoff_function={"cutoff_function_name": "cosine"}),
         "cutoff function cosine",
     ),
-    "an accelerator's order of weights": (_config(cuequivariance_config={"use": True}), "accelerator"),
     "unknown self-connections": (_config(self_connection_type="MACE"), "expected none, nequip or linear"),
     "no version": (_config(version=""), "SevenNet version ''"),
     "a missing weight": (

@@ -72,6 +72,21 @@ def test_an_installed_package_without_the_file_says_which_version_has_it(install
     assert "install sevenn 0.13" in sentence
 
 
+def test_a_model_that_sevenn_downloads_is_found_in_either_place(
+    installed: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    sentence = _sentence("sevenn:7net-Omni")
+    assert "run `sevenn cp 7net-omni`, or give the path of checkpoint_sevennet_omni.pth" in sentence
+    folders = (tmp_path / "home" / ".cache" / "sevennet", installed / "pretrained_potentials")
+    for folder in folders:  # the second one comes first where both exist
+        file = folder / SEVENNET["7net-omni"]
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"checkpoint")
+        assert locate("sevenn:7net-Omni") == file
+    assert "sevenn" not in sys.modules
+
+
 @pytest.mark.parametrize("source", ["no/such/file.pth", "mace:small", ""])
 def test_what_is_neither_a_file_nor_a_name_is_told_what_would_be(source: str, tmp_path: Path) -> None:
     sentence = _sentence(source)

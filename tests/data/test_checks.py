@@ -13,6 +13,7 @@ from rich.console import Console
 from equipot.data.checks import NAMES, Finding, Report, check_frames
 from equipot.errors import ConfigError, DataError
 from equipot.structures import Frame, frame_from_atoms, read_frames
+from tests.copper import strained_layers
 
 SILICON = Path(__file__).parents[2] / "examples" / "silicon" / "silicon.extxyz"
 
@@ -236,8 +237,25 @@ def test_a_periodic_frame_without_volume_is_an_error(trajectory):
 
 def test_mixed_periodicity_is_a_note_and_stress_without_volume_a_warning(trajectory):
     slab = replace(trajectory[0], pbc=np.array([True, True, False]), source="slab#0")
-    assert levels([*trajectory, slab]) == {("stresses", "warning")}
+    assert levels([*trajectory, slab]) == set()
     assert "TTF 1" in message([*trajectory, slab], "periodicity")
+    flat = replace(slab, cell=slab.cell * [[1], [1], [0]], source="flat#0")
+    assert levels([*trajectory, flat]) == {("stresses", "warning")}
+    assert "1 frames have a stress but no volume, so the stress is not used: flat#0" in message(
+        [*trajectory, flat], "stresses"
+    )
+
+
+def test_the_stress_of_strained_layers_is_verified_whatever_their_vacuum():
+    layers = strained_layers()
+    assert levels(layers) == set()
+    assert "sign and unit of the stresses verified" in message(layers, "stress-sign")
+    flipped = [f.relabelled(stress=-f.stress) for f in layers]
+    assert ("stress-sign", "error") in levels(flipped)
+    stress_alone = [f.relabelled(energy=None, forces=None) for f in layers]
+    assert ("stress-sign", "error") not in levels(
+        stress_alone
+    )  # the correlation with the volume is the vacuum's
 
 
 def test_atoms_on_each_other_are_an_error_and_close_ones_a_warning(trajectory):

@@ -8,8 +8,11 @@ from ase import Atoms
 from equipot.data.graph import collate, graph_from_frame
 from equipot.errors import ConfigError, DataError, UnknownSpeciesError
 from equipot.neighbours import PairCutoffs
+from equipot.network.derivatives import predict
 from equipot.species import SpeciesMap
 from equipot.structures import Frame, frame_from_atoms
+from equipot.training.loss import residuals
+from tests.models import make_potential, model_input, random_atoms
 
 CU = SpeciesMap(["Cu"])
 
@@ -64,9 +67,35 @@ def test_missing_labels_are_left_out_and_stress_needs_a_volume(trajectory):
     bare = trajectory[0].relabelled(energy=None, forces=None, stress=None)
     graph = graph_from_frame(bare, CU, 4.0)
     assert graph.labels == {}
-    slab = graph_from_frame(replace(trajectory[0], pbc=np.array([True, False, True])), CU, 4.0)
-    assert set(slab.labels) == {"energy", "forces"}
-    assert np.isnan(slab.volume)
+    slab = replace(trajectory[0], pbc=np.array([True, False, True]))
+    assert set(graph_from_frame(slab, CU, 4.0).labels) == {"energy", "forces", "stress"}
+    flat = replace(slab, cell=slab.cell * [[1], [0], [1]])
+    molecule = replace(slab, pbc=np.array([False] * 3))
+    for frame in (flat, molecule):
+        graph = graph_from_frame(frame, CU, 4.0)
+        assert set(graph.labels) == {"energy", "forces"}
+        assert np.isnan(graph.volume)
+
+
+def test_the_loss_of_the_models_own_labels_is_zero_for_layers_too():
+    potential = make_potential(seed=3)
+    frames = []
+    for k, pbc in enumerate([True, (True, True, False), (True, False, False), False]):
+        atoms = random_atoms(5, seed=k, pbc=pbc)
+        of_model = predict(potential, model_input(potential, atoms))
+        frame = Frame(atoms.numbers, atoms.positions, atoms.cell.array, np.array(atoms.pbc))
+        stress = -of_model.virial[0].numpy() / atoms.get_volume()
+        frames.append(frame.relabelled(energy=of_model.energy[0], forces=of_model.forces, stress=stress))
+    batch = collate(graph_from_frame(f, SpeciesMap(("Si", "O")), potential.cutoff) for f in frames)
+    assert batch.labelled["stress"].tolist() == [True, True, True, False]
+    off = residuals(predict(potential, batch.inputs), batch)
+    assert off["stress"].error.shape == (3, 3, 3)
+    assert off["stress"].reference.abs().amax((1, 2)).min() > 1e-3
+    for residual in off.values():
+        assert residual.error.abs().max() < 1e-11
+    np.testing.assert_allclose(
+        off["stress"].scale.ravel(), [abs(np.linalg.det(f.cell)) / 5 for f in frames[:3]], rtol=1e-12
+    )
 
 
 @pytest.mark.parametrize("field", ["energy", "forces", "stress", "positions", "cell"])

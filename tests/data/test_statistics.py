@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -166,3 +167,16 @@ def test_statistics_survive_json_and_print(strained_trajectory):
     console = Console(record=True, width=120)
     console.print(found.table())
     assert "least squares" in console.export_text()
+
+
+def test_the_volumes_are_those_of_crystals_and_stresses_those_of_layers_too(trajectory):
+    layer = replace(
+        trajectory[1], pbc=np.array([True, True, False]), cell=np.diag([1, 1, 3]) @ trajectory[1].cell
+    )
+    molecule = replace(trajectory[2], pbc=np.zeros(3, dtype=bool))
+    species = SpeciesMap(["Cu"])
+    graphs = [graph_from_frame(f, species, 4.0) for f in (trajectory[0], layer, molecule)]
+    statistics = compute_statistics(graphs, species)
+    volume = trajectory[0].volume / len(trajectory[0])
+    assert statistics.volumes == pytest.approx([volume, volume])
+    assert statistics.n_stresses == 2

@@ -2,9 +2,11 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 
 from equipot.errors import DataError
 from equipot.neighbours import neighbour_list
+from equipot.neighbours.cell import periodic_axes, volume_of, volumes_of
 
 ALL_PBC = list(itertools.product([False, True], repeat=3))
 CELLS = {
@@ -160,3 +162,31 @@ def test_a_periodic_direction_without_a_cell_vector_is_an_error(cell, pbc):
 def test_positions_that_are_not_finite_are_an_error():
     with pytest.raises(DataError, match="not finite"):
         neighbour_list([[0, 0, np.nan]], np.eye(3), [True] * 3, 3.0)
+
+
+@pytest.mark.parametrize("pbc", ALL_PBC)
+def test_a_volume_needs_three_independent_vectors_and_a_periodic_direction(pbc):
+    rng = np.random.default_rng(5)
+    cells = rng.normal(0, 5, (7, 3, 3))
+    cells[1, 2] = 0
+    cells[2, 0] = cells[2, 1] - 3 * cells[2, 2]
+    cells[3] *= 1e-3
+    cells[4, 1] = np.nan
+    flat = [1, 2, 4]
+    periodic = np.array(pbc)
+    expected = np.abs([np.linalg.det(np.nan_to_num(cell)) for cell in cells])
+    expected[flat if any(pbc) else slice(None)] = np.nan
+    volumes = [volume_of(cell, periodic) for cell in cells]
+    np.testing.assert_allclose(volumes, expected, rtol=1e-12)
+    batch = volumes_of(torch.from_numpy(cells), torch.from_numpy(periodic).expand(7, 3))
+    # Labels are chosen by the one and divided by the other.
+    np.testing.assert_array_equal(batch.numpy(), volumes)
+
+
+def test_the_axes_of_a_layer_span_its_plane():
+    cell = np.random.default_rng(6).normal(0, 5, (3, 3))
+    for pbc in ALL_PBC:
+        axes = periodic_axes(cell, np.array(pbc))
+        np.testing.assert_allclose(axes @ axes.T, np.eye(sum(pbc)), atol=1e-14)
+        vectors = cell[np.array(pbc)]
+        np.testing.assert_allclose(vectors @ axes.T @ axes, vectors, atol=1e-13)

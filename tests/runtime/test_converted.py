@@ -4,27 +4,15 @@ import numpy as np
 import pytest
 
 from equipot.convert.nequip import read_nequip
-from equipot.convert.pickles import read_checkpoint
-from equipot.convert.sevennet import read_sevennet
 from equipot.network.derivatives import predict
 from equipot.runtime import RuntimeModel
-from tests.convert.test_golden import NEQUIP, SEVENNET
+from tests.convert.test_golden import NEQUIP, SEVENNET, sevennet_of
 from tests.models import model_input, random_atoms
-
-
-def potential_of(file):
-    if file.suffix != ".npz":
-        return read_nequip(file)
-    name, _, modality = file.stem.partition("-")
-    modality = modality if modality in ("PBE", "R2SCAN") else None
-    return read_sevennet(read_checkpoint(file.with_name(f"{name if modality else file.stem}.pth")), modality)[
-        0
-    ]
 
 
 @pytest.mark.parametrize("file", [*SEVENNET, *NEQUIP], ids=lambda file: file.name)
 def test_a_converted_model_has_the_numbers_that_it_has_with_torch(file):
-    potential = potential_of(file).double()
+    potential = (sevennet_of(file) if file.suffix == ".npz" else read_nequip(file)).double()
     atoms = random_atoms(7, seed=4, species=tuple(potential.type_names[:3]))
     inputs = model_input(potential, atoms)
     result = RuntimeModel.from_program(potential.program()).evaluate(*(t.numpy() for t in inputs[:3]))

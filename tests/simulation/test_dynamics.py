@@ -21,7 +21,7 @@ from equipot.simulation.dynamics import (
     set_velocities,
     temperature_of,
 )
-from equipot.simulation.simulation import simulate
+from equipot.simulation.simulation import observe, simulate
 from tests.springs import A, Harmonic, K, Springs, fcc
 
 ALL = {
@@ -208,6 +208,24 @@ def test_a_run_that_explodes_stops_with_a_sentence():
         simulate(integrator(still, ALL["nve"], np.random.default_rng(0)), 5, first_step=1)
 
 
+def test_the_pressure_of_a_layer_is_that_of_its_plane():
+    """A gas that moves across its plane alone has a pressure there, but none in the plane."""
+    gas = Atoms(
+        "Ar2", [[0, 0, 2], [7, 3, 4]], cell=[20, 20, 20], pbc=(True, True, False), calculator=Springs()
+    )
+    gas.set_velocities([[0, 0, 0.1], [0, 0, -0.1]])
+    dynamics = integrator(gas, ALL["nve"], np.random.default_rng(0))
+    assert observe(dynamics, 0, 0.0).pressure_GPa == pytest.approx(0, abs=1e-12)
+    gas.set_velocities([[0.1, 0, 0], [0, 0.1, 0]])
+    # Each direction of the plane has twice half the kinetic energy, over the volume.
+    expected = gas.get_kinetic_energy() / gas.get_volume() / units.GPa
+    now = observe(dynamics, 0, 0.0)
+    assert now.pressure_GPa == pytest.approx(expected, rel=1e-9)
+    assert now.volume_A3 == pytest.approx(8000)
+    gas.pbc = False
+    assert observe(dynamics, 0, 0.0).pressure_GPa is None
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -230,8 +248,11 @@ def test_what_an_ensemble_cannot_have_is_an_error():
     rng = np.random.default_rng(0)
     gas = molecule("N2")
     gas.calc = EMT()
-    with pytest.raises(DataError, match="npt needs a structure that is periodic"):
-        integrator(gas, ALL["npt"], rng)
+    gas.set_cell([9, 9, 9])
+    for pbc in (False, (True, True, False)):
+        gas.pbc = pbc
+        with pytest.raises(DataError, match=r"npt needs a structure that is periodic.*use nvt"):
+            integrator(gas, ALL["npt"], rng)
     with pytest.raises(DataError, match="at rest"):
         integrator(gas, ALL["bussi"], rng)
     fixed = copper()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from ase import Atoms, units
-from ase.build import bulk, molecule
+from ase.build import bulk, fcc111, molecule
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 from ase.constraints import FixAtoms
@@ -12,6 +12,8 @@ from ase.optimize import BFGS
 from equipot.errors import ConfigError, DataError
 from equipot.properties.physics import equation_of_state
 from equipot.simulation.relaxation import relax
+from tests.models import random_rotation
+from tests.springs import D, Springs
 
 
 @pytest.fixture
@@ -83,6 +85,91 @@ def test_in_the_plane_the_third_vector_stays(strained):
     assert abs(stress[2, 2]) > 0.1
 
 
+def springs_in_a_plane(strain: np.ndarray, rotation: np.ndarray, tilt: float) -> Atoms:
+    """A triangular lattice of springs under strain in its plane; its third vector is not perpendicular to it."""
+    vectors = np.array([[D, 0, 0], [D / 2, np.sqrt(3) / 2 * D, 0], [tilt, -tilt / 2, 11.0]])
+    atoms = Atoms("Ar", cell=vectors, pbc=(True, True, False)) * (2, 2, 1)
+    atoms.cell[:2, :2] = atoms.cell[:2, :2] @ (np.eye(2) + strain)
+    atoms.positions[:, :2] = atoms.positions[:, :2] @ (np.eye(2) + strain)
+    atoms.rattle(0.02, seed=1)
+    atoms.positions[:, 2] = 4.0
+    atoms.set_cell(atoms.cell @ rotation)
+    atoms.positions = atoms.positions @ rotation
+    return atoms
+
+
+@pytest.mark.parametrize("tilt", [0.0, 1.5])
+@pytest.mark.parametrize("rotated", [False, True])
+def test_a_strained_layer_returns_to_its_lattice_and_its_third_vector_stays(rotated, tilt):
+    rotation = random_rotation(4) if rotated else np.eye(3)
+    layer = springs_in_a_plane(np.array([[0.04, 0.02], [0.01, -0.03]]), rotation, tilt)
+    found = relax(layer, Springs(), fmax=1e-5, smax=1e-5, cell="full")
+    assert found.converged
+    # Four triangular cells; the energy is 0 there alone, and 1e-5 GPa of a spring are less than 1e-6 of its length.
+    np.testing.assert_allclose(found.atoms.cell.lengths()[:2], 2 * D, rtol=1e-5)
+    assert found.atoms.cell.angles()[2] == pytest.approx(60, abs=1e-3)
+    assert found.end.energy < 1e-8
+    np.testing.assert_array_equal(found.atoms.cell[2], layer.cell[2])
+    across = found.atoms.positions @ np.cross(*layer.cell[:2]) / np.linalg.norm(np.cross(*layer.cell[:2]))
+    np.testing.assert_allclose(across, 4.0, atol=1e-9)
+
+
+def test_a_layer_whose_shape_or_area_is_kept_relaxes_the_other_one():
+    strain = np.array([[0.05, 0.02], [0.02, 0.01]])
+    layer = springs_in_a_plane(strain, random_rotation(4), 0.5)
+    lengths, volume = layer.cell.lengths(), layer.get_volume()
+    same_area = relax(layer, Springs(), fmax=1e-4, smax=1e-5, cell="volume")
+    assert same_area.converged
+    assert same_area.end.volume == pytest.approx(volume, rel=1e-9)
+    np.testing.assert_allclose(np.ptp(same_area.atoms.cell.lengths()[:2]), 0, atol=1e-4)
+    assert abs(same_area.end.pressure) > 0.1
+    same_shape = relax(layer, Springs(), fmax=1e-4, smax=1e-5, cell="isotropic")
+    assert same_shape.converged
+    assert abs(same_shape.end.pressure) < 1e-5
+    ratio = same_shape.atoms.cell.lengths() / lengths
+    assert ratio[0] == pytest.approx(ratio[1], abs=1e-9)
+    assert ratio[0] < 0.99
+    assert ratio[2] == 1
+
+
+def test_a_chain_relaxes_along_itself_alone():
+    chain = Atoms("Ar2", [[0, 0, 0], [0, 0.9 * D, 0]], cell=[15, 1.9 * D, 15], pbc=(False, True, False))
+    found = relax(chain, Springs(), cell="full", fmax=1e-5, smax=1e-5)
+    assert found.converged
+    np.testing.assert_allclose(found.atoms.cell.lengths(), [15, 2 * D, 15], rtol=1e-6)
+
+
+def test_under_pressure_a_layer_has_the_area_where_the_energy_has_that_slope():
+    """dE/dV, where the volume changes with the area alone."""
+    found = relax(
+        springs_in_a_plane(np.zeros((2, 2)), np.eye(3), 0.0),
+        Springs(),
+        fmax=1e-5,
+        smax=1e-5,
+        cell="full",
+        pressure=2.0,
+    )
+    # An atom has three springs of length r, and a cell of height h the volume √3/2 r² h: 3 k (r - d) = -p √3 r h.
+    p, h = 2.0 * units.GPa, 11.0
+    r = 3 * found.atoms.calc.k * D / (3 * found.atoms.calc.k + np.sqrt(3) * p * h)
+    np.testing.assert_allclose(found.atoms.cell.lengths()[:2], 2 * r, rtol=1e-5)
+
+
+def test_a_slab_of_copper_has_the_lattice_of_the_one_with_periodic_vacuum():
+    slab = fcc111("Cu", (1, 1, 4), a=3.55, vacuum=6.0)
+    slab.rattle(0.02, seed=1)
+    periodic = slab.copy()
+    periodic.pbc = True
+    layer = relax(slab, EMT(), cell="full", fmax=1e-4, smax=1e-4)
+    other = relax(periodic, EMT(), cell="xy", fmax=1e-4, smax=1e-4)
+    assert layer.converged
+    assert other.converged
+    np.testing.assert_allclose(layer.atoms.cell, other.atoms.cell, atol=2e-4)
+    assert layer.end.energy == pytest.approx(other.end.energy, abs=1e-6)
+    assert abs(layer.start.pressure) > 1.0
+    assert abs(layer.end.pressure) < 1e-4
+
+
 def test_fixed_atoms_stay(strained):
     strained.set_constraint(FixAtoms([0, 2]))
     found = relax(strained, EMT())
@@ -147,8 +234,14 @@ def test_options_without_sense_are_errors(strained, options, kind, words):
 
 
 def test_cells_that_cannot_relax_are_errors():
-    with pytest.raises(DataError, match="not periodic in all three directions"):
+    with pytest.raises(DataError, match=r"has no volume.*use --cell none"):
         relax(molecule("N2"), EMT(), cell="full")
+    in_a_box = molecule("N2", vacuum=5.0)
+    with pytest.raises(DataError, match=r"has no volume.*one periodic direction"):
+        relax(in_a_box, EMT(), cell="full")
+    in_a_box.pbc = (True, False, True)
+    with pytest.raises(DataError, match="not periodic in this plane; use --cell full"):
+        relax(in_a_box, EMT(), cell="xy")
     with pytest.raises(DataError, match="holds no atoms"):
         relax(Atoms(), EMT())
     with pytest.raises(DataError, match="only a crystal has a space group"):

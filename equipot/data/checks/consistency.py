@@ -43,7 +43,9 @@ def check_work(frames: Sequence[Frame]) -> list[Finding]:
     differences do not determine the stress, its correlation with the volume and its size are checked.
     """
     has_forces = any(f.forces is not None for f in frames)
-    stressed = [f for f in frames if f.stress is not None and f.pbc.all() and np.isfinite(f.stress).all()]
+    stressed = [
+        f for f in frames if f.stress is not None and np.isfinite(f.volume) and np.isfinite(f.stress).all()
+    ]
     findings, forces_known, stress_known = _judge(frames, "")
     if not any(f.level == "error" for f in findings) and len(names := config_types(frames)) > 1:
         for name in names:
@@ -211,12 +213,13 @@ def _beyond_forces(frames: Sequence[Frame]) -> bool:
 def _pressure_slope(frames: list[Frame]) -> tuple[float, int] | None:
     """Return the correlation of the mean stress with the volume, and the number of frames; None if it is not clear.
 
-    Only frames of the most frequent composition are used.
+    Only frames of the most frequent composition are used. Layers are left out, because their vacuum changes the volume
+    and the stress without a strain.
     """
     groups: dict[bytes, list[Frame]] = {}
-    for frame in frames:
+    for frame in (f for f in frames if f.pbc.all()):
         groups.setdefault(np.sort(frame.numbers).tobytes(), []).append(frame)
-    members = max(groups.values(), key=len)
+    members = max(groups.values(), key=len, default=[])
     volume = np.array([f.volume for f in members])
     trace = np.array([np.trace(f.stress) for f in members if f.stress is not None])
     if len(members) < 10 or np.std(np.log(volume)) < 0.01 or np.std(trace) == 0:

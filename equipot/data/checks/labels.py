@@ -9,6 +9,7 @@ from equipot.data.checks.report import Finding, Level
 from equipot.data.checks.structures import list_frames
 from equipot.data.reference_energies import reference_energies
 from equipot.data.split import is_isolated_atom
+from equipot.neighbours.cell import NO_VOLUME
 from equipot.quantities import LABELS
 from equipot.species import SpeciesMap
 from equipot.structures.frame import Frame
@@ -105,24 +106,22 @@ def _forces(frames: Sequence[Frame]) -> Finding:
 
 def _stresses(frames: Sequence[Frame]) -> Finding:
     stressed = [i for i, f in enumerate(frames) if f.stress is not None]
-    without_volume = [i for i in stressed if not frames[i].pbc.all()]
-    periodic = sum(bool(f.pbc.all()) for f in frames)
+    without_volume = [i for i in stressed if np.isnan(frames[i].volume)]
+    n_volumes = sum(not np.isnan(f.volume) for f in frames)
     if without_volume:
         message = (
-            f"{len(without_volume)} frames have a stress but are not periodic in all directions. They have no volume, "
-            f"so the stress is not used: {list_frames(frames, without_volume)}"
+            f"{len(without_volume)} frames have a stress but no volume, so the stress is not used: "
+            f"{list_frames(frames, without_volume)}; {NO_VOLUME}"
         )
         return Finding("stresses", "warning", message, tuple(without_volume))
     if not stressed:
-        level: Level = "note" if periodic else "ok"
-        return Finding(
-            "stresses", level, f"no frame has a stress ({periodic} of {len(frames)} are fully periodic)"
-        )
-    if len(stressed) < periodic:
-        return Finding(
-            "stresses", "note", f"stresses of {len(stressed)} out of {periodic} fully periodic frames"
-        )
-    return Finding("stresses", "ok", f"stresses of all {periodic} fully periodic frames")
+        level: Level = "note" if n_volumes else "ok"
+        message = f"no frame has a stress ({n_volumes} of {len(frames)} have a volume)"
+        return Finding("stresses", level, message)
+    if len(stressed) < n_volumes:
+        message = f"stresses of {len(stressed)} out of {n_volumes} frames with a volume"
+        return Finding("stresses", "note", message)
+    return Finding("stresses", "ok", f"stresses of all {n_volumes} frames with a volume")
 
 
 def check_validation_labels(train: Sequence[Frame], validation: Sequence[Frame]) -> list[Finding]:

@@ -44,9 +44,9 @@ class Pairs:
     difference: np.ndarray  # Shape: (n,), eV
     of_forces: np.ndarray  # Shape: (n,), eV, work of the forces; zero if a frame of the pair has no forces
     of_stress: np.ndarray  # Shape: (n,), eV, work of the stress
-    volume: np.ndarray  # Shape: (n,), Å³, NaN for frames that are not periodic in all directions
+    volume: np.ndarray  # Shape: (n,), Å³, NaN for frames without a volume
     n_atoms: np.ndarray  # Shape: (n,)
-    expansion: np.ndarray  # Shape: (n,), Å³, increase of the volume
+    expansion: np.ndarray  # Shape: (n,), Å³, increase of the volume by strain, not by a longer vacuum
 
 
 def similar_pairs(frames: Sequence[Frame]) -> Pairs:
@@ -201,10 +201,10 @@ def _work(
     elif np.abs(moved).max() > 1e-4:
         return None
     if strained:
-        if a.stress is None or b.stress is None or not a.pbc.all():
+        if a.stress is None or b.stress is None or np.isnan(a.volume + b.volume):
             return None
         at_a = a.volume * np.sum(a.stress * np.linalg.solve(cell_a, change))
         at_b = b.volume * np.sum(b.stress * np.linalg.solve(cell_b, change))
         stress = 0.5 * float(at_a + at_b)
-    volume, expansion = 0.5 * (a.volume + b.volume), b.volume - a.volume
-    return b.energy - a.energy, forces, stress, volume, float(len(a)), expansion
+    expansion = a.volume * abs(np.linalg.det(cell_b) / np.linalg.det(cell_a)) - a.volume
+    return b.energy - a.energy, forces, stress, 0.5 * (a.volume + b.volume), float(len(a)), expansion
