@@ -33,8 +33,8 @@ def torch_plugin() -> Path:
 
 
 def potential(dtype: str = "float64", **options: object) -> Potential:
-    # Three layers of uneven widths, so that exchanges differ in size; shorter cutoff of one pair; norms, bound and
-    # core, which are made of torch's own operators.
+    # Three layers of uneven widths, so that exchanges differ in size; shorter cutoff of one pair; norms, layer
+    # norm, bound and core, which are made of torch's own operators.
     defaults = {
         "n_layers": 3,
         "cutoff": 4.0,
@@ -43,6 +43,7 @@ def potential(dtype: str = "float64", **options: object) -> Potential:
         "norms": True,
         "repulsion": "core",
         "bound": 3.0,
+        "layer_norm": True,
     }
     return make_potential(seed=3, species=SPECIES, dtype=dtype, **{**defaults, **options})
 
