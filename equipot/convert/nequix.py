@@ -70,7 +70,7 @@ class _Reader:
         self.numbers = config.atomic_numbers()
         self.hidden = config.hidden_irreps()
         self.l_max = config.integer("lmax", 0, L_MAX)
-        self.cutoff = config.number("cutoff", above=0.0, below=100.0)
+        self.cutoff = config.number("cutoff", above=0.1, below=100.0)
         self.n_layers = config.integer("n_layers", 1)
         self.n_bessel = config.integer("radial_basis_size", 1)
         self.radial = [config.integer("radial_mlp_size", 1)] * config.integer("radial_mlp_layers", 0, 100)
@@ -234,7 +234,7 @@ class _Config:
 
     def number(self, key: str, above: float = -math.inf, below: float = math.inf) -> float:
         value = self._value(key)
-        if type(value) not in (int, float) or not math.isfinite(float(value)) or not above < value < below:
+        if type(value) not in (int, float) or not max(above, -1e30) < value < min(below, 1e30):
             limits = f" above {above:g}" * (above > -math.inf) + f" and below {below:g}" * (below < math.inf)
             raise self._refuse(key, f"a number{limits}")
         return float(value)

@@ -230,8 +230,9 @@ DAMAGED: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "an element twice": (_config(atomic_numbers=[1, 6, 6]), "expected a list of different atomic numbers"),
     "no element": (_config(atomic_numbers=[1, 6, 1000]), "expected a list of different atomic numbers"),
     "no cutoff": (_config(cutoff="gone"), "its config has no cutoff"),
-    "a cutoff of zero": (_config(cutoff=0), "cutoff is 0; expected a number above 0"),
+    "a cutoff of zero": (_config(cutoff=0), "cutoff is 0; expected a number above 0.1"),
     "an infinite scale": (_config(scale=float("inf")), "scale is inf; expected a number"),
+    "a scale of many digits": (_config(scale=10**400), "scale is 10000.*; expected a number"),
     "a word for a number": (_config(shift="low\nvery"), "shift is low very; expected a number"),
     "a number for a choice": (_config(layer_norm=1), "layer_norm is 1; expected true or false"),
     "many layers": (_config(n_layers=10**9), "layer 2, radial_mlp 2 has the shape"),
@@ -256,6 +257,13 @@ def test_a_file_that_is_damaged_or_another_networks_is_one_sentence(tmp_path: Pa
         convert(path, tmp_path / "out.pt")
     assert str(path) in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+def test_forces_beyond_all_measure_are_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "model.nqx"
+    path.write_bytes(_config(scale=1e25)(golden(KEPT[0]).read_bytes()))
+    with pytest.raises(ModelFileError, match="forces above 100 eV/Å in every structure"):
+        convert(path, tmp_path / "out.pt")
 
 
 def test_no_cut_of_a_file_ends_in_anything_but_a_sentence(tmp_path: Path) -> None:

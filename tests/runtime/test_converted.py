@@ -4,15 +4,18 @@ import numpy as np
 import pytest
 
 from equipot.convert.nequip import read_nequip
+from equipot.convert.nequix import read_nequix
 from equipot.convert.pickles import read_checkpoint
 from equipot.convert.sevennet import read_sevennet
 from equipot.network.derivatives import predict
 from equipot.runtime import RuntimeModel
-from tests.convert.test_golden import NEQUIP, SEVENNET
+from tests.convert.test_golden import NEQUIP, NEQUIX, SEVENNET
 from tests.models import model_input, random_atoms
 
 
 def potential_of(file):
+    if file.suffix == ".nqx":
+        return read_nequix(file)
     if file.suffix != ".npz":
         return read_nequip(file)
     name, _, modality = file.stem.partition("-")
@@ -22,7 +25,7 @@ def potential_of(file):
     ]
 
 
-@pytest.mark.parametrize("file", [*SEVENNET, *NEQUIP], ids=lambda file: file.name)
+@pytest.mark.parametrize("file", [*SEVENNET, *NEQUIP, *NEQUIX], ids=lambda file: file.name)
 def test_a_converted_model_has_the_numbers_that_it_has_with_torch(file):
     potential = potential_of(file).double()
     atoms = random_atoms(7, seed=4, species=tuple(potential.type_names[:3]))
