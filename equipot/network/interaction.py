@@ -179,10 +179,7 @@ class Interaction(nn.Module):
         maps = self.linear_in.cost(moves) + self.linear_out.cost()
         if self.self_connection is not None:
             maps += self.self_connection.cost(moves)
-        for extra in (self.norms, self.layer_norm):
-            if extra is not None:
-                maps += extra.cost()
-        return maps
+        return maps if self.norms is None else maps + self.norms.cost()
 
 
 def shared_columns(a: Irreps, b: Irreps) -> list[tuple[int, int, int]]:

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from equipot.irreps import Irreps
 from equipot.network.blocks import blocks
-from equipot.network.layer import Cost, Layer, MatrixView
+from equipot.network.layer import Layer, MatrixView
 from equipot.network.program import Program
 
 
@@ -57,8 +57,3 @@ class LayerNorm(Layer):
     @torch.jit.unused
     def matrices(self) -> dict[str, list[MatrixView]]:
         return {}  # a weight multiplies one channel
-
-    @torch.jit.unused
-    def cost(self) -> Cost:
-        """Return fused multiply-adds per atom: the mean and the product; backward, also a product with gradients."""
-        return Cost(2 * self.means.numel(), 4 * self.means.numel())
