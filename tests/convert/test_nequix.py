@@ -19,7 +19,7 @@ import torch
 from ase import Atoms
 from ase.build import bulk
 
-from equipot.calculators import EquipotCalculator
+from equipot.calculators import EquipotCalculator, universal
 from equipot.convert import convert
 from equipot.convert.nequix import is_nequix, read_nequix
 from equipot.errors import ModelFileError
@@ -160,6 +160,20 @@ def test_converted_files_keep_the_tolerance_in_ase(tmp_path: Path) -> None:
         atoms.calc = calculator
         assert np.abs(atoms.get_forces() - expected[f"forces_{i}"]).max() < 1e-5
         assert abs(atoms.get_potential_energy() - expected[f"energy_{i}"]) < 1e-5 * len(atoms)
+
+
+def test_a_published_model_is_a_calculator_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    file = tmp_path / ".cache" / "nequix" / "models" / "nequix-oam-1-pft.nqx"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(golden(KEPT[0]).read_bytes())
+    atoms, expected = structures()[0], np.load(golden(KEPT[0]).with_suffix(".npz"))
+    for model in ("nequix-oam-1-pft", file):
+        atoms.calc = universal(model, dtype="float64")
+        np.testing.assert_allclose(atoms.get_forces(), expected["forces_0"], rtol=0, atol=1e-5)
 
 
 def test_a_modality_is_refused(tmp_path: Path) -> None:
