@@ -166,6 +166,9 @@ class ModelConfig(Section):
     bound: Annotated[float, Field(ge=0)] | None = None
     """Bound of the root mean square of the features of each l, which are of the order of 1; it keeps energies of dense
     structures moderate. 0: no bound. By default, that of the preset."""
+    layer_norm: bool = False
+    """Divide the features before each gate by their root mean square, and multiply each channel by a learnt weight.
+    Features much smaller than 1 keep their size, so energies stay smooth where a neighbour leaves."""
     readout_hidden: Annotated[int, Field(ge=1)] | None = None
     """Width of a hidden layer in the readout. By default, the readout is linear."""
     repulsion: Literal["core", "zbl", "none"] = "core"
@@ -191,8 +194,8 @@ class InitConfig(Section):
     """Elements of the new model. `data`: only those of the training set. `all`: also the elements of the file that the
     training set lacks, with their fine-tuned weights."""
     freeze: list[str] = []
-    """Parts of the network that are not trained: embedding, radial, linear, self_connection, norms, readout, layers.0,
-    layers.1, …"""
+    """Parts of the network that are not trained: embedding, radial, linear, self_connection, norms, layer_norm,
+    readout, layers.0, layers.1, …"""
 
 
 class InitialWeights(Section):

@@ -24,8 +24,8 @@ __DRIVER_CLASS__ = "EquipotDriver"
 class EquipotDriver(ASEDriver):
     """Energies, forces and stresses of a model file for i-PI.
 
-    The stress is zero for a template whose cell has no volume (`neighbours.cell.volume_of`). Further outputs of the network, such as
-    the extrapolation grades "gamma", are i-PI's extras.
+    The stress is zero for a template whose cell has no volume (`neighbours.cell.volume_of`). Further outputs of the
+    network, such as the extrapolation grades "gamma", are i-PI's extras.
 
     Args:
         template: file of a structure that ASE reads; it has the elements and the periodicity.

@@ -24,6 +24,7 @@ KINDS = {
     "l4": {"l_max": 4, "features": 2},
     "scalar": {"l_max": 0, "features": 4},
     "norms": {"irreps": "5x0e+2x0o+3x1o+1x1e+2x2e", "n_layers": 3, "norms": True},
+    "layer norm": {"irreps": "5x0e+2x0o+3x1o+1x1e+2x2e", "n_layers": 3, "layer_norm": True},
     "extras": {
         "l_max": 1,
         "features": [4, 3],
@@ -73,7 +74,7 @@ def make_potential(seed: int = 0, species: tuple[str, ...] = ("Si", "O"), **mode
     potential = Potential(replace(spec, **changes), seed=seed)
     rng = torch.Generator().manual_seed(seed)
     for name, parameter in potential.named_parameters():
-        if name.endswith("bias"):  # they start at zero
+        if name.endswith(("bias", "layer_norm.weight")):  # they start at zero and at one
             parameter.data.copy_(torch.randn(parameter.shape, generator=rng, dtype=torch.float64))
     return potential
 

@@ -39,6 +39,8 @@ from equipot.structures.reading import read_frames
 from equipot.training.checkpoints import read_checkpoint
 from tests.models import make_potential
 
+GOLDEN = Path(__file__).parent / "convert" / "data" / "nequix" / "norm, one skip for all.nqx"
+
 
 class Call:
     """Pickled, it asks for a function to be called."""
@@ -121,6 +123,14 @@ def package(payload: Any) -> bytes:
     return file.getvalue()
 
 
+def nequix_file(payload: Any) -> bytes:
+    """As Nequix writes it, with an array of objects in place of numbers."""
+    line = GOLDEN.read_bytes().split(b"\n", 1)[0]
+    objects, array = np.array([payload] * 3 + [None], dtype=object)[:3], io.BytesIO()
+    np.save(array, objects, allow_pickle=True)
+    return line + b"\n" + array.getvalue()
+
+
 WRAPPINGS: dict[str, Callable[[Any], bytes]] = {
     "protocol 0": lambda x: bare(x, 0),
     "protocol 2": lambda x: bare(x, 2),
@@ -130,6 +140,7 @@ WRAPPINGS: dict[str, Callable[[Any], bytes]] = {
     "legacy": lambda x: zipped(x, new=False),
     "tar": tarred,
     "nequip package": package,
+    "nequix file": nequix_file,
 }
 # All but the wrappings that only some reader unpacks.
 PAYLOADS = list(payloads(Path("mark")))

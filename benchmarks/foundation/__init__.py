@@ -1,1 +1,1 @@
-"""Converted SevenNet models beside SevenNet's own calculator."""
+"""Converted models beside the calculators of their own packages."""

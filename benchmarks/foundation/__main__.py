@@ -1,12 +1,13 @@
-"""Compare converted SevenNet models with SevenNet's own calculator: differences, and speed.
+"""Compare converted models with the calculators of their own packages: differences, and speed.
 
     python -m benchmarks.foundation --sevenn-python ENV/bin/python [--models …] [--no-speed] [--json FILE]
+    python -m benchmarks.foundation --family nequix --nequix-python ENV/bin/python [--models FILE.nqx …]
 
-SevenNet needs an environment of its own. Differences are between equal precisions: both calculators in float32, as they
-are used, and both in float64, for which SevenNet's calculator gets weights, edges and one-hot vectors of float64. The
-structures hold all elements: strained and rattled crystals, cells of one atom, surfaces, molecules, liquids, alloys,
-isolated atoms and dimers. Where float32 misses a limit, the distance of either side from float64 shows which is less
-accurate. The exit code is 1 if a limit is missed.
+The packages need environments of their own. Differences are between equal precisions: both calculators in float32, as
+they are used, and both in float64, for which SevenNet's calculator gets weights, edges and one-hot vectors of float64,
+and Nequix's network runs in jax's double precision. The structures hold all elements: strained and rattled crystals,
+cells of one atom, surfaces, molecules, liquids, alloys, isolated atoms and dimers. Where float32 misses a limit, the
+distance of either side from float64 shows which is less accurate. The exit code is 1 if a limit is missed.
 
 For the speed both run in worker processes with the same number of threads and take turns, so that a busy machine slows
 both; give it no other work. A step moves all atoms a little and computes energy, forces and stress, as in molecular
@@ -22,11 +23,11 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks import command
-from benchmarks.peers.environment import SEVENN
 from benchmarks.peers.worker import Worker
 from equipot.model_file import read_metadata
 
 from . import measure, report
+from .families import FAMILIES
 from .structures import TIMED, structures, timed
 
 FEWEST = 40
@@ -36,9 +37,10 @@ Row = dict[str, Any]
 def arguments() -> argparse.Namespace:
     parser = command.parser("foundation", __doc__)
     add, count = parser.add_argument, command.count
-    SEVENN.add_option(parser)
-    models = list(measure.MODALITIES)
-    add("--models", nargs="+", choices=models, default=models, help="default all")
+    add("--family", choices=list(FAMILIES), default="sevenn", help="package of the models (default sevenn)")
+    for family in FAMILIES.values():
+        family.peer.add_option(parser, "required for its family")
+    add("--models", nargs="+", metavar="MODEL", help="names of models, or files; default all of the family")
     add(
         "--structures",
         type=count,
@@ -58,22 +60,31 @@ def arguments() -> argparse.Namespace:
     args = parser.parse_args()
     if args.structures < FEWEST:
         parser.error(f"--structures {args.structures}: expected {FEWEST} or more, which have every kind")
+    known = list(FAMILIES[args.family].models)
+    for name in args.models or ():
+        if name not in known and not Path(name).is_file():
+            parser.error(f"--models {name}: no such file; expected a file, or of {', '.join(known)}")
+    args.models = [str(Path(m).resolve()) if Path(m).is_file() else m for m in args.models or known]
     return args
 
 
 def benchmark(args: argparse.Namespace, console: Console) -> int:
     """Measure what the options select, printing every table when it is complete."""
-    sevenn_python = SEVENN.check(args.sevenn_python)
+    family = FAMILIES[args.family]
+    package = family.peer.package
+    python = family.peer.check(getattr(args, f"{package}_python"))
     results: dict[str, Any] = {"differences": [], "speed": []}
     with (
         console.status("starting both sides") as status,
-        _worker(args, "sevenn", sevenn_python) as sevenn,
+        _worker(args, package, python) as peer,
         _worker(args, "equipot", Path(sys.executable)) as equipot,
     ):
-        versions = versions_of(equipot.versions, sevenn.versions)
+        versions = versions_of(equipot.versions, family.title, peer.versions)
         results["header"] = {**command.circumstances(), "threads": args.threads, "versions": versions}
         command.print_lines(console, results["header"])
-        sides = measure.Sides({"equipot": equipot, "sevenn": sevenn}, args.work, args.reuse, status.update)
+        sides = measure.Sides(
+            family, {"equipot": equipot, "peer": peer}, args.work, args.reuse, status.update
+        )
         for task, measured in tasks(args, sides).items():
             for name in args.models:
                 rows = measured(name)
@@ -113,10 +124,11 @@ def tasks(args: argparse.Namespace, sides: measure.Sides) -> dict[str, Callable[
     return selected
 
 
-def versions_of(equipot: dict[str, str], sevenn: dict[str, str]) -> str:
+def versions_of(equipot: dict[str, str], title: str, peer: dict[str, str]) -> str:
+    (_, own), *others = peer.items()
     return (
         f"equipot {equipot['equipot']} (torch {equipot['torch']}, kernels {equipot['kernels']}), "
-        f"SevenNet {sevenn['sevenn']} (torch {sevenn['torch']})"
+        f"{title} {own} ({', '.join(f'{name} {number}' for name, number in others)})"
     )
 
 

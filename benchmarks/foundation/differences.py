@@ -46,16 +46,16 @@ def rows(
     kinds: Sequence[str],
     sizes: Sequence[int],
     equipot: Mapping[str, Results],
-    sevenn: Mapping[str, Results],
+    peer: Mapping[str, Results],
 ) -> list[dict[str, Any]]:
     """Return a row for every kind and one for all, with the differences in both precisions.
 
-    equipot, sevenn: results by dtype. SevenNet's float64 results are the reference for both sides in float32.
+    equipot, peer: results by dtype. The peer's float64 results are the reference for both sides in float32.
     """
     result = []
     for kind in [*dict.fromkeys(kinds), ALL]:
         some = {k: n for k, n in enumerate(sizes) if kind in (kinds[k], ALL)}
-        reference = sevenn["float64"]
+        reference = peer["float64"]
         row: dict[str, Any] = {
             "kind": kind,
             "structures": len(some),
@@ -63,9 +63,9 @@ def rows(
             "largest_force": float(max(np.abs(reference[f"forces_{k}"]).max() for k in some)),
         }
         for dtype, limits in LIMITS.items():
-            between = difference(equipot[dtype], sevenn[dtype], some)
+            between = difference(equipot[dtype], peer[dtype], some)
             row[dtype] = {**asdict(between), "met": between.within(limits)}
         row["equipot_float32_from_float64"] = asdict(difference(equipot["float32"], reference, some))
-        row["sevenn_float32_from_float64"] = asdict(difference(sevenn["float32"], reference, some))
+        row["peer_float32_from_float64"] = asdict(difference(peer["float32"], reference, some))
         result.append(row)
     return result

@@ -15,16 +15,20 @@ from benchmarks.timing import interleave
 from equipot.convert import convert
 
 from . import differences
+from .families import Family
 
-MODALITIES = {"7net-0": None, "7net-l3i5": None, "7net-mf-0": "PBE"}
 DTYPES = ("float32", "float64")
-SIDES = ("equipot", "sevenn")
+SIDES = ("equipot", "peer")
 
 
 @dataclass
 class Sides:
-    """The workers of both packages, and the folder of their files."""
+    """The workers of both packages, and the folder of their files.
 
+    A model is one of the family's by name, or a path.
+    """
+
+    family: Family
     workers: Mapping[str, Worker]
     work: Path
     reuse: bool
@@ -33,17 +37,17 @@ class Sides:
 
     def model(self, name: str, dtype: Any) -> Path:
         """Return the converted model file, written by this run or, with `reuse`, by an earlier one."""
-        path = self.work / f"{name}-{dtype}.pt"
+        path = self.work / f"{Path(name).stem}-{dtype}.pt"
         if path not in self.converted and not (self.reuse and path.exists()):
-            checkpoint = self.workers["sevenn"].ask("checkpoint", model=name)["path"]
+            checkpoint = self.workers["peer"].ask("checkpoint", model=name)["path"]
             self.show(f"{name}: converting to {dtype}")
-            convert(checkpoint, path, modality=MODALITIES[name], dtype=dtype)
+            convert(checkpoint, path, modality=self.family.models.get(name), dtype=dtype)
         self.converted.add(path)
         return path
 
     def prepare(self, task: str, side: str, job: str, name: str, dtype: str, **arguments: Any) -> None:
         """Prepare a job of `calculator_tasks` for a model on one side."""
-        model: dict[str, Any] = {"model": name, "modality": MODALITIES[name], "dtype": dtype}
+        model: dict[str, Any] = {"model": name, "modality": self.family.models.get(name), "dtype": dtype}
         if side == "equipot":
             model = {"model": str(self.model(name, dtype).resolve())}
         self.workers[side].ask(task, job=job, **model, **arguments)
@@ -52,9 +56,11 @@ class Sides:
         self, side: str, name: str, dtype: str, frames: Sequence[Atoms], stem: str
     ) -> differences.Results:
         """Return one side's energies, forces and stresses of structures."""
-        structures, results = self.work / f"{stem}.extxyz", self.work / f"{stem}-{name}-{side}-{dtype}.npz"
+        package = self.family.peer.package if side == "peer" else side
+        structures = self.work / f"{stem}.extxyz"
+        results = self.work / f"{stem}-{Path(name).stem}-{package}-{dtype}.npz"
         ase.io.write(structures, frames)
-        self.show(f"{name}: {side}'s calculator in {dtype}")
+        self.show(f"{name}: {package}'s calculator in {dtype}")
         files = {"structures": str(structures.resolve()), "results": str(results.resolve())}
         self.prepare("results", side, "results", name, dtype, **files)
         self.workers[side].time(1, "results")
@@ -70,8 +76,8 @@ def compare(sides: Sides, name: str, structures: Sequence[tuple[str, Atoms]]) ->
         for side in SIDES
     }
     kinds, sizes = [kind for kind, _ in structures], [len(atoms) for atoms in frames]
-    rows = differences.rows(kinds, sizes, results["equipot"], results["sevenn"])
-    return [{"model": name, **row} for row in rows]
+    rows = differences.rows(kinds, sizes, results["equipot"], results["peer"])
+    return [{"model": Path(name).stem, "peer": sides.family.title, **row} for row in rows]
 
 
 def speed(
@@ -89,12 +95,13 @@ def speed(
             sides.prepare("steps", side, kind, name, "float32", structures=file, index=k)
             turns[side] = partial(sides.workers[side].time, job=kind)
         times, _ = interleave(turns, rounds, round_seconds)
-        row = {"model": name, "kind": kind, "atoms": len(atoms), "formula": atoms.get_chemical_formula()}
+        row = {"model": Path(name).stem, "peer": sides.family.title, "kind": kind, "atoms": len(atoms)}
+        row["formula"] = atoms.get_chemical_formula()
         for side in SIDES:
             row[f"{side}_seconds"], row[f"{side}_seconds_min"] = times[side].median, times[side].minimum
             row[f"{side}_turns"] = times[side].rounds
-        row["ratio"] = times["sevenn"].median / times["equipot"].median
-        row["ratio_min"] = times["sevenn"].minimum / times["equipot"].minimum
-        row.update(asdict(differences.difference(results["equipot"], results["sevenn"], {k: len(atoms)})))
+        row["ratio"] = times["peer"].median / times["equipot"].median
+        row["ratio_min"] = times["peer"].minimum / times["equipot"].minimum
+        row.update(asdict(differences.difference(results["equipot"], results["peer"], {k: len(atoms)})))
         rows.append(row)
     return rows

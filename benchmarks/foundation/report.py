@@ -12,7 +12,7 @@ from .differences import LIMITS
 Row = dict[str, Any]
 UNITS = "eV/atom, eV/Å, eV/Å³"
 TITLES: dict[str, str] = {
-    "differences": "largest differences, SevenNet's calculator and the converted model, both float32 and both float64\n"
+    "differences": "largest differences, the package's calculator and the conversion, both float32 and both float64\n"
     "dE per atom, dF, dS of fully periodic structures: " + UNITS,
     "speed": "one step: neighbours, energy, forces, stress; float32; ms, median (minimum) of the turns",
 }
@@ -33,11 +33,11 @@ def sentences(rows: list[Row]) -> list[str]:
     for row in rows:
         if row["float32"]["met"]:
             continue
-        ours, theirs = (row[f"{side}_float32_from_float64"] for side in ("equipot", "sevenn"))
+        ours, theirs = (row[f"{side}_float32_from_float64"] for side in ("equipot", "peer"))
         limits = ", ".join(f"{value:.0e}" for value in LIMITS["float32"])
         lines.append(
-            f"{row['model']}, {row['kind']}: beyond {limits} ({UNITS}) in float32. From SevenNet's float64 result, "
-            f"equipot's float32 is {_triple(ours)} away, SevenNet's float32 {_triple(theirs)}; "
+            f"{row['model']}, {row['kind']}: beyond {limits} ({UNITS}) in float32. From {row['peer']}'s float64 "
+            f"result, equipot's float32 is {_triple(ours)} away, {row['peer']}'s float32 {_triple(theirs)}; "
             f"the largest force is {row['largest_force']:.1f} eV/Å."
         )
     return lines
@@ -57,7 +57,7 @@ def _differences(row: Row) -> dict[str, str]:
             f"dS {short}": _small(errors["stress"]),
             f"limits {short}": "met" if errors["met"] else "NOT met",
         }
-    for side, name in (("equipot", "equipot"), ("sevenn", "SevenNet")):
+    for side, name in (("equipot", "equipot"), ("peer", row["peer"])):
         cells[f"dF {name} 32 from 64"] = _small(row[f"{side}_float32_from_float64"]["force"])
     return cells
 
@@ -67,7 +67,7 @@ def _speed(row: Row) -> dict[str, str]:
         "model": row["model"],
         "structures": row["kind"],
         "atoms": str(row["atoms"]),
-        "SevenNet": _time(row, "sevenn"),
+        row["peer"]: _time(row, "peer"),
         "equipot": _time(row, "equipot"),
         "ratio": f"{row['ratio']:.1f}",
         "of minima": f"{row['ratio_min']:.1f}",

@@ -1,4 +1,4 @@
-"""Structures on which SevenNet's calculator and the converted model are compared, by kind.
+"""Structures on which a package's calculator and the converted model are compared, by kind.
 
 Float32 can represent their forces: no two atoms are closer than CLOSEST times the sum of their covalent
 radii, so that forces stay within some tens of eV/Å.

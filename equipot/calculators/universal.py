@@ -9,6 +9,11 @@ if TYPE_CHECKING:
     import torch
 
 
+def is_published(model: str) -> bool:
+    """Return whether a text has the form of a published model's name and is not a file."""
+    return model.startswith(("sevenn:", "nequix-")) and not Path(model).is_file()
+
+
 def universal(
     model: str | Path = "sevenn:7net-0",
     modality: str | None = None,
@@ -18,20 +23,21 @@ def universal(
 ) -> EquipotCalculator:
     """Return an ASE calculator with a published universal potential (89 elements, PBE as in the Materials Project).
 
-    The checkpoint is read from the installed package sevenn (`pip install sevenn`), which is not imported, or from a
-    path. The first call converts it, which takes a minute, and stores the result in the user's cache.
+    The weights are read from the installed package sevenn (`pip install sevenn`), which is not imported, from the
+    folder where Nequix's calculator stores them, or from a path. The first call converts them, which takes a minute,
+    and stores the result in the user's cache.
 
         atoms.calc = universal()
 
     Args:
-        model: "sevenn:7net-0", "sevenn:7net-l3i5" (slower, more accurate), "sevenn:7net-mf-0" (with a modality), or
-            the path of a checkpoint; see `equipot convert`.
+        model: "sevenn:7net-0", "sevenn:7net-l3i5" (slower, more accurate), "sevenn:7net-mf-0" (with a modality),
+            "nequix-mp-1", "nequix-oam-1-pft" and the like, or the path of a checkpoint; see `equipot convert`.
         modality: "PBE" or "R2SCAN" for sevenn:7net-mf-0.
         dtype: precision of the network.
         device, kwargs: arguments of `EquipotCalculator`.
 
     Raises:
-        ModelFileError: sevenn is not installed, or the checkpoint cannot be converted.
+        ModelFileError: the weights are not on this machine, or the checkpoint cannot be converted.
     """
     from equipot.convert.cache import (
         cached,  # imported here because conversions need e3nn, which is slow to import

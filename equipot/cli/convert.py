@@ -7,8 +7,8 @@ from rich.console import Console
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Convert a model of SevenNet or NequIP to a model file. It gives the same energies and forces in ASE and\n"
-        "LAMMPS, many times faster. Neither package is imported, and no code in a checkpoint is run.\n"
+        "Convert a model of SevenNet, NequIP or Nequix to a model file. It gives the same energies and forces in ASE\n"
+        "and LAMMPS, many times faster. None of these packages is imported, and no code in a checkpoint is run.\n"
         "docs/convert.md says which results are exact."
     )
     parser.epilog = """examples:
@@ -16,8 +16,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   equipot convert sevenn:7net-mf-0 --modality PBE -o 7net-mf-0.pt
   equipot convert checkpoint_sevennet_0.pth -o 7net-0.pt      any checkpoint of SevenNet
   equipot convert best.ckpt -o model.pt                       a checkpoint of NequIP, or a .nequip.zip
+  equipot convert nequix-oam-1-pft.nqx -o nequix.pt           a file of Nequix
+  equipot convert nequix-oam-1-pft -o nequix.pt               where Nequix's calculator has downloaded it
 """
-    parser.add_argument("source", help="sevenn:7net-0, sevenn:7net-l3i5, sevenn:7net-mf-0, or a file")
+    parser.add_argument(
+        "source", help="sevenn:7net-0, sevenn:7net-l3i5, sevenn:7net-mf-0, nequix-oam-1-pft, or a file"
+    )
     parser.add_argument("-o", "--output", required=True, metavar="model.pt", help="model file to write")
     parser.add_argument(
         "--modality", help="level of theory, for a model with several of them, e.g. PBE or R2SCAN"

@@ -24,7 +24,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         "--model",
         required=True,
         metavar="MODEL",
-        help="model file, or a published model as in `equipot convert` (sevenn:7net-0)",
+        help="model file, or a published model as in `equipot convert` (sevenn:7net-0, nequix-mp-1)",
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
 
@@ -32,9 +32,9 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
 def load_calculator(model: str, device: str, structures: Sequence[Atoms]) -> "EquipotCalculator":
     """Return the calculator of a model. Raise UnknownSpeciesError if the model lacks an element of the structures."""
     from equipot.calculators import EquipotCalculator
-    from equipot.calculators.universal import universal
+    from equipot.calculators.universal import is_published, universal
 
-    published = model.startswith("sevenn:")
+    published = is_published(model)
     calculator = universal(model, device=device) if published else EquipotCalculator(model, device)
     for atoms in structures:
         calculator.species.index(atoms.numbers)

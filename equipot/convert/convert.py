@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from equipot.convert import nequip, sevennet
+from equipot.convert import nequip, nequix, sevennet
 from equipot.convert.pickles import read_checkpoint
 from equipot.convert.resolution import Resolution, choose_resolution
 from equipot.convert.sources import locate
@@ -39,7 +39,8 @@ def convert(
     """Write another package's model as a model file of equipot.
 
     Args:
-        source: `sevenn:NAME`, or the path of a SevenNet checkpoint, a NequIP checkpoint or a NequIP package.
+        source: `sevenn:NAME`, the name of a Nequix model, or the path of a SevenNet checkpoint, a NequIP checkpoint, a
+            NequIP package or a Nequix file.
         output: path of the model file; an existing file is replaced only by one that passes its check.
         modality: level of theory, for models with several.
         tolerance: eV/Å, the largest change of a force that the splines of the radial functions may cause.
@@ -72,15 +73,21 @@ def convert(
 
 def read_foreign(path: Path, modality: str | None = None) -> tuple[Potential, dict[str, Any]]:
     """Return a float64 potential with the weights of another package's file, and a record of its origin."""
-    if nequip.is_nequip(path):
+    readers = {
+        "nequix": ("Nequix", nequix.is_nequix, nequix.read_nequix),
+        "nequip": ("NequIP", nequip.is_nequip, nequip.read_nequip),
+    }
+    for package, (name, is_theirs, read) in readers.items():
+        if not is_theirs(path):
+            continue
         if modality is not None:
             raise ModelFileError(
-                f"modality '{modality}' was requested, but NequIP models have none; leave --modality out"
+                f"modality '{modality}' was requested, but {name} models have none; leave --modality out"
             )
-        return nequip.read_nequip(path), {"package": "nequip"}
+        return read(path), {"package": package}
     checkpoint = read_checkpoint(path)
     if sevennet.is_sevennet(checkpoint):
         return sevennet.read_sevennet(checkpoint, modality)
     raise ModelFileError(
-        f"{path}: neither a checkpoint of SevenNet nor of NequIP; it holds {', '.join(map(str, checkpoint))[:120]}"
+        f"{path}: neither a model of SevenNet nor of NequIP or Nequix; it holds {', '.join(map(str, checkpoint))[:120]}"
     )

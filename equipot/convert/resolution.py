@@ -52,6 +52,11 @@ def choose_resolution(potential: Potential, tolerance: float) -> tuple[Potential
         raise ModelFileError(f"the tolerance is {tolerance:g} eV/Å; expected {SMALLEST_TOLERANCE:g} or more")
     reference = _forces(with_knots(potential, 3, EXACT))
     compared = [k for k, forces in enumerate(reference) if np.abs(forces).max() <= LARGEST_FORCE]
+    if not compared:
+        raise ModelFileError(
+            f"the model has forces above {LARGEST_FORCE:g} eV/Å in every structure that splines are compared on; "
+            "it is damaged or was not trained"
+        )
     worst = np.inf
     for order, intervals in CANDIDATES:
         candidate = with_knots(potential, order, intervals)

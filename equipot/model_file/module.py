@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from equipot.contract import Inputs, Outputs
 from equipot.model_file.selftest import TOLERANCE
 from equipot.model_file.structure import Sizes
-from equipot.network.potential import Potential
+from equipot.network.potential import Potential, radial_networks
 from equipot.network.radial import RadialNetwork, RadialTable
+from equipot.network.spec import PotentialSpec
 from equipot.ops import Topology, topology
 
 
@@ -18,6 +19,19 @@ def sizes_of(module: Any) -> Sizes:
     """Return the sizes of the network of a model file."""
     tables = [b for name, b in module.named_buffers() if name.endswith("radial.table")]
     return Sizes(sum(p.numel() for p in module.parameters()), sum(b.numel() for b in tables))
+
+
+def exact_table(spec: PotentialSpec, layer: Any) -> Tensor:
+    """Return the table of a layer's radial network, computed in float64 and rounded to the dtype of the weights.
+
+    In float32 the slopes of steep radial functions would lose up to two digits.
+    """
+    with torch.random.fork_rng(devices=[]):  # a training may write a file in its middle
+        exact = radial_networks(spec)(layer.paths)
+    weights = layer.radial.state_dict()
+    exact.load_state_dict(weights)
+    (like, *_) = weights.values()
+    return exact().detach().to(like)
 
 
 class DeployedPotential(nn.Module):
@@ -41,7 +55,7 @@ class DeployedPotential(nn.Module):
             if isinstance(layer.radial, RadialNetwork):
                 for name, value in layer.radial.state_dict().items():
                     self.radial_weights[f"layers.{k}.radial.{name}"] = value
-                layer.radial = RadialTable(layer.radial(), layer.radial.doubled_knot)
+                layer.radial = RadialTable(exact_table(frozen.spec, layer), layer.radial.doubled_knot)
         self.potential = frozen
         self.format_version = format_version
         self.type_names = frozen.type_names

@@ -11,6 +11,7 @@ from equipot.network.bound import Bound
 from equipot.network.gate import Gate
 from equipot.network.kinds import SelfConnectionKind
 from equipot.network.layer import Cost
+from equipot.network.layer_norm import LayerNorm
 from equipot.network.linear import IrrepsLinear, ScalarBias, SelfConnection
 from equipot.network.norms import InvariantNorms
 from equipot.network.program import Program
@@ -35,6 +36,7 @@ class Interaction(nn.Module):
             al., CVPR 2016). They are added after `out_scale`: the layer before has scaled them already.
         norms: add the lengths of vectors and tensors to the scalars before the gate, see `InvariantNorms`.
         bound: of the features before the gate, see `Bound`; 0: none.
+        layer_norm: epsilon of the norm of the features before the gate, see `LayerNorm`; 0: none.
     """
 
     neighbour_scale: Tensor
@@ -54,6 +56,7 @@ class Interaction(nn.Module):
         residual: bool = False,
         norms: bool = False,
         bound: float = 0.0,
+        layer_norm: float = 0.0,
     ) -> None:
         super().__init__()
         # First all irreps that can be reached, then only the irreps that the gate needs.
@@ -78,6 +81,7 @@ class Interaction(nn.Module):
         self.bias_out = ScalarBias(self.gate.irreps_in) if biases else None
         has_vectors = any(mul and ir.l > 0 for mul, ir in self.gate.irreps_in)
         self.norms = InvariantNorms(self.gate.irreps_in) if norms and has_vectors else None
+        self.layer_norm = LayerNorm(self.gate.irreps_in, layer_norm) if layer_norm > 0 else None
         self.bound = Bound(self.gate.irreps_in, bound) if bound > 0 else None
         scale = torch.tensor(neighbours, dtype=torch.float64).clamp(min=1.0).rsqrt()
         self.register_buffer("neighbour_scale", scale)
@@ -114,6 +118,8 @@ class Interaction(nn.Module):
             out = self.bias_out(out)
         if self.norms is not None:
             out = self.norms(out)
+        if self.layer_norm is not None:
+            out = self.layer_norm(out)
         if self.bound is not None:
             out = self.bound(out)
         out = self.gate(out)
@@ -155,6 +161,8 @@ class Interaction(nn.Module):
             self.bias_out.write(program, out)
         if self.norms is not None:
             self.norms.write(program, out)
+        if self.layer_norm is not None:
+            out = self.layer_norm.write(program, out)
         if self.bound is not None:
             out = self.bound.write(program, out)
         out = self.gate.write(program, out)

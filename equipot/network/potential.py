@@ -105,6 +105,7 @@ class Potential(nn.Module):
                     residual=residual,
                     norms=spec.norms,
                     bound=spec.bound,
+                    layer_norm=spec.layer_norm,
                 )
                 layers.append(layer)
                 irreps = layer.irreps_out

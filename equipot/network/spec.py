@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from equipot.config import ModelConfig
 
 T = TypeVar("T")
+# In networks that a config describes. Features vanish together with the neighbours, and the norm must stay smooth
+# there: features much smaller than 1 keep their size. Converted networks have their own number, which is far smaller.
+LAYER_NORM_EPSILON = 1.0
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ class PotentialSpec:
     # Å, (n_species, n_species), symmetric; see `network.core`. None: no core.
     core_radii: Sequence[Sequence[float]] | None = None
     bound: float = 0.0  # of the features before each gate, see `network.bound`; 0: none
+    layer_norm: float = 0.0  # epsilon of the norm before each gate, see `network.layer_norm`; 0: none
     grade: bool = False  # the network gives extrapolation grades, see `network.grade`
     members: int = 0  # of a committee, see `network.members`
 
@@ -179,6 +183,7 @@ class PotentialSpec:
             stretch=_first(config.stretch, preset.stretch),
             norms=_first(config.norms, preset.norms),
             bound=_first(config.bound, preset.bound),
+            layer_norm=LAYER_NORM_EPSILON if config.layer_norm else 0.0,
             core_radii=core_radii(type_names, minimum_distances, config.cutoff)
             if config.repulsion == "core"
             else None,

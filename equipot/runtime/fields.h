@@ -61,19 +61,29 @@ template <class T> class Fields {
   {
     return program.array<double>(record, field, shape);
   }
+  // So small that sums and products of two do not overflow.
   std::vector<int64_t> integers(const char *field, int64_t width) const
   {
-    return program.array<int64_t>(record, field, {-1, width});
+    std::vector<int64_t> numbers = program.array<int64_t>(record, field, {-1, width});
+    for (int64_t number : numbers) small(number, field);
+    return numbers;
   }
   std::vector<int64_t> shape(const char *field) const { return program.shape(record, field); }
   double number(const char *field) const { return record.at(field).number(field); }
-  int64_t integer(const char *field) const { return record.at(field).integer(field); }
+  int64_t integer(const char *field) const { return small(record.at(field).integer(field), field); }
   bool boolean(const char *field) const { return record.at(field).boolean(field); }
   const std::string &text(const char *field) const { return record.at(field).text(field); }
   int64_t n_species() const { return program.n_species(); }
   Network<T> &net() { return network; }
 
  private:
+  static int64_t small(int64_t number, const char *field)
+  {
+    if (number < -INT32_MAX || number > INT32_MAX)
+      throw std::invalid_argument(std::string(field) + " holds a number that is too large");
+    return number;
+  }
+
   const Program &program;
   const Json &record;
   Network<T> &network;

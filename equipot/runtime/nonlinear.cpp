@@ -169,6 +169,74 @@ template <class T> class Bound : public Operator<T> {
   std::vector<int64_t> blocks;
 };
 
+// w x / sqrt(sum of means x² + epsilon) for each row, see equipot/network/layer_norm.py.
+template <class T> class LayerNorm : public Operator<T> {
+ public:
+  explicit LayerNorm(Fields<T> &&f)
+  {
+    x = f.read("x");
+    out = f.write("out", f.value(x).everywhere, f.value(x).moves);
+    f.passes_to(x);
+    f.needs(x);
+    columns = f.value(x).columns;
+    everywhere = f.value(x).everywhere;
+    require(f.value(out).columns == columns, "a layer norm changes the columns");
+    means = f.reals("means", {columns});
+    weight = f.reals("weight", {columns});
+    epsilon = static_cast<T>(f.number("epsilon"));
+    require(epsilon > 0, "the epsilon of a layer norm is not positive");
+    for (T mean : means) require(mean >= 0, "a layer norm has a negative square");
+  }
+
+  void forward(Run<T> &run) const override
+  {
+    const T *from = run.value(x);
+    T *to = run.value(out);
+    over_rows(run.given->threads, run.rows(everywhere), columns, [&](int64_t first, int64_t last) {
+      for (int64_t i = first; i < last; ++i) {
+        const T *row = from + i * columns;
+        const T scale = this->scale(row);
+        for (int64_t c = 0; c < columns; ++c) to[i * columns + c] = row[c] * scale * weight[c];
+      }
+    });
+  }
+
+  void backward(Run<T> &run) const override
+  {
+    if (this->passes.empty()) return;
+    const T *from = run.value(x), *of_out = run.gradient(out);
+    T *of_x = run.gradient(x);
+    const bool sets = this->sets[0];
+    over_rows(run.given->threads, run.rows(everywhere), columns, [&](int64_t first, int64_t last) {
+      for (int64_t i = first; i < last; ++i) {
+        const T *row = from + i * columns, *g = of_out + i * columns;
+        const T scale = this->scale(row);
+        T product = 0;
+#pragma omp simd reduction(+ : product)
+        for (int64_t c = 0; c < columns; ++c) product += weight[c] * g[c] * row[c];
+        product *= scale * scale * scale;
+        T *to = of_x + i * columns;
+        for (int64_t c = 0; c < columns; ++c)
+          to[c] = scale * weight[c] * g[c] - product * means[c] * row[c] + (sets ? T(0) : to[c]);
+      }
+    });
+  }
+
+ private:
+  T scale(const T *row) const
+  {
+    T square = 0;
+#pragma omp simd reduction(+ : square)
+    for (int64_t c = 0; c < columns; ++c) square += means[c] * row[c] * row[c];
+    return 1 / std::sqrt(square + epsilon);
+  }
+
+  int64_t x, out, columns;
+  bool everywhere;
+  T epsilon;
+  std::vector<T> means, weight;
+};
+
 template <class T> class Gate : public Operator<T> {
  public:
   explicit Gate(Fields<T> &&f)
@@ -284,6 +352,7 @@ template <class T> Maker<T> nonlinear_operator(const std::string &kind)
   static const std::pair<const char *, Maker<T>> known[] = {
       {"norms", make<T, Norms<T>>},
       {"bound", make<T, Bound<T>>},
+      {"layer_norm", make<T, LayerNorm<T>>},
       {"gate", make<T, Gate<T>>},
       {"activate", make<T, Activate<T>>},
   };

@@ -104,7 +104,10 @@ def test_a_stress_on_one_side_only_is_an_error() -> None:
 def test_a_missed_limit_is_described_by_both_sides_distance_from_float64() -> None:
     sides = {"float32": _results(1e-2), "float64": _results(0.0)}
     truth = {"float32": _results(-1e-7), "float64": _results(0.0)}
-    rows = [{"model": "m", **row} for row in differences.rows(["crystal", "atom"], [2, 1], sides, truth)]
+    rows = [
+        {"model": "m", "peer": "SevenNet", **row}
+        for row in differences.rows(["crystal", "atom"], [2, 1], sides, truth)
+    ]
     assert [row["kind"] for row in rows] == ["crystal", "atom", "all"]
     assert not rows[0]["float32"]["met"]
     assert rows[0]["float64"]["met"]

@@ -1,6 +1,7 @@
-"""Writes tests/convert/data: tiny models made with SevenNet and NequIP, and their results in float64.
+"""Writes tests/convert/data: tiny models made with SevenNet, NequIP and Nequix, and their results in float64.
 
     EQUIPOT_SEVENN_PYTHON=… EQUIPOT_NEQUIP_PYTHON=… python -m tests.convert.make_golden
+    EQUIPOT_NEQUIX_PYTHON=… python -m tests.convert.make_golden nequix
 
 Run it with a peer's new release beside the old files, not in place of them: users convert files of every age.
 """
@@ -9,12 +10,13 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 import ase.io
 
-from tests.convert import nequip_jobs, test_sevennet
+from tests.convert import nequip_jobs, test_nequix, test_sevennet
 
 DATA = Path(__file__).with_name("data")
 SEVENNET = [
@@ -38,10 +40,10 @@ NEQUIP = {
 
 def main() -> None:
     DATA.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch:
-        sevennet(Path(scratch))
-    with tempfile.TemporaryDirectory() as scratch:
-        nequip(Path(scratch))
+    families = {"sevennet": sevennet, "nequip": nequip, "nequix": nequix}
+    for name in sys.argv[1:] or families:
+        with tempfile.TemporaryDirectory() as scratch:
+            families[name](Path(scratch))
 
 
 def sevennet(folder: Path) -> None:
@@ -60,6 +62,15 @@ def nequip(folder: Path) -> None:
     request = {"types": nequip_jobs.TYPES, "r_max": 4.0, "models": models}
     run("EQUIPOT_NEQUIP_PYTHON", "nequip_models.py", folder, request)
     keep(folder, "nequip", ["*.npz", *(f"{name}.{ending}" for name, ending in NEQUIP.items())])
+
+
+def nequix(folder: Path) -> None:
+    structures = folder / "structures.traj"
+    ase.io.write(structures, test_nequix.structures())
+    models = {name: options for name, options in test_nequix.MODELS.items() if name in test_nequix.KEPT}
+    request = {"numbers": test_nequix.NUMBERS, "models": models}
+    run("EQUIPOT_NEQUIX_PYTHON", "nequix_models.py", folder, request)
+    keep(folder, "nequix", ["*.nqx", "*.npz"])
 
 
 def run(variable: str, script: str, folder: Path, request: dict) -> None:

@@ -16,6 +16,7 @@ from tests.convert import test_nequip, test_sevennet
 
 DATA = Path(__file__).with_name("data")
 SEVENNET = sorted((DATA / "sevennet").glob("*.npz"))
+NEQUIX = sorted((DATA / "nequix").glob("*.nqx"))  # compared in test_nequix.py
 NEQUIP = [file for file in sorted((DATA / "nequip").iterdir()) if file.suffix in (".ckpt", ".zip")]
 
 
@@ -89,3 +90,4 @@ def test_a_model_of_nequip_has_the_numbers_that_it_had_there(file):
 def test_every_family_is_there():
     assert len(SEVENNET) >= 6
     assert {file.suffix for file in NEQUIP} == {".ckpt", ".zip"}
+    assert len(NEQUIX) >= 3

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from equipot.convert.sources import SEVENNET, locate
+from equipot.convert.sources import NEQUIX, SEVENNET, locate
 from equipot.errors import ModelFileError
 
 BOMB = "raise RuntimeError('this package was imported')\n"
@@ -50,6 +50,50 @@ def test_a_path_is_itself_even_with_a_colon_in_it(tmp_path: Path) -> None:
     for name in ("model.pth", "run:3.pth"):
         (tmp_path / name).write_bytes(b"x")
         assert locate(str(tmp_path / name)) == tmp_path / name
+
+
+@pytest.fixture
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, absent: None) -> Path:
+    """A home without models."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.mark.parametrize("source", ["nequix-oam-1-pft", "Nequix-OAM-1-PFT"])
+def test_a_model_of_nequix_is_where_its_calculator_stores_it(home: Path, source: str) -> None:
+    file = home / ".cache" / "nequix" / "models" / "nequix-oam-1-pft.nqx"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"{}")
+    assert locate(source) == file
+
+
+def test_a_model_of_nequix_may_lie_in_an_installed_checkout(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "checkout" / "nequix"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(BOMB)
+    file = package.parent / "models" / "nequix-mp-1.nqx"
+    file.parent.mkdir()
+    file.write_bytes(b"{}")
+    monkeypatch.undo()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.syspath_prepend(package.parent)
+    assert locate("nequix-mp-1") == file
+    assert "nequix" not in sys.modules
+
+
+def test_a_model_of_nequix_that_is_not_here_says_how_to_get_it(home: Path) -> None:
+    sentence = _sentence("nequix-mp-1-pft")
+    assert str(home / ".cache" / "nequix" / "models" / "nequix-mp-1-pft.nqx") in sentence
+    assert "pip install nequix" in sentence
+    assert "NequixCalculator('nequix-mp-1-pft', use_kernel=False)" in sentence
+
+
+def test_an_unknown_model_of_nequix_says_which_there_are(home: Path) -> None:
+    sentence = _sentence("nequix-mp-9")
+    assert "Nequix has no model 'nequix-mp-9'" in sentence
+    assert all(name in sentence for name in NEQUIX)
 
 
 def test_an_unknown_model_says_which_there_are(installed: Path) -> None:

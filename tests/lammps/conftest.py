@@ -1,13 +1,16 @@
 """The built plugin and small model files with random weights."""
 
+import dataclasses
 import importlib.util
 from pathlib import Path
 
 import pytest
 
+from equipot.convert.nequix import read_nequix
 from equipot.lammps import build_plugin
 from equipot.model_file import write_model
 from equipot.network.potential import Potential
+from equipot.network.variants import with_elements
 from tests.models import KINDS, make_potential
 
 SPECIES = ("Si", "O")
@@ -33,8 +36,8 @@ def torch_plugin() -> Path:
 
 
 def potential(dtype: str = "float64", **options: object) -> Potential:
-    # Three layers of uneven widths, so that exchanges differ in size; shorter cutoff of one pair; norms, bound and
-    # core, which are made of torch's own operators.
+    # Three layers of uneven widths, so that exchanges differ in size; shorter cutoff of one pair; norms, layer
+    # norm, bound and core, which are made of torch's own operators.
     defaults = {
         "n_layers": 3,
         "cutoff": 4.0,
@@ -43,6 +46,7 @@ def potential(dtype: str = "float64", **options: object) -> Potential:
         "norms": True,
         "repulsion": "core",
         "bound": 3.0,
+        "layer_norm": True,
     }
     return make_potential(seed=3, species=SPECIES, dtype=dtype, **{**defaults, **options})
 
@@ -70,3 +74,18 @@ def foreign() -> Potential:
 @pytest.fixture(scope="session")
 def foreign_file(foreign: Potential, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_model(tmp_path_factory.mktemp("models") / "foreign.pt", foreign)
+
+
+@pytest.fixture(scope="session")
+def nequix() -> Potential:
+    """A model of Nequix, with silicon's and carbon's weights for silicon and oxygen."""
+    golden = Path(__file__).parents[1] / "convert" / "data" / "nequix" / "norm, one skip for all.nqx"
+    theirs = with_elements(read_nequix(golden), ["Si", "C"])
+    potential = Potential(dataclasses.replace(theirs.spec, type_names=SPECIES))
+    potential.load_state_dict(theirs.state_dict())
+    return potential
+
+
+@pytest.fixture(scope="session")
+def nequix_file(nequix: Potential, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("models") / "nequix.pt", nequix, verify=False)

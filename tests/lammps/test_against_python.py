@@ -150,13 +150,15 @@ def test_forces_and_virial_are_derivatives_of_the_energy(tmp_path, double_file):
     np.testing.assert_allclose(pressures[::2], pressures[1::2], rtol=1e-5, atol=0.1)  # bar
 
 
+@pytest.mark.parametrize("model", ["foreign", "nequix"])
 @on_ranks(1, 2, 4)
 def test_what_other_packages_networks_have_beyond_ours_gives_what_python_gives(
-    tmp_path, foreign, foreign_file, ranks
+    tmp_path, request, model, ranks
 ):
     names = ["tilted", "slab", "tiny", "alone", "nothing"]
-    for name, found in run_cases(tmp_path, foreign_file, ranks, names).items():
-        expected = python(foreign, CASES[name].atoms)
+    potential, file = request.getfixturevalue(model), request.getfixturevalue(f"{model}_file")
+    for name, found in run_cases(tmp_path, file, ranks, names).items():
+        expected = python(potential, CASES[name].atoms)
         np.testing.assert_allclose(found.energy, expected.energy.item(), **EXACT)
         np.testing.assert_allclose(found.forces, expected.forces.numpy(), **EXACT)
         np.testing.assert_allclose(found.virial, expected.virial[0].numpy()[VOIGT], rtol=1e-6, atol=1e-9)

@@ -9,7 +9,9 @@ import torch
 
 from equipot.errors import ModelFileError
 from equipot.model_file import FORMAT_VERSION, load_model, load_potential, torchscript, write_model
+from equipot.model_file.module import DeployedPotential
 from equipot.network.derivatives import predict
+from equipot.network.variants import with_precision
 from tests.models import KINDS, make_potential, model_input, random_atoms
 
 
@@ -189,3 +191,15 @@ def test_files_of_every_format_still_load(version, energy):
     assert float(model.module(model_input(potential, atoms))["energies"].sum().detach()) == pytest.approx(
         energy, abs=1e-5
     )
+
+
+def test_the_tables_of_a_float32_file_are_those_of_double_precision_rounded():
+    # Steep radial functions on close knots: in float32 their slopes would have few digits.
+    double = make_potential(seed=2, radial_depth=2, spline="quintic", knots=513)
+    for layer in double.layers:
+        layer.radial.layers[0].weight.data *= 10
+    single = with_precision(double, "float32")
+    # The same weights, so that only the arithmetic differs.
+    exact = DeployedPotential(with_precision(single, "float64"), FORMAT_VERSION).potential
+    for a, b in zip(exact.layers, DeployedPotential(single, FORMAT_VERSION).potential.layers):
+        assert torch.equal(a.radial.table.float(), b.radial.table)

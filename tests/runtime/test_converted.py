@@ -4,15 +4,21 @@ import numpy as np
 import pytest
 
 from equipot.convert.nequip import read_nequip
+from equipot.convert.nequix import read_nequix
 from equipot.network.derivatives import predict
 from equipot.runtime import RuntimeModel
-from tests.convert.test_golden import NEQUIP, SEVENNET, sevennet_of
+from tests.convert.test_golden import NEQUIP, NEQUIX, SEVENNET, sevennet_of
 from tests.models import model_input, random_atoms
 
 
-@pytest.mark.parametrize("file", [*SEVENNET, *NEQUIP], ids=lambda file: file.name)
+def potential_of(file):
+    readers = {".nqx": read_nequix, ".npz": sevennet_of}
+    return readers.get(file.suffix, read_nequip)(file)
+
+
+@pytest.mark.parametrize("file", [*SEVENNET, *NEQUIP, *NEQUIX], ids=lambda file: file.name)
 def test_a_converted_model_has_the_numbers_that_it_has_with_torch(file):
-    potential = (sevennet_of(file) if file.suffix == ".npz" else read_nequip(file)).double()
+    potential = potential_of(file).double()
     atoms = random_atoms(7, seed=4, species=tuple(potential.type_names[:3]))
     inputs = model_input(potential, atoms)
     result = RuntimeModel.from_program(potential.program()).evaluate(*(t.numpy() for t in inputs[:3]))

@@ -11,7 +11,15 @@ from equipot.network.program import VERSION
 from equipot.runtime import RuntimeModel
 from tests.models import make_potential
 
-MODEL = {"n_layers": 3, "l_max": 2, "features": [4, 3, 2], "norms": True, "residual": True, "bound": 2.0}
+MODEL = {
+    "n_layers": 3,
+    "l_max": 2,
+    "features": [4, 3, 2],
+    "norms": True,
+    "residual": True,
+    "bound": 2.0,
+    "layer_norm": True,
+}
 
 
 class Changed:
@@ -35,6 +43,11 @@ def set_field(kind, field, value):
     return change
 
 
+def added_columns(values):
+    """The array of the first residual's columns; those at offset 0 are float64 cutoffs, huge as integers."""
+    return next(op for op in values["operators"] if op["kind"] == "add")["columns"]
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
@@ -49,6 +62,12 @@ def set_field(kind, field, value):
         (set_field("gate", "x", 10**6), "its operator gate: x is no value"),
         (set_field("linear", "blocks", -1), "its operator linear: blocks is no array"),
         (set_field("embed", "out", 1), "is read before it is written"),
+        (
+            lambda v: v["arrays"][added_columns(v)].update(offset=0),
+            "columns holds a number that is too large",
+        ),
+        (set_field("layer_norm", "epsilon", 0.0), "the epsilon of a layer norm is not positive"),
+        (set_field("layer_norm", "means", 0), "its operator layer_norm: means has another shape"),
         (lambda v: v["operators"].pop(), "a value of its program is never used"),
         (lambda v: v["arrays"][3].update(offset=10**9), "an array lies outside of the data"),
         (lambda v: v["arrays"][3].update(shape=[-1, 6]), "a size below 0"),

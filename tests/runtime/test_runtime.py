@@ -22,7 +22,13 @@ OURS = {
     "bound": 2.0,
     "stretch": 3.0,
 }
-MODELS = {**KINDS, "ours": OURS}
+NEQUIX = {
+    "l_max": 3,
+    "features": [4, 3, 2, 2],
+    "n_layers": 3,
+    "spec": {"self_connections": ["linear"] * 3, "layer_norm": 1e-12},
+}
+MODELS = {**KINDS, "ours": OURS, "nequix": NEQUIX}
 TOLERANCE = {"float64": 1e-12, "float32": 1e-5}
 
 
@@ -66,7 +72,7 @@ def test_every_activation_of_the_readout_is_that_of_torch(activation):
     assert_equal(expected.edge_gradient.numpy(), result.edge_gradient, 1e-12)
 
 
-@pytest.mark.parametrize("kind", ["ours", "foreign"])
+@pytest.mark.parametrize("kind", ["ours", "foreign", "nequix"])
 def test_moments_are_gradients_of_energies_times_positions(kind):
     potential = make_potential(seed=4, **MODELS[kind])
     atoms = random_atoms(6, pbc=False)
