@@ -3,9 +3,9 @@
     PYTHONPATH=REPOSITORY python sevennet_models.py REQUEST.json
 
 The request holds `folder`, `structures` (a file of ASE), `types`, `models`: name to options, of which `modalities`
-(names) and `denominators` (by layer) are ours and the rest SevenNet's, and `shipped`: names of models that come with
-sevenn. For every name there will be NAME.pth, or NAME.path with where the shipped file is, and NAME.npz, or
-NAME-MODALITY.npz, with energies, forces and stresses by structure, of SevenNet's calculator in float64.
+(names), `evaluated` (some of them) and `denominators` (by layer) are ours and the rest SevenNet's, and `shipped`: names
+of models that come with sevenn. For every name there will be NAME.pth, or NAME.path with where the shipped file is, and
+NAME.npz, or NAME-MODALITY.npz, with energies, forces and stresses by structure, of SevenNet's calculator in float64.
 """
 
 import copy
@@ -35,8 +35,9 @@ def main(request: dict[str, Any]) -> None:
     # Before anything is built: Clebsch-Gordan coefficients are rounded to this.
     torch.set_default_dtype(torch.float64)
     for seed, (name, options) in enumerate(request["models"].items()):
+        evaluated = options.pop("evaluated", None) or options.get("modalities") or [None]
         write(folder / f"{name}.pth", dict(options), request["types"], seed)
-        for modality in options.get("modalities") or [None]:
+        for modality in evaluated:
             stem = f"{name}-{modality}" if modality else name
             np.savez(folder / f"{stem}.npz", **results(str(folder / f"{name}.pth"), modality, structures))
     # SevenNet compares the coefficients in old checkpoints with its own, and only in float32.

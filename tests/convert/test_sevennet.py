@@ -95,7 +95,13 @@ def _shifts(modalities: list[str]) -> list[list[float]]:
 
 MODELS: dict[str, dict[str, Any]] = {
     "as MF ompa": _options(**MF_OMPA, modalities=["mpa", "omat24"], shift=_shifts(["mpa", "omat24"])),
-    "as Omni": _options(**MF_OMPA, modalities=MANY, shift=_shifts(MANY), use_modal_node_embedding=True),
+    "as Omni": _options(
+        **MF_OMPA,
+        modalities=MANY,
+        evaluated=["mpa", "oc20", "qcml"],
+        shift=_shifts(MANY),
+        use_modal_node_embedding=True,
+    ),
     "as OMat": _options(**FULL_PARITY, shift=[-1.5, 2.5, -3.25]),
     "parity, l up to 1": _options(is_parity=True),
     "parity, l up to 2, three layers": _options(is_parity=True, lmax=2, channel=4, num_convolution_layer=3),
@@ -200,7 +206,9 @@ MODELS: dict[str, dict[str, Any]] = {
 }
 SHIPPED = {"7net-0": None, "7net-0_22May2024": None, "7net-l3i5": None, "7net-mf-0": "PBE"}
 NAMES = [
-    (name, modality) for name, options in MODELS.items() for modality in options.get("modalities", [None])
+    (name, modality)
+    for name, options in MODELS.items()
+    for modality in options.get("evaluated", options.get("modalities", [None]))
 ]
 
 
@@ -345,7 +353,7 @@ REFUSED: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "no even scalars": (_config(irreps_manual=["6x0e", "6x1e", "6x0e"]), "0e among them"),
     "an irrep out of nothing": (
         _config(irreps_manual=["6x0e", "6x0e+6x1o", "6x0e"]),
-        "can give (0e, 1e, 2e)",
+        "can reach (0e, 1e, 2e)",
     ),
     "a word for a number": (_config(cutoff="far"), "not as SevenNet writes it"),
     "a list for a number": (_config(num_convolution_layer=[2]), "not as SevenNet writes it"),
