@@ -33,6 +33,7 @@ add_module_names = False
 
 html_theme = "furo"
 html_title = f"equipot {release}"
+html_show_copyright = False
 html_show_sourcelink = False
 html_copy_source = False
 html_static_path = ["site/static"]

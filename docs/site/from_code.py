@@ -2,30 +2,33 @@
 
 import argparse
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 from pygments.lexer import RegexLexer
 from pygments.token import Comment, Keyword, Number, Text
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
 
+import equipot
 from equipot.cli.main import COMMANDS, parsers
 from equipot.config_file import all_keys
 
 
-class Lammps(RegexLexer):
-    """Colours for LAMMPS input: comments, the command of a line, numbers."""
+class Lines(RegexLexer):
+    """Colours for shell commands and LAMMPS input: the first word of a line, numbers, comments."""
 
-    name = "LAMMPS"
+    name = "commands"
     tokens = {  # noqa: RUF012
         "root": [
-            (r"#.*", Comment),
-            (r"^\w+", Keyword),
+            (r"(?<!\S)#.*", Comment),
+            (r"^\S+", Keyword),
             (r"(?<=\s)-?\d[\d.e+-]*(?=\s)", Number),
-            (r"\s+|\S+?(?=#|\s|$)", Text),
+            (r"\s+|\S+", Text),
         ]
     }
 
@@ -34,6 +37,7 @@ class Keys(SphinxDirective):
     """`{equipot-keys}`: all keys of the config with their defaults and their manual, as `equipot train --keys`."""
 
     def run(self) -> list[nodes.Node]:
+        _depends_on(self.env, "config*.py", "presets.py")
         return self.parse_text_to_nodes("\n".join(_keys()), allow_section_headings=True)
 
 
@@ -41,8 +45,16 @@ class Commands(SphinxDirective):
     """`{equipot-commands}`: a section with usage, options and examples for each command."""
 
     def run(self) -> list[nodes.Node]:
+        _depends_on(self.env, "cli/*.py")
         text = "\n".join(line for name in COMMANDS for line in _command(name))
         return self.parse_text_to_nodes(text, allow_section_headings=True)
+
+
+def _depends_on(env: BuildEnvironment, *patterns: str) -> None:
+    """Let Sphinx write the page again when these files of the package, or this one, have changed."""
+    files = [file for pattern in patterns for file in Path(equipot.__file__).parent.glob(pattern)]
+    for file in [*files, Path(__file__)]:
+        env.note_dependency(str(file))
 
 
 def _keys() -> Iterator[str]:
@@ -58,7 +70,7 @@ def _keys() -> Iterator[str]:
 def _command(name: str) -> Iterator[str]:
     parser = parsers(name)[1][name]
     yield f"## equipot {name}\n"
-    yield from _prose(parser.description or "")
+    yield from _prose(_sentence(parser.description or ""))
     usage = parser.format_usage().removeprefix("usage: ")
     yield from ("```text", re.sub(r"\n {8,}", "\n    ", usage).rstrip(), "```\n")
     formatter = parser._get_formatter()
@@ -67,6 +79,11 @@ def _command(name: str) -> Iterator[str]:
             yield _invocation(action)
             yield f": {_plain(formatter._expand_help(action)) if action.help else ''}\n"
     yield from _prose(parser.epilog or "")
+
+
+def _sentence(text: str) -> str:
+    """Return a text as a sentence; the one-line summaries of commands have neither a capital letter nor a full stop."""
+    return text if "\n" in text else f"{text[:1].upper()}{text[1:].removesuffix('.')}."
 
 
 def _invocation(action: argparse.Action) -> str:
@@ -88,21 +105,13 @@ def _metavar(action: argparse.Action) -> str:
 
 def _prose(text: str) -> Iterator[str]:
     """Yield the paragraphs of a help text as Markdown; indented lines are tables or commands and stay as they are."""
-    for indented, lines in groupby(text.strip().splitlines(), key=_is_indented):
-        block = list(lines)
+    for indented, lines in groupby(text.strip().splitlines(), key=lambda line: line.startswith("  ")):
+        block = [line.rstrip() for line in lines]
         if indented:
-            yield from ("```text", *(line.removeprefix("  ") for line in _stripped(block)), "```\n")
+            yield from ("```text", *(line.removeprefix("  ") for line in block), "```\n")
         else:
             yield from (_plain(line) for line in block)
             yield ""
-
-
-def _is_indented(line: str) -> bool:
-    return line.startswith("  ")
-
-
-def _stripped(lines: Sequence[str]) -> Sequence[str]:
-    return [line.rstrip() for line in lines]
 
 
 def _plain(text: str) -> str:
@@ -111,8 +120,9 @@ def _plain(text: str) -> str:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Register the directives and the colours of LAMMPS input."""
-    app.add_lexer("lammps", Lammps)
+    """Register the directives and the colours of commands."""
+    for language in ("sh", "lammps"):
+        app.add_lexer(language, Lines)
     app.add_directive("equipot-keys", Keys)
     app.add_directive("equipot-commands", Commands)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
