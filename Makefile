@@ -87,8 +87,9 @@ test-oldest: $(OLDEST)/installed
 	$(OLDEST)/bin/python -m pytest -n 2 --durations=20 -m "not exhaustive" \
 		-W default::DeprecationWarning -W default::FutureWarning -W default::PendingDeprecationWarning $(TESTS)
 
-# Every warning is an error: a link that leads nowhere, a page that no table of contents has, a docstring that is no text.
-SPHINX := $(BIN)/python -m sphinx -q -W --keep-going -c docs -d build/doctrees
+# Every page is written again (-E), since pages depend on the code. Every warning is an error: a link that leads nowhere,
+# a page that is in no table of contents, a docstring with an error in its markup.
+SPHINX := $(BIN)/python -m sphinx -q -E -W --keep-going -c docs -d build/doctrees
 EXTERNAL ?=
 
 docs: $(VENV)/installed-docs

@@ -4,17 +4,14 @@ import argparse
 import re
 from collections.abc import Iterator
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 from pygments.lexer import RegexLexer
 from pygments.token import Comment, Keyword, Number, Text
 from sphinx.application import Sphinx
-from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
 
-import equipot
 from equipot.cli.main import COMMANDS, parsers
 from equipot.config_file import all_keys
 
@@ -37,7 +34,6 @@ class Keys(SphinxDirective):
     """`{equipot-keys}`: all keys of the config with their defaults and their manual, as `equipot train --keys`."""
 
     def run(self) -> list[nodes.Node]:
-        _depends_on(self.env, "config*.py", "presets.py")
         return self.parse_text_to_nodes("\n".join(_keys()), allow_section_headings=True)
 
 
@@ -45,16 +41,8 @@ class Commands(SphinxDirective):
     """`{equipot-commands}`: a section with usage, options and examples for each command."""
 
     def run(self) -> list[nodes.Node]:
-        _depends_on(self.env, "cli/*.py")
         text = "\n".join(line for name in COMMANDS for line in _command(name))
         return self.parse_text_to_nodes(text, allow_section_headings=True)
-
-
-def _depends_on(env: BuildEnvironment, *patterns: str) -> None:
-    """Let Sphinx write the page again when these files of the package, or this one, have changed."""
-    files = [file for pattern in patterns for file in Path(equipot.__file__).parent.glob(pattern)]
-    for file in [*files, Path(__file__)]:
-        env.note_dependency(str(file))
 
 
 def _keys() -> Iterator[str]:
