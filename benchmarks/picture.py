@@ -20,6 +20,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 from rich.console import Console
 
 from benchmarks import command
@@ -69,29 +70,50 @@ def points(results: list[dict[str, Any]]) -> dict[str, list[Point]]:
 
 
 def draw_speed(axes: Axes, of_presets: list[Bar]) -> None:
-    """Draw two bars for each preset, with the ratio of their lengths."""
+    """Draw two points for each preset, joined by a line with the ratio of the times."""
+    heights = range(len(of_presets))
+    axes.hlines(
+        heights, [b.equipot for b in of_presets], [b.nequip for b in of_presets], color="#ccc", zorder=0
+    )
+    axes.plot([b.equipot for b in of_presets], heights, "o", ms=9, color=OURS, label="equipot")
+    axes.plot([b.nequip for b in of_presets], heights, "s", ms=8, color=PEER, label="nequip, fastest mode")
     for k, bar in enumerate(of_presets):
-        axes.barh(k - 0.2, bar.equipot, 0.38, color=OURS, label="equipot" if k == 0 else None)
-        axes.barh(k + 0.2, bar.nequip, 0.38, color=PEER, label="nequip, fastest mode" if k == 0 else None)
-        axes.text(bar.nequip * 1.1, k + 0.2, f"× {bar.nequip / bar.equipot:.2g}", va="center", fontsize=9)
-    axes.set(xscale="log", xlabel="µs per atom and step (energy, forces, virial)", title="Speed on CPUs")
-    axes.set_yticks(range(len(of_presets)), [f"size {bar.preset}" for bar in of_presets])
-    axes.set_xlim(right=6 * max(bar.nequip for bar in of_presets))
-    axes.invert_yaxis()
-    axes.legend(frameon=False, fontsize=9, loc="lower right")
+        axes.text(
+            (bar.equipot * bar.nequip) ** 0.5,
+            k - 0.08,
+            f"× {bar.nequip / bar.equipot:.2g}",
+            ha="center",
+            va="bottom",
+        )
+    axes.set(xscale="log", xlabel="µs per atom for energy, forces and virial", title="Speed")
+    axes.set_yticks(heights, [f"size {bar.preset}" for bar in of_presets])
+    _plain_ticks(axes)
+    axes.set_xlim(min(b.equipot for b in of_presets) / 2, 2 * max(b.nequip for b in of_presets))
+    axes.set_ylim(len(of_presets) - 0.3, -0.7)
+    axes.legend(frameon=False, fontsize=9, loc="lower left")
 
 
 def draw_accuracy(axes: Axes, of_sets: dict[str, list[Point]]) -> None:
     """Draw a line for each set, and one at the best published errors."""
     for title, trainings in of_sets.items():
         axes.plot([p.minutes for p in trainings], [p.error for p in trainings], "o-", label=title)
+    every = [point for trainings in of_sets.values() for point in trainings]
     axes.axhline(1, color="#777", lw=1, ls="--")
     axes.annotate(
-        "best published", (0.99, 1), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=9
+        "best published", (0.99, 1), xycoords=("axes fraction", "data"), ha="right", va="top", fontsize=9
     )
     axes.set(xscale="log", xlabel="processor minutes of training", title="Accuracy against time")
-    axes.set(ylabel="test error of the forces / best published", ylim=(0, None))
-    axes.legend(frameon=False, fontsize=9)
+    axes.set_xlim(min(p.minutes for p in every) / 1.5, 1.5 * max(p.minutes for p in every))
+    axes.set(ylabel="error of forces / best published", ylim=(0, 1.2 * max(1.0, *(p.error for p in every))))
+    _plain_ticks(axes)
+    axes.legend(frameon=False, fontsize=9, loc="lower left")
+
+
+def _plain_ticks(axes: Axes) -> None:
+    """Label a logarithmic axis with 1, 2, 5, 10, …"""
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def draw(of_presets: list[Bar], of_sets: dict[str, list[Point]], file: Path) -> None:
