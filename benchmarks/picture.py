@@ -110,7 +110,7 @@ def draw_accuracy(axes: Axes, of_sets: dict[str, list[Point]]) -> None:
 
 
 def _plain_ticks(axes: Axes) -> None:
-    """Label a logarithmic axis with 1, 2, 5, 10, …"""
+    """Label a logarithmic axis at 1, 2 and 5 times powers of ten."""
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
