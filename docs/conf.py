@@ -25,7 +25,9 @@ suppress_warnings = ["myst.header"]  # single pages begin at a level that suits 
 
 default_role = "code"  # docstrings write names in single backquotes
 autodoc_member_order = "bysource"
-autodoc_typehints = "none"  # "Args:" says in words what the types are
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented_params"
+autodoc_typehints_format = "short"
 autodoc_default_options = {"members": True}
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False

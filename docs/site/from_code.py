@@ -1,6 +1,8 @@
-"""Directives that write pages from the code: the keys of the config, and the options of the commands."""
+"""The parts of the pages that come from the code: keys of the config, options of commands, fields of dataclasses."""
 
 import argparse
+import dataclasses
+import inspect
 import re
 from collections.abc import Iterator
 from itertools import groupby
@@ -69,6 +71,22 @@ def _command(name: str) -> Iterator[str]:
     yield from _prose(parser.epilog or "")
 
 
+def _add_fields(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
+    """Add the fields of a dataclass to its docstring, with the comments that stand behind or above them."""
+    if what != "class" or not dataclasses.is_dataclass(thing):
+        return
+    above: list[str] = []
+    for line in inspect.getsource(thing).splitlines():
+        if match := re.match(r"    # (.*)", line):
+            above.append(match[1])
+        elif match := re.match(r"    ([a-z]\w*): [^#]*(?:# (.*))?$", line):
+            text = " ".join([*above, match[2] or ""]).strip()
+            lines += [f":ivar {match[1]}: {text}"] if text else []
+            above = []
+        else:
+            above = []
+
+
 def _sentence(text: str) -> str:
     """Return a text as a sentence; the one-line summaries of commands have neither a capital letter nor a full stop."""
     return text if "\n" in text else f"{text[:1].upper()}{text[1:].removesuffix('.')}."
@@ -108,9 +126,10 @@ def _plain(text: str) -> str:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Register the directives and the colours of commands."""
+    """Register the directives, the fields of dataclasses and the colours of commands."""
     for language in ("sh", "lammps"):
         app.add_lexer(language, Lines)
+    app.connect("autodoc-process-docstring", _add_fields)
     app.add_directive("equipot-keys", Keys)
     app.add_directive("equipot-commands", Commands)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -19,9 +19,8 @@ def universal(
     """Return an ASE calculator with a published universal potential (89 elements, PBE as in the Materials Project).
 
     The checkpoint is read from the installed package sevenn (`pip install sevenn`), which is not imported, or from a
-    path. The first call converts it, which takes a minute, and stores the result in the user's cache.
-
-        atoms.calc = universal()
+    path. The first call converts it, which takes a minute, and stores the result in the user's cache. Use it as
+    `atoms.calc = universal()`.
 
     Args:
         model: "sevenn:7net-0", "sevenn:7net-l3i5" (slower, more accurate), "sevenn:7net-mf-0" (with a modality), or

@@ -74,7 +74,7 @@ class LoadedModel:
 
     @property
     def place(self) -> "torch.device | None":
-        """Where `compute` expects edges: tensors on this device; None: arrays of numpy."""
+        """The device of the tensors that `compute` expects as edges; None for arrays of numpy."""
         if self.device == CPU:
             return None
         import torch
