@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from equipot.data.checks.report import NAMES
+from equipot.presets import PRESETS
 from tests.docs.blocks import ROOT
 from tests.test_imports import packages  # noqa: F401  a fixture
 
@@ -52,6 +53,13 @@ def test_the_code_prints_a_message_of_the_table(message, printed):
     for text in re.findall("`([^`]+)`", message):
         for part in filter(None, (part.strip() for part in text.split("…"))):
             assert any(part in literal for literal in printed), part
+
+
+def test_the_table_of_presets_has_their_purposes_and_sizes():
+    page = (ROOT / "docs" / "howto" / "preset.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (\d), l = (\d) \|", page, re.MULTILINE)
+    expected = [(n, p.purpose, str(p.n_layers), str(p.l_max)) for n, p in PRESETS.items() if p.norms]
+    assert rows == expected
 
 
 def test_the_picture_of_the_code_has_every_package_above_those_that_it_imports(packages):  # noqa: F811
