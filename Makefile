@@ -19,7 +19,7 @@ TESTS ?= tests
 # Compiled when equipot is installed.
 KERNELS := CMakeLists.txt $(wildcard equipot/ops/csrc/*.* equipot/ops/csrc/cuda/* equipot/runtime/*.cpp equipot/runtime/*.h)
 
-.PHONY: help install venv quickstart wheel test test-all test-oldest lint format clean
+.PHONY: help install venv quickstart wheel test test-all test-oldest lint format docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -30,6 +30,7 @@ help:
 	@echo "make test-oldest  every test once with the oldest Python and packages that pyproject.toml admits, in $(OLDEST)"
 	@echo "make lint         linters and type checker alone"
 	@echo "make wheel        a wheel for this platform, with the plugin for the installed LAMMPS, in dist/"
+	@echo "make docs         the documentation as web pages, in build/docs; EXTERNAL=1 also checks links to other sites"
 	@echo "make format       let ruff format the code"
 	@echo "make clean        remove $(VENV), runs and caches"
 	@echo
@@ -85,6 +86,21 @@ $(OLDEST)/installed: pyproject.toml constraints-oldest.txt $(KERNELS)
 test-oldest: $(OLDEST)/installed
 	$(OLDEST)/bin/python -m pytest -n 2 --durations=20 -m "not exhaustive" \
 		-W default::DeprecationWarning -W default::FutureWarning -W default::PendingDeprecationWarning $(TESTS)
+
+# Every page is written again (-E), since pages depend on the code. Every warning is an error: a link that leads nowhere,
+# a page that is in no table of contents, a docstring with an error in its markup.
+SPHINX := $(BIN)/python -m sphinx -q -E -W --keep-going -c docs -d build/doctrees
+EXTERNAL ?=
+
+docs: $(VENV)/installed-docs
+	$(SPHINX) -b html . build/docs
+	$(BIN)/python docs/site/check_pages.py build/docs
+	$(if $(EXTERNAL),$(SPHINX) -b linkcheck . build/linkcheck)
+	@echo "open build/docs/index.html"
+
+$(VENV)/installed-docs: $(INSTALLED)
+	$(BIN)/python -m pip install -q --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt "equipot[docs]"
+	touch $@
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .

@@ -2,9 +2,9 @@
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -162,23 +162,33 @@ def _manual(location: Sequence[str]) -> str:
     return (field.description or "").replace("\n", " ") if field else ""
 
 
+class Key(NamedTuple):
+    """A key of the config as its manual shows it."""
+
+    name: str  # with its sections: training.loss.energy
+    default: str  # "required" or "default: …"
+    description: str
+
+
+def all_keys(section: type[BaseModel] = Config, prefix: str = "") -> Iterator[Key]:
+    """Yield all keys of a section and of the sections in it, in the order of their declaration."""
+    for name, field in section.model_fields.items():
+        inner = _model(field.annotation)
+        if inner is not None:
+            yield from all_keys(inner, f"{prefix}{name}.")
+            continue
+        default = "none" if field.default is None else field.default
+        yield Key(
+            prefix + name,
+            "required" if field.is_required() else f"default: {default}",
+            field.description or "",
+        )
+
+
 def manual() -> str:
     """Return all keys with their defaults and docstrings, as rich markup."""
     lines = []
-
-    def walk(section: type[BaseModel], prefix: str) -> None:
-        for name, field in section.model_fields.items():
-            inner = _section([*prefix.split(".")[:-1], name]) if prefix else _section([name])
-            if _model(field.annotation) is not None:
-                walk(inner, f"{prefix}{name}.")
-                continue
-            value = (
-                "required"
-                if field.is_required()
-                else f"default: {'none' if field.default is None else field.default}"
-            )
-            lines.append(f"[bold]{prefix}{name}[/]  [cyan]({escape(value)})[/]")
-            lines.append("    " + escape((field.description or "").replace("\n", "\n    ")))
-
-    walk(Config, "")
+    for key in all_keys():
+        lines.append(f"[bold]{key.name}[/]  [cyan]({escape(key.default)})[/]")
+        lines.append("    " + escape(key.description.replace("\n", "\n    ")))
     return "\n".join(lines)

@@ -39,23 +39,8 @@ EXAMPLES = """examples:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code: 0 for success, 1 for bad input, 2 for bad usage, 130 for Ctrl-C."""
     arguments = [_with_home(a) for a in (sys.argv[1:] if argv is None else argv)]
-    top = argparse.ArgumentParser(
-        prog="equipot",
-        description="Equivariant interatomic potentials: from labelled structures to molecular dynamics.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    top.add_argument("--version", action="version", version=f"equipot {__version__}")
-    subparsers = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     command = next((a for a in arguments if not a.startswith("-")), None)
-    for name, summary in COMMANDS.items():
-        sub = subparsers.add_parser(
-            name, help=summary, description=summary, formatter_class=argparse.RawDescriptionHelpFormatter
-        )
-        if name == command:
-            module = importlib.import_module(f"equipot.cli.{name}")
-            module.add_arguments(sub)
-            sub.set_defaults(run=module.run)
+    top, _ = parsers(command)
     try:
         args, unknown = top.parse_known_args(arguments)
         # argparse takes no positional arguments after an option: `equipot train c.yaml --resume training.seed=2`.
@@ -76,6 +61,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         details = f"; {interrupt}" if str(interrupt) else ""
         print(f"equipot {command}: interrupted{details}", file=sys.stderr)
         return 130
+
+
+def parsers(command: str | None) -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """Return the parser of `equipot` and those of its commands; only that of `command` has its arguments."""
+    top = argparse.ArgumentParser(
+        prog="equipot",
+        description="Equivariant interatomic potentials: from labelled structures to molecular dynamics.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"equipot {__version__}")
+    subparsers = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    of_commands = {}
+    for name, summary in COMMANDS.items():
+        of_commands[name] = subparsers.add_parser(
+            name, help=summary, description=summary, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        if name == command:
+            module = importlib.import_module(f"equipot.cli.{name}")
+            module.add_arguments(of_commands[name])
+            of_commands[name].set_defaults(run=module.run)
+    return top, of_commands
 
 
 def _with_home(argument: str) -> str:

@@ -74,7 +74,7 @@ class LoadedModel:
 
     @property
     def place(self) -> "torch.device | None":
-        """Where `compute` expects edges: tensors on this device; None: arrays of numpy."""
+        """The device of the tensors that `compute` expects as edges; None for arrays of numpy."""
         if self.device == CPU:
             return None
         import torch
@@ -113,8 +113,8 @@ class LoadedModel:
         """Return how wrong the energy and the forces of a structure may be.
 
         The members of the model's committee (`network.members`) differ from it by the force ΔF_k on an atom. The
-        predicted error is the root mean square of |ΔF_k|, times the extrapolation grade of the atom if that is above 1.
-        Each member costs about half of a calculation of forces.
+        predicted error is the root mean square of `|ΔF_k|`, times the extrapolation grade of the atom if that is
+        above 1. Each member costs about half of a calculation of forces.
 
         Raises:
             ModelFileError: the model has no members, or does not run by the runtime.

@@ -25,7 +25,7 @@ class Frame:
     pbc: np.ndarray  # Shape: (3,), bool
     labels: Mapping[str, np.ndarray] = field(default_factory=dict)
     config_type: str = "default"
-    source: str = ""  # "file.extxyz#12": frame 12 of the file, counted from 0 as in ASE's file@12
+    source: str = ""  # "file.extxyz#12": frame 12 of the file, counted from 0 as in ASE's `file@12`
     # Keys that look like labels but were not read, each with the label whose shape it has ("" for none).
     unread: tuple[tuple[str, str], ...] = ()
     energy_key: str = ""  # key from which the energy was read

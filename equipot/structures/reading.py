@@ -33,7 +33,7 @@ def iter_frames(patterns: Sequence[str], keys: LabelKeys | None = None) -> Itera
     NaN and infinite values of labels and positions are not refused; `check_frames` reports them.
 
     Args:
-        patterns: files or globs, also with **. The files of a glob are sorted by name. Each file is read once.
+        patterns: files or globs, also with `**`. The files of a glob are sorted by name. Each file is read once.
         keys: the keys of the labels; by default, ASE's standard results are read.
 
     Raises:
