@@ -61,3 +61,4 @@ class Peer:
 NEQUIP = Peer("nequip", "nequip==0.19.1")
 SEVENN = Peer("sevenn", "sevenn==0.13.0")
 NEQUIX = Peer("nequix", "nequix==0.4.5")
+SYMMETRIX = Peer("symmetrix", "symmetrix-xl==0.1.1 mace-torch==0.3.16")

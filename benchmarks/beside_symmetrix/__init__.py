@@ -1,0 +1,1 @@
+"""equipot beside symmetrix-xl, which runs MACE networks on CPUs without torch."""
