@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from ase.build import bulk
+from ase.build import bulk, fcc111
 from ase.calculators.lj import LennardJones
 
 from equipot.data.checks.work import similar_pairs
 from equipot.structures.frame import Frame
+from tests import copper
 
 
 def frame(strain: np.ndarray, moved: np.ndarray) -> Frame:
@@ -39,3 +40,13 @@ def test_the_work_along_a_step_misses_the_energy_by_its_third_order(strained, mo
         errors.append(abs(error))
     assert errors[0] / errors[1] > 6
     assert errors[1] / errors[2] > 6
+
+
+def test_a_layer_expands_by_its_strain_and_not_by_its_vacuum():
+    atoms = fcc111("Cu", (1, 1, 2), vacuum=5.0)
+    strained = atoms.copy()
+    strained.set_cell(atoms.cell @ np.diag([1.01, 0.995, 1.0]), scale_atoms=True)
+    strained.cell[2] *= 2
+    pairs = similar_pairs([copper.labelled(atoms), copper.labelled(strained)])
+    (expansion,) = pairs.expansion
+    assert expansion == pytest.approx((1.01 * 0.995 - 1) * atoms.get_volume(), rel=1e-9)
