@@ -14,7 +14,8 @@ SEVENNET = {
     "7net-mf-0": "SevenNet_MF_0/checkpoint_sevennet_mf_0.pth",
 }
 # Names of models. The package nequix has none of their files; its calculator downloads them to `NEQUIX_FOLDER`.
-NEQUIX = ("nequix-mp-1", "nequix-mp-1-pft", "nequix-omat-1", "nequix-oam-1", "nequix-oam-1-pft")
+NEQUIX = ("nequix-mp-1", "nequix-mp-1-pft", "nequix-mp-1-pft-no-cotrain", "nequix-omat-1", "nequix-oam-1",
+          "nequix-oam-1-pft")  # fmt: skip
 NEQUIX_FOLDER = Path("~/.cache/nequix/models")
 
 
