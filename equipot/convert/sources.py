@@ -22,7 +22,8 @@ SEVENNET = {
 DOWNLOADED = {"7net-mf-ompa", "7net-omat", "7net-omni", "7net-omni-i8", "7net-omni-i12"}
 CACHE = "~/.cache/sevennet"
 # Names of models. The package nequix has none of their files; its calculator downloads them to `NEQUIX_FOLDER`.
-NEQUIX = ("nequix-mp-1", "nequix-mp-1-pft", "nequix-omat-1", "nequix-oam-1", "nequix-oam-1-pft")
+NEQUIX = ("nequix-mp-1", "nequix-mp-1-pft", "nequix-mp-1-pft-no-cotrain", "nequix-omat-1", "nequix-oam-1",
+          "nequix-oam-1-pft")  # fmt: skip
 NEQUIX_FOLDER = Path("~/.cache/nequix/models")
 
 
