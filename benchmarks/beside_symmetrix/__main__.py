@@ -72,7 +72,11 @@ def benchmark(args: argparse.Namespace, console: Console) -> int:
     positions, cell = silicon(repeats_for(args.atoms))
     atoms = Atoms("Si" * len(positions), positions, cell=cell, pbc=True)
     work = args.work.resolve()
-    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack, console.status("measuring …"):
+    with (
+        tempfile.TemporaryDirectory() as name,
+        contextlib.ExitStack() as stack,
+        console.status("measuring …"),
+    ):
         folder = Path(name)
         write(folder / "si.extxyz", atoms)
         cutoffs: dict[str, float] = {}

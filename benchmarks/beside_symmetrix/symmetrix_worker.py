@@ -48,5 +48,7 @@ def network(request: dict[str, Any]) -> dict[str, str]:
     return {"path": str(folder / "mace.json")}
 
 
-_calculator = functools.lru_cache(maxsize=1)(lambda path: Symmetrix(path, dtype="float32", execution_profile="speed"))
+_calculator = functools.lru_cache(maxsize=1)(
+    lambda path: Symmetrix(path, dtype="float32", execution_profile="speed")
+)
 TASKS = {"network": network, **calculator_tasks(lambda request: _calculator(request["model"]))}

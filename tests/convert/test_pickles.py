@@ -134,7 +134,7 @@ def test_what_is_no_checkpoint_ends_in_one_sentence_and_exit_code_1(tmp_path: Pa
 def test_a_checkpoint_of_something_else_says_what_it_holds(tmp_path: Path) -> None:
     torch.save({"weights": torch.zeros(2), "history": [1, 2]}, tmp_path / "x.pth")
     message = in_one_line(["convert", str(tmp_path / "x.pth"), "-o", str(tmp_path / "out.pt")])
-    assert "neither a checkpoint of SevenNet nor of NequIP; it holds weights, history" in message
+    assert "neither a model of SevenNet nor of NequIP or Nequix; it holds weights, history" in message
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read everything")

@@ -39,6 +39,8 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree("runs/silicon/checkpoints", "checkpoints")
         shutil.copy(CONVERTED / "nequip" / "hidden readout.ckpt", "best.ckpt")
         shutil.copy(CONVERTED / "nequip" / "preset S, narrower.nequip.zip", "model.nequip.zip")
+        for name in ("nequix-mp-1.nqx", "nequix-oam-1-pft.nqx"):
+            shutil.copy(CONVERTED / "nequix" / "norm, one skip for all.nqx", name)
         md = ["md", "liquid.extxyz", "-m", "model.pt", "-o", "liquid-md.extxyz", "--time", "0.01"]
         assert main([*md, "--ensemble", "nvt", "--temperature", "300"]) == 0
     return folder
@@ -52,7 +54,7 @@ def _write_structures() -> None:
     write("validation.extxyz", crystals[1::8])
     for name in ("test.extxyz", "data.extxyz"):
         write(name, crystals[3::8])
-    for name in ("pool.extxyz", "md-unlike.extxyz"):
+    for name in ("pool.extxyz", "md-unlike.extxyz", "candidates.extxyz"):
         write(name, liquid)
     crystal = bulk("Si", cubic=True)
     for name in ("structure.cif", "crystal.cif", "mgo.cif", "relaxed.extxyz"):
@@ -60,6 +62,10 @@ def _write_structures() -> None:
     crystal.rattle(0.02, seed=0)
     for name in ("liquid.extxyz", "adsorbate.extxyz"):
         write(name, crystal)
+    layer = bulk("Si", cubic=True)
+    layer.center(vacuum=8.0, axis=2)
+    layer.pbc = (True, True, False)
+    write("graphene.extxyz", layer)
     write("silicon.data", crystal.repeat(2), format="lammps-data", specorder=["Si"], masses=True)
     Path("examples").symlink_to(ROOT / "examples")
 
