@@ -11,6 +11,7 @@ for each edge and thread. A step moves all atoms a little and computes energy, f
 
 import argparse
 import contextlib
+import re
 import sys
 import tempfile
 from collections.abc import Callable
@@ -83,7 +84,7 @@ def benchmark(args: argparse.Namespace, console: Console) -> int:
         workers: dict[str, Worker] = {}
 
         def start(side: str, interpreter: str | Path, module: str) -> Worker:
-            log = work / f"{side.replace(' ', '_')}.log"
+            log = work / f"{re.sub('[^a-z0-9]+', '-', side.lower())}.log"
             workers[side] = stack.enter_context(Worker(Path(interpreter), module, args.threads, log))
             return workers[side]
 
@@ -105,7 +106,6 @@ def benchmark(args: argparse.Namespace, console: Console) -> int:
 
         sides = {side: timed(worker) for side, worker in workers.items()}
         times, _ = interleave(sides, args.rounds, args.round_seconds)
-        memory = {side: worker.memory("steps") for side, worker in workers.items()}
     rows = []
     for side, t in times.items():
         edges = neighbours(atoms, cutoffs[side])
@@ -117,7 +117,6 @@ def benchmark(args: argparse.Namespace, console: Console) -> int:
                 "µs per atom, median": f"{1e6 * t.median / len(atoms):.1f}",
                 "minimum": f"{1e6 * t.minimum / len(atoms):.1f}",
                 "µs per edge and thread": f"{1e6 * args.threads * t.minimum / len(atoms) / edges:.2f}",
-                "memory of a step (MiB)": f"{memory[side] / 2**20:.0f}",
             }
         )
     title = f"{len(atoms)} silicon atoms, {args.threads} threads, {processor()}"

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from e3nn import o3
-from mace import modules
-from symmetrix import Symmetrix
-from symmetrix.cli.extract_mace import main as extract
 
-from benchmarks.foundation.calculator_tasks import calculator_tasks
+torch.serialization.add_safe_globals([slice])  # in the constants of the e3nn that mace-torch needs
+from e3nn import o3  # noqa: E402
+from mace import modules  # noqa: E402
+from symmetrix import Symmetrix  # noqa: E402
+from symmetrix.cli.extract_mace import main as extract  # noqa: E402
+
+from benchmarks.foundation.calculator_tasks import calculator_tasks  # noqa: E402
 
 VERSIONS = {name: version(name) for name in ("symmetrix-xl", "mace-torch", "torch")}
 # The architecture of MACE-MP-0 "medium"; radial widths and neighbours are those of its files, too.
