@@ -59,6 +59,18 @@ KINDS = {
 }
 
 
+# What the presets of ours have.
+OURS = {
+    "n_layers": 3,
+    "l_max": 2,
+    "features": [4, 3, 2],
+    "norms": True,
+    "residual": True,
+    "bound": 2.0,
+    "stretch": 3.0,
+}
+
+
 def make_potential(seed: int = 0, species: tuple[str, ...] = ("Si", "O"), **model: object) -> Potential:
     """A potential with random weights; `model` are keys of a config's model section, `spec` of the PotentialSpec."""
     options = {"preset": "tiny", "cutoff": 4.0, "dtype": "float64", "repulsion": "none", **model}

@@ -31,11 +31,14 @@ def expect_searchable(finite: bool, cell: np.ndarray, pbc: np.ndarray, cutoff: f
 
 
 def independent(vectors: np.ndarray) -> bool:
-    """Return whether k vectors, shape (k, 3), are linearly independent. Their lengths do not matter."""
-    lengths = np.linalg.norm(vectors, axis=1)
+    """Return whether k vectors (k, 3), or those of each set in (n, k, 3), are linearly independent.
+
+    Their lengths do not matter.
+    """
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
     if (lengths == 0).any():
         return False
-    return bool(np.linalg.svd(vectors / lengths[:, None], compute_uv=False).min(initial=1.0) > 1e-6)
+    return bool(np.linalg.svd(vectors / lengths, compute_uv=False).min(initial=1.0) > 1e-6)
 
 
 def complete(cell: np.ndarray, pbc: np.ndarray) -> np.ndarray:

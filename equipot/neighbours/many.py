@@ -49,22 +49,13 @@ def neighbours_of_many(
     for k in () if bad else np.flatnonzero(pbc.any(1) & ~pbc.all(1)):
         bad = bad or not independent(cells[k][pbc[k]])
         bases[k] = np.eye(3) if bad else complete(cells[k], pbc[k])
-    if bad or not _all_independent(bases):
+    if bad or not independent(bases):
         for a, b, cell, p in zip(first_atom[:-1], first_atom[1:], cells, pbc, strict=True):
             expect_searchable(bool(np.isfinite(positions[a:b]).all()), cell, p, cutoffs.cutoff)
     matrix = np.minimum(cutoffs.cutoff, cutoffs.matrix)
     inverses, periodic = np.linalg.inv(bases), pbc.astype(np.int64)
     likely = max(LIKELY * len(positions), 1)
     return native.search(first_atom, positions, bases, inverses, periodic, species, matrix, likely)
-
-
-def _all_independent(bases: np.ndarray) -> bool:
-    """Return whether the vectors in each (3, 3) of the stack are linearly independent, as `independent` decides."""
-    lengths = np.linalg.norm(bases, axis=2)
-    if not (lengths > 0).all():
-        return False
-    smallest = np.linalg.svd(bases / lengths[:, :, None], compute_uv=False)[:, -1]
-    return bool((smallest > 1e-6).all())
 
 
 def _one_by_one(

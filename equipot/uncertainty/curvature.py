@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from equipot import native
 from equipot.data.graph import Graph
-from equipot.errors import DataError
+from equipot.errors import ConfigError, DataError
 from equipot.network.potential import Potential
 from equipot.network.variants import with_members, with_precision, without_uncertainty
 from equipot.runtime import RuntimeModel
@@ -64,7 +64,7 @@ class LastLayer:
         dtype: of the evaluation.
 
     Raises:
-        ValueError: the runtime cannot evaluate the network.
+        ConfigError: the runtime cannot evaluate the network.
     """
 
     def __init__(self, potential: Potential, dtype: str) -> None:
@@ -73,7 +73,9 @@ class LastLayer:
         each = torch.eye(d, dtype=torch.float64)
         program = with_members(plain, each, each).program()
         if program is None or not native.available():
-            raise ValueError("only the compiled runtime computes deviations")
+            raise ConfigError(
+                "predicted errors need the compiled kernels; install equipot where a C++ compiler is"
+            )
         self.width = d
         self._model = RuntimeModel.from_program(program)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from equipot.data.graph import Graph
-from equipot.errors import DataError
+from equipot.errors import ConfigError, DataError
 from equipot.network.potential import Potential
 from equipot.uncertainty.curvature import LastLayer, curvature
 from equipot.uncertainty.grade import fit_grade, shuffled
@@ -58,15 +58,14 @@ def fit_uncertainty(
         if not len(sets.held_out):
             raise DataError("there are no validation frames to measure their size")
         judged = sets.fitted_to_train or potential
-        known, calibration = calibration_of(judged, sets.train, sets.held_out, sets.weights, for_members)
+        part = for_members / (2 if judged is potential else 3)
+        known, calibration = calibration_of(judged, sets.train, sets.held_out, sets.weights, 2 * part)
         if judged is not potential:
             everything = [*sets.train, *sets.held_out]
-            known = curvature(
-                LastLayer(potential, "float64"), everything, sets.weights, seconds=0.5 * for_members
-            )
+            known = curvature(LastLayer(potential, "float64"), everything, sets.weights, seconds=part)
         members = with_committee(potential, known, calibration)
         potential, summary["predicted_errors"] = members.potential, members.summary()
-    except (DataError, ValueError) as error:
+    except (ConfigError, DataError) as error:
         lacks.append(f"The model predicts no errors: {error}")
     summary["uncertainty_seconds"] = round(time.perf_counter() - begin, 1)
     return potential, summary, lacks

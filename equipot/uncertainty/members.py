@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from equipot.config import LossConfig
 from equipot.data.graph import Graph
 from equipot.network.potential import Potential
 from equipot.network.variants import with_members
@@ -16,7 +17,7 @@ from equipot.uncertainty.curvature import Curvature, LastLayer, curvature
 
 N_MEMBERS = 16
 # Weights of the loss for models whose training is unknown.
-WEIGHTS = (10.0, 1.0)
+WEIGHTS = (LossConfig().energy, LossConfig().forces)
 
 Reals = NDArray[np.float64]
 
@@ -60,7 +61,7 @@ def calibration_of(
 
     Raises:
         DataError: there are too few frames, or held-out frames have no forces or no errors.
-        ValueError: the runtime cannot evaluate the network.
+        ConfigError: the runtime cannot evaluate the network.
     """
     half = None if seconds is None else 0.5 * seconds
     known = curvature(LastLayer(potential, "float64"), train, weights, seconds=half)

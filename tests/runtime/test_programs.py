@@ -9,17 +9,9 @@ import pytest
 from equipot.errors import ModelFileError
 from equipot.network.program import VERSION
 from equipot.runtime import RuntimeModel
-from tests.models import make_potential
+from tests.models import OURS, make_potential
 
-MODEL = {
-    "n_layers": 3,
-    "l_max": 2,
-    "features": [4, 3, 2],
-    "norms": True,
-    "residual": True,
-    "bound": 2.0,
-    "layer_norm": True,
-}
+MODEL = {**OURS, "layer_norm": True}
 
 
 class Changed:

@@ -11,17 +11,8 @@ from equipot.network.derivatives import predict
 from equipot.network.kinds import Activation
 from equipot.network.variants import with_core_radii
 from equipot.runtime import RuntimeModel
-from tests.models import KINDS, make_potential, model_input, random_atoms
+from tests.models import KINDS, OURS, make_potential, model_input, random_atoms
 
-OURS = {
-    "n_layers": 3,
-    "l_max": 2,
-    "features": [4, 3, 2],
-    "norms": True,
-    "residual": True,
-    "bound": 2.0,
-    "stretch": 3.0,
-}
 NEQUIX = {
     "l_max": 3,
     "features": [4, 3, 2, 2],

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from equipot import native
 from equipot.network.derivatives import predict
 from equipot.network.variants import without_uncertainty
 from equipot.uncertainty.fit import TrainingSets, fit_uncertainty
@@ -49,6 +50,16 @@ def test_without_held_out_frames_there_are_grades_alone():
     assert potential.members is None
     assert set(summary) == {"extrapolation_grade", "uncertainty_seconds"}
     assert lacks == ["The model predicts no errors: there are no validation frames to measure their size"]
+
+
+def test_without_the_kernels_there_are_grades_alone(monkeypatch):
+    plain = make_potential(seed=4)
+    train = labelled(plain, plain, 20, 0)
+    monkeypatch.setattr(native, "available", lambda: False)
+    potential, _, lacks = fit_uncertainty(plain, TrainingSets(train, train, WEIGHTS), elapsed=0.0)
+    assert potential.members is None
+    assert len(lacks) == 1
+    assert "predicted errors need the compiled kernels" in lacks[0]
 
 
 def test_what_cannot_be_fitted_changes_no_number():

@@ -15,6 +15,7 @@ from equipot.uncertainty.grade import fit_grade
 from equipot.uncertainty.members import _directions
 from tests.models import (
     KINDS,
+    OURS,
     explicit_members,
     make_potential,
     model_input,
@@ -44,16 +45,7 @@ def evaluated(potential, threads=1, positions=None):
 
 @pytest.mark.parametrize("kind", [*KINDS, "ours"])
 def test_members_are_models_with_other_last_weights(kind):
-    ours = {
-        "n_layers": 3,
-        "l_max": 2,
-        "features": [4, 3, 2],
-        "norms": True,
-        "residual": True,
-        "bound": 2.0,
-        "repulsion": "core",
-    }
-    potential = with_random_committee(make_potential(seed=2, **KINDS.get(kind, ours)))
+    potential = with_random_committee(make_potential(seed=2, **KINDS.get(kind, OURS)))
     inputs = model_input(potential, ATOMS)
     result, gradients = evaluated(potential)
     base = predict(without_uncertainty(potential), inputs).edge_gradient.numpy()
