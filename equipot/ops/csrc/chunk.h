@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <initializer_list>
 #include <new>
 
 namespace equipot {
@@ -46,36 +47,52 @@ template <class T> class Scratch {
 // Whose edges stand together: those of a centre (forward), or those that lead to a neighbour (backward).
 enum class Side { centre, neighbour };
 
+// `count` numbers of every slot. The slots come in groups, one for each lane of a vector, and a group's numbers stand
+// together: row k of a slot is L = lanes numbers behind row k - 1, which the compiler knows.
+template <class T> struct SlotRows {
+  static constexpr int L = lanes<T>;
+  T *data = nullptr;
+  int count = 0;
+
+  T *group(int g) const { return data + static_cast<int64_t>(g) * count * L; }
+  T *slot(int s) const { return group(s / L) + s % L; }
+  T &at(int s, int k) const { return slot(s)[k * L]; }
+};
+
+// A direction of every slot, the monomials and the path's matrix P in this direction, or their derivatives along it.
+template <class T> struct Direction {
+  SlotRows<T> vector, monomial, matrix;
+};
+
 template <class T> struct Chunk {
+  static constexpr int L = lanes<T>;
   static constexpr int max_entries = (2 * EQUIPOT_L_MAX + 1) * (2 * EQUIPOT_L_MAX + 1);
   // Whole vectors are stored where the last entries may be few.
-  static constexpr int entry_stride = (max_entries / lanes<T> + 2) * lanes<T>;
+  static constexpr int entry_stride = (max_entries / L + 2) * L;
 
   const Problem *problem = nullptr;
   Side side = Side::centre;
   int64_t first_atom = 0, last_atom = 0, first_slot = 0;    // atoms of this chunk and where their edges begin
   const int64_t *rowptr = nullptr;
-  int n = 0;         // slots in use
-  int stride = 0;    // slots from one row to the next; the rows beyond n hold zeros
+  int n = 0;           // slots in use
+  int n_groups = 0;    // of L slots; those beyond n belong to an edge of length 1
 
   int64_t *edge = nullptr, *other = nullptr;    // edge number; the atom at its other end
   const T **row = nullptr;                      // the table's row at the knot below
-  T *value = nullptr, *slope = nullptr, *curvature = nullptr;    // (6, stride) interpolation of w, dw/dr, d²w/dr²
-  T *unit = nullptr;          // (3, stride)
-  T *inverse_r = nullptr;     // (stride)
-  T *monomial = nullptr;      // (all_monomials, stride)
-  T *matrix = nullptr;        // (entries, stride) of the present path
-  T *delta_r = nullptr;       // (stride) change of r, of the monomials, of the matrix along a given av
-  T *delta_unit = nullptr;    // (3, stride)
-  T *delta_monomial = nullptr;
-  T *delta_matrix = nullptr;
-  T *gradient = nullptr;             // (entries, stride) dS/dP of the present path
-  T *slot_gradient = nullptr;        // the same as it arises, (stride, entry_stride)
-  T *monomial_gradient = nullptr;    // (all_monomials, stride)
-  Vec<T> *radial_gradient = nullptr;    // (stride) dS/dr, lanes not yet added
+  SlotRows<T> value, slope, curvature;          // 6 coefficients each, for the interpolation of w, dw/dr, d²w/dr²
+  SlotRows<T> inverse_r;
+  Direction<T> unit;       // the unit vector; the monomials and P themselves
+  SlotRows<T> delta_r;     // change of r along a given av
+  Direction<T> delta;      // change of the unit vector along it
+  T *entry_gradient = nullptr;          // (L, entry_stride) dS/dP of the present path for the slots of one group
+  SlotRows<T> monomial_gradient;
+  Vec<T> *radial_gradient = nullptr;    // dS/dr of every slot, lanes not yet added
 
   int begin(int64_t atom) const { return static_cast<int>(rowptr[atom] - first_slot); }
   int end(int64_t atom) const { return static_cast<int>(rowptr[atom + 1] - first_slot); }
+
+  // Where the table's row of a slot begins.
+  int64_t table_offset(int s) const { return row[s] - static_cast<const T *>(problem->given.table); }
 
   void place(const Problem &p, Side s, int64_t first, int64_t last)
   {
@@ -86,200 +103,242 @@ template <class T> struct Chunk {
     rowptr = s == Side::centre ? p.given.rowptr : p.given.transpose_rowptr;
     first_slot = rowptr[first];
     n = static_cast<int>(rowptr[last] - first_slot);
-    // An odd number of cache lines from row to row, so that the rows of one column fall into different cache sets.
-    constexpr int per_line = 64 / static_cast<int>(sizeof(T));
-    stride = (((n + per_line - 1) / per_line) | 1) * per_line;
-    const std::size_t st = static_cast<std::size_t>(stride);
-    const std::size_t rows = 3 + 1 + all_monomials + max_entries + 1 + 3 + all_monomials + max_entries +
-                             entry_stride + all_monomials + entry_stride;
-    T *next = numbers.reserve(st * (rows + 18));
-    auto take = [&next, st](int count) { T *p = next; next += st * count; return p; };
-    unit = take(3);
-    inverse_r = take(1);
-    monomial = take(all_monomials);
-    matrix = take(max_entries);
-    delta_r = take(1);
-    delta_unit = take(3);
-    delta_monomial = take(all_monomials);
-    delta_matrix = take(max_entries);
-    gradient = take(entry_stride);
-    slot_gradient = take(entry_stride);
-    monomial_gradient = take(all_monomials);
-    value = take(6);
-    slope = take(6);
-    curvature = take(6);
-    edge = integers.reserve(2 * st);
-    other = edge + st;
-    row = pointers.reserve(st);
-    radial_gradient = vectors.reserve(st);
+    n_groups = (n + L - 1) / L;
+    const std::size_t slots = static_cast<std::size_t>(n_groups) * L;
+    constexpr std::size_t of_direction = 3 + all_monomials + max_entries;
+    T *next = numbers.reserve(slots * (2 * of_direction + 2 + 18 + all_monomials) + L * entry_stride);
+    auto take = [&next, slots](SlotRows<T> &rows, int count) {
+      rows = {next, count};
+      next += slots * static_cast<std::size_t>(count);
+    };
+    for (SlotRows<T> *rows : {&value, &slope, &curvature}) take(*rows, 6);
+    for (SlotRows<T> *rows : {&inverse_r, &delta_r}) take(*rows, 1);
+    for (Direction<T> *direction : {&unit, &delta}) {
+      take(direction->vector, 3);
+      take(direction->monomial, all_monomials);
+      take(direction->matrix, max_entries);
+    }
+    take(monomial_gradient, all_monomials);
+    entry_gradient = next;
+    edge = integers.reserve(2 * slots);
+    other = edge + slots;
+    row = pointers.reserve(slots);
+    radial_gradient = vectors.reserve(slots);
     geometry();
   }
 
   void geometry()
   {
-    const equipot_convolution &g = problem->given;
-    const T *vectors_of_edges = static_cast<const T *>(g.edge_vectors);
-    const T *cutoff = static_cast<const T *>(g.inverse_cutoff), *table = static_cast<const T *>(g.table);
-    T *x = unit, *y = unit + stride, *z = unit + 2 * stride, *per_length = delta_r, *t = delta_monomial;
-    for (int s = 0; s < n; ++s) {
-      const int64_t e = side == Side::centre ? first_slot + s : g.transpose_edges[first_slot + s];
-      edge[s] = e;
-      other[s] = side == Side::centre ? g.neighbour[e] : g.centre[e];
-      const T *v = vectors_of_edges + 3 * e;
-      x[s] = v[0], y[s] = v[1], z[s] = v[2];
-      per_length[s] = cutoff[g.cutoff_per_edge ? e : 0];
+    const equipot_convolution &given = problem->given;
+    const T *vectors_of_edges = static_cast<const T *>(given.edge_vectors);
+    const T *cutoff = static_cast<const T *>(given.inverse_cutoff), *table = static_cast<const T *>(given.table);
+    const T intervals = static_cast<T>(given.n_knots - 1 - (given.doubled_knot > 0)), last = intervals - 1;
+    const T first_behind = given.doubled_knot > 0 ? static_cast<T>(given.doubled_knot) : intervals;
+    for (int g = 0; g < n_groups; ++g) {
+      T *const direction = unit.vector.group(g), *const inverse = inverse_r.group(g);
+      T per_length[L], t[L], scale[L], knot[L];
+      for (int lane = 0; lane < L; ++lane) {
+        const int s = g * L + lane;
+        T vector[3] = {1, 0, 0};
+        per_length[lane] = 1;
+        if (s < n) {
+          const int64_t e = side == Side::centre ? first_slot + s : given.transpose_edges[first_slot + s];
+          edge[s] = e;
+          other[s] = side == Side::centre ? given.neighbour[e] : given.centre[e];
+          std::copy_n(vectors_of_edges + 3 * e, 3, vector);
+          per_length[lane] = cutoff[given.cutoff_per_edge ? e : 0];
+        }
+        for (int k = 0; k < 3; ++k) direction[k * L + lane] = vector[k];
+      }
+      for (int lane = 0; lane < L; ++lane) {
+        T &x = direction[lane], &y = direction[L + lane], &z = direction[2 * L + lane];
+        const T r = std::sqrt(x * x + y * y + z * z), per_r = 1 / r, u = r * per_length[lane];
+        x *= per_r, y *= per_r, z *= per_r;
+        inverse[lane] = per_r;
+        const T position = (u < 1 ? u : T(1)) * intervals;
+        const T below = std::floor(position), left = below < last ? below : last;
+        knot[lane] = left;
+        t[lane] = position - left;
+        scale[lane] = u <= 1 ? intervals * per_length[lane] : T(0);
+      }
+      for (int lane = 0; lane < std::min(L, n - g * L); ++lane)
+        row[g * L + lane] =
+            table + static_cast<int64_t>(knot[lane] + (knot[lane] >= first_behind)) * given.order * given.n_weights;
+      interpolate(g, load(t), 1 / intervals, load(scale), static_cast<int>(given.order));
+      T *const power = unit.monomial.group(g);
+      store(power, Vec<T>{} + 1);
+      over_monomials([&](auto number) EQUIPOT_INLINE_LAMBDA {
+        constexpr Monomial monomial = monomials[number];
+        store(power + number * L, load(power + monomial.parent * L) * load(direction + monomial.factor * L));
+      });
     }
-    for (int s = n; s < stride; ++s) x[s] = per_length[s] = 1, y[s] = z[s] = 0;
-    const T intervals = static_cast<T>(g.n_knots - 1 - (g.doubled_knot > 0)), last = intervals - 1, h = 1 / intervals;
-    T *scale = t + stride, *knot = t + 2 * stride;
-    for (int s = 0; s < stride; ++s) {
-      const T r = std::sqrt(x[s] * x[s] + y[s] * y[s] + z[s] * z[s]), inverse = 1 / r;
-      x[s] *= inverse, y[s] *= inverse, z[s] *= inverse;
-      inverse_r[s] = inverse;
-      const T u = r * per_length[s];
-      const T position = (u < 1 ? u : T(1)) * intervals;
-      const T below = std::floor(position), left = below < last ? below : last;
-      knot[s] = left;
-      t[s] = position - left;
-      scale[s] = u <= 1 ? intervals * per_length[s] : T(0);
-    }
-    const T first_behind = g.doubled_knot > 0 ? static_cast<T>(g.doubled_knot) : intervals;
-    for (int s = 0; s < n; ++s)
-      row[s] = table + static_cast<int64_t>(knot[s] + (knot[s] >= first_behind)) * g.order * g.n_weights;
-    interpolate(t, h, scale, static_cast<int>(g.order));
-    for (int s = 0; s < stride; ++s) monomial[s] = 1;
-    for (int k = 1; k < first_monomial(problem->l_max + 1); ++k)
-      rows_product(monomial + k * stride, monomial + monomials[k].parent * stride, unit + monomials[k].factor * stride);
   }
 
   // Hermite polynomials at t and their derivatives with respect to r; knots are h apart in u, dt/dr = scale.
-  void interpolate(const T *at, T h, const T *scales, int order)
+  void interpolate(int g, Vec<T> t, T h, Vec<T> scale, int order) const
   {
-    const int st = stride;
-    T *f = value, *d = slope, *c = curvature;
-    for (int s = 0; s < st; ++s) {
-      const T t = at[s], scale = scales[s], t2 = t * t, t3 = t2 * t, square = scale * scale;
-      if (order == 2) {
-        const T rise = 3 * t2 - 2 * t3, rise1 = (6 * t - 6 * t2) * scale, rise2 = (6 - 12 * t) * square;
-        f[s] = 1 - rise, f[st + s] = (t3 - 2 * t2 + t) * h;
-        f[2 * st + s] = rise, f[3 * st + s] = (t3 - t2) * h;
-        d[s] = -rise1, d[st + s] = (3 * t2 - 4 * t + 1) * h * scale;
-        d[2 * st + s] = rise1, d[3 * st + s] = (3 * t2 - 2 * t) * h * scale;
-        c[s] = -rise2, c[st + s] = (6 * t - 4) * h * square;
-        c[2 * st + s] = rise2, c[3 * st + s] = (6 * t - 2) * h * square;
-      } else {
-        const T t4 = t2 * t2, t5 = t4 * t, q = h * h / 2;
-        const T rise = 10 * t3 - 15 * t4 + 6 * t5, rise1 = (30 * t2 - 60 * t3 + 30 * t4) * scale;
-        const T rise2 = (60 * t - 180 * t2 + 120 * t3) * square;
-        f[s] = 1 - rise, f[st + s] = (t - 6 * t3 + 8 * t4 - 3 * t5) * h;
-        f[2 * st + s] = (t2 - 3 * t3 + 3 * t4 - t5) * q;
-        f[3 * st + s] = rise, f[4 * st + s] = (7 * t4 - 4 * t3 - 3 * t5) * h;
-        f[5 * st + s] = (t3 - 2 * t4 + t5) * q;
-        d[s] = -rise1, d[st + s] = (1 - 18 * t2 + 32 * t3 - 15 * t4) * h * scale;
-        d[2 * st + s] = (2 * t - 9 * t2 + 12 * t3 - 5 * t4) * q * scale;
-        d[3 * st + s] = rise1, d[4 * st + s] = (28 * t3 - 12 * t2 - 15 * t4) * h * scale;
-        d[5 * st + s] = (3 * t2 - 8 * t3 + 5 * t4) * q * scale;
-        c[s] = -rise2, c[st + s] = (96 * t2 - 36 * t - 60 * t3) * h * square;
-        c[2 * st + s] = (2 - 18 * t + 36 * t2 - 20 * t3) * q * square;
-        c[3 * st + s] = rise2, c[4 * st + s] = (84 * t2 - 24 * t - 60 * t3) * h * square;
-        c[5 * st + s] = (6 * t - 24 * t2 + 20 * t3) * q * square;
+    T *const f = value.group(g), *const d = slope.group(g), *const c = curvature.group(g);
+    const Vec<T> t2 = t * t, t3 = t2 * t, square = scale * scale;
+    auto put = [](T *to, std::initializer_list<Vec<T>> rows) {
+      for (const Vec<T> &v : rows) {
+        store(to, v);
+        to += L;
       }
+    };
+    if (order == 2) {
+      const Vec<T> rise = 3 * t2 - 2 * t3, rise1 = (6 * t - 6 * t2) * scale, rise2 = (6 - 12 * t) * square;
+      put(f, {1 - rise, (t3 - 2 * t2 + t) * h, rise, (t3 - t2) * h});
+      put(d, {-rise1, (3 * t2 - 4 * t + 1) * h * scale, rise1, (3 * t2 - 2 * t) * h * scale});
+      put(c, {-rise2, (6 * t - 4) * h * square, rise2, (6 * t - 2) * h * square});
+    } else {
+      const Vec<T> t4 = t2 * t2, t5 = t4 * t;
+      const T q = h * h / 2;
+      const Vec<T> rise = 10 * t3 - 15 * t4 + 6 * t5, rise1 = (30 * t2 - 60 * t3 + 30 * t4) * scale;
+      const Vec<T> rise2 = (60 * t - 180 * t2 + 120 * t3) * square;
+      put(f, {1 - rise, (t - 6 * t3 + 8 * t4 - 3 * t5) * h, (t2 - 3 * t3 + 3 * t4 - t5) * q, rise,
+              (7 * t4 - 4 * t3 - 3 * t5) * h, (t3 - 2 * t4 + t5) * q});
+      put(d, {-rise1, (1 - 18 * t2 + 32 * t3 - 15 * t4) * h * scale, (2 * t - 9 * t2 + 12 * t3 - 5 * t4) * q * scale,
+              rise1, (28 * t3 - 12 * t2 - 15 * t4) * h * scale, (3 * t2 - 8 * t3 + 5 * t4) * q * scale});
+      put(c, {-rise2, (96 * t2 - 36 * t - 60 * t3) * h * square, (2 - 18 * t + 36 * t2 - 20 * t3) * q * square, rise2,
+              (84 * t2 - 24 * t - 60 * t3) * h * square, (6 * t - 24 * t2 + 20 * t3) * q * square});
     }
   }
 
-  void rows_product(T *to, const T *a, const T *b) const
+  // P of the path for every slot, from the monomials, and its derivatives from theirs.
+  template <class... Directions> void build(const Path &path, Directions &...of) const
   {
-    for (int s = 0; s < stride; s += lanes<T>) store(to + s, load(a + s) * load(b + s));
+    ((of.matrix.count = path.entries()), ...);
+    for (int g = 0; g < n_groups; ++g) {
+      const T *const from[] = {of.monomial.group(g)...};
+      T *const to[] = {of.matrix.group(g)...};
+      const int *entry = path.by_length.data(), *const end = entry + path.by_length.size();
+      while (entry != end) entry = build_entries<sizeof...(of)>(path, path.length(*entry), entry, end, from, to);
+    }
   }
 
-  // P of the path for every slot, from the monomials or from their changes.
-  void build(const Path &path, const T *from, T *to) const
+  // Changes of the monomials when the unit vector changes by `direction`.
+  void differentiate(Direction<T> &direction) const
   {
-    for (int entry = 0; entry < path.entries(); ++entry) {
-      const Term *first = path.terms.data() + path.first_term[entry];
-      const Term *last = path.terms.data() + path.first_term[entry + 1];
-      for (int s = 0; s < stride; s += lanes<T>) {
+    for (int g = 0; g < n_groups; ++g) {
+      const T *power = unit.monomial.group(g);
+      const Vec<T> change[3] = {load(direction.vector.group(g)), load(direction.vector.group(g) + L),
+                                load(direction.vector.group(g) + 2 * L)};
+      T *to = direction.monomial.group(g);
+      store(to, Vec<T>{});
+      over_monomials([&](auto number) EQUIPOT_INLINE_LAMBDA {
+        constexpr Monomial monomial = monomials[number];
         Vec<T> sum{};
-        for (const Term *t = first; t != last; ++t)
-          sum += static_cast<T>(t->coefficient) * load(from + t->monomial * stride + s);
-        store(to + entry * stride + s, sum);
-      }
+        EQUIPOT_UNROLL for (int a = 0; a < 3; ++a)
+          if (monomial.power[a] > 0)
+            sum += static_cast<T>(monomial.power[a]) * load(power + monomial.lower[a] * L) * change[a];
+        store(to + number * L, sum);
+      });
     }
   }
 
-  // dS/dP from slot by slot to entry by entry.
-  void turn(int entries) const
-  {
-    constexpr int L = lanes<T>;
-    for (int s = 0; s < n; s += L)
-      for (int entry = 0; entry < entries; entry += L) {
-        Vec<T> rows[L];
-        EQUIPOT_UNROLL for (int i = 0; i < L; ++i) rows[i] = load(slot_gradient + (s + i) * entry_stride + entry);
-        transpose<T>(rows);
-        EQUIPOT_UNROLL for (int i = 0; i < L; ++i) store(gradient + (entry + i) * stride + s, rows[i]);
-      }
-  }
-
-  // The other way: from dS/dP to dS/d(monomial), added.
-  void contract(const Path &path, const T *from, T *to) const
-  {
-    for (int entry = 0; entry < path.entries(); ++entry)
-      for (int k = path.first_term[entry]; k < path.first_term[entry + 1]; ++k) {
-        T *row_to = to + path.terms[k].monomial * stride;
-        const T coefficient = static_cast<T>(path.terms[k].coefficient);
-        for (int s = 0; s < stride; s += lanes<T>)
-          store(row_to + s, load(row_to + s) + coefficient * load(from + entry * stride + s));
-      }
-  }
-
-  // Change of r and of the unit vector when the edges move along av, and of the monomials with it.
+  // Change of r, of the unit vector and of the monomials when the edges move along av.
   void change_along(const T *av)
   {
-    for (int s = 0; s < n; ++s) {
-      const T *a = av ? av + 3 * edge[s] : nullptr;
+    for (int s = 0; s < n_groups * L; ++s) {
+      const T *a = av && s < n ? av + 3 * edge[s] : nullptr;
       T along = 0;
-      for (int k = 0; k < 3 && a; ++k) along += a[k] * unit[k * stride + s];
-      delta_r[s] = along;
+      for (int k = 0; k < 3 && a; ++k) along += a[k] * unit.vector.at(s, k);
+      delta_r.at(s, 0) = along;
       for (int k = 0; k < 3; ++k)
-        delta_unit[k * stride + s] = a ? (a[k] - unit[k * stride + s] * along) * inverse_r[s] : T(0);
+        delta.vector.at(s, k) = a ? (a[k] - unit.vector.at(s, k) * along) * inverse_r.at(s, 0) : T(0);
     }
-    for (int s = n; s < stride; ++s) delta_r[s] = delta_unit[s] = delta_unit[stride + s] = delta_unit[2 * stride + s] = 0;
-    for (int s = 0; s < stride; ++s) delta_monomial[s] = 0;
-    for (int k = 1; k < first_monomial(problem->l_max + 1); ++k)
-      for (int s = 0; s < stride; s += lanes<T>) {
-        Vec<T> sum{};
-        for (int a = 0; a < 3; ++a)
-          if (monomials[k].power[a] > 0)
-            sum += static_cast<T>(monomials[k].power[a]) * load(monomial + monomials[k].lower[a] * stride + s) *
-                   load(delta_unit + a * stride + s);
-        store(delta_monomial + k * stride + s, sum);
-      }
+    differentiate(delta);
   }
 
-  // dS/dv from dS/dr and dS/d(monomial), of every slot's edge.
-  void edge_gradient(T *to)
+  // No gradients yet.
+  void begin_gradient()
   {
-    for (int s = 0; s < stride; s += lanes<T>) {
-      Vec<T> slopes[3] = {};
-      for (int k = 1; k < first_monomial(problem->l_max + 1); ++k) {
-        const Vec<T> g = load(monomial_gradient + k * stride + s);
-        for (int a = 0; a < 3; ++a)
-          if (monomials[k].power[a] > 0)
-            slopes[a] += static_cast<T>(monomials[k].power[a]) * g * load(monomial + monomials[k].lower[a] * stride + s);
-      }
-      Vec<T> along{};
-      for (int a = 0; a < 3; ++a) along += slopes[a] * load(unit + a * stride + s);
-      for (int a = 0; a < 3; ++a)
-        store(delta_unit + a * stride + s,
-              (slopes[a] - load(unit + a * stride + s) * along) * load(inverse_r + s));
+    std::fill(radial_gradient, radial_gradient + n_groups * L, Vec<T>{});
+    std::fill(monomial_gradient.group(0), monomial_gradient.group(n_groups), T(0));
+    std::fill(entry_gradient, entry_gradient + L * entry_stride, T(0));
+  }
+
+  // From dS/dP of one group's slots to dS/d(monomial), added.
+  void collect(const Path &path, int g)
+  {
+    T turned[entry_stride * L];
+    for (int first = 0; first < path.entries(); first += L) {
+      Vec<T> rows[L];
+      EQUIPOT_UNROLL for (int i = 0; i < L; ++i) rows[i] = load(entry_gradient + i * entry_stride + first);
+      transpose<T>(rows);
+      EQUIPOT_UNROLL for (int i = 0; i < L; ++i) store(turned + (first + i) * L, rows[i]);
     }
-    for (int s = 0; s < n; ++s) {
-      const T radial = lane_sum<T>(radial_gradient[s]);
-      for (int a = 0; a < 3; ++a) to[3 * edge[s] + a] = delta_unit[a * stride + s] + unit[a * stride + s] * radial;
+    T *to = monomial_gradient.group(g) + first_monomial(path.l_edge) * L;
+    const Term *term = path.by_monomial.data();
+    for (int k = 0; k < n_monomials(path.l_edge); ++k, to += L) {
+      Vec<T> sum = load(to);
+      for (const Term *const end = path.by_monomial.data() + path.first_entry[k + 1]; term != end; ++term)
+        sum += coefficient_of(*term, T()) * load(turned + term->source * L);
+      store(to, sum);
+    }
+  }
+
+  // dS/dv of every slot's edge from dS/dr and dS/d(monomial).
+  void end_gradient(T *to) const
+  {
+    for (int g = 0; g < n_groups; ++g) {
+      const T *power = unit.monomial.group(g), *slope = monomial_gradient.group(g), *u = unit.vector.group(g);
+      Vec<T> slopes[3] = {};
+      over_monomials([&](auto number) EQUIPOT_INLINE_LAMBDA {
+        constexpr Monomial monomial = monomials[number];
+        const Vec<T> by_monomial = load(slope + number * L);
+        EQUIPOT_UNROLL for (int a = 0; a < 3; ++a)
+          if (monomial.power[a] > 0)
+            slopes[a] += static_cast<T>(monomial.power[a]) * by_monomial * load(power + monomial.lower[a] * L);
+      });
+      Vec<T> along{};
+      EQUIPOT_UNROLL for (int a = 0; a < 3; ++a) along += slopes[a] * load(u + a * L);
+      const Vec<T> radial = sums<T, 1, L>(radial_gradient + g * L), inverse = load(inverse_r.group(g));
+      T gradient[3][L];
+      EQUIPOT_UNROLL for (int a = 0; a < 3; ++a)
+        store(gradient[a], (slopes[a] - load(u + a * L) * along) * inverse + load(u + a * L) * radial);
+      for (int lane = 0; lane < std::min(L, n - g * L); ++lane)
+        for (int a = 0; a < 3; ++a) to[3 * edge[g * L + lane] + a] = gradient[a][lane];
     }
   }
 
  private:
+  // body(std::integral_constant<int, k>()) for the monomials from degree 1 to the highest that a path needs.
+  template <int Degree = 1, class Body> void over_monomials(Body &&body) const
+  {
+    if constexpr (Degree <= EQUIPOT_L_MAX) {
+      if (Degree > problem->l_max) return;
+      of_degree<first_monomial(Degree)>(body, std::make_integer_sequence<int, n_monomials(Degree)>());
+      over_monomials<Degree + 1>(body);
+    }
+  }
+  template <int First, class Body, int... K> static void of_degree(Body &body, std::integer_sequence<int, K...>)
+  {
+    (body(std::integral_constant<int, First + K>()), ...);
+  }
+
+  // The entries from `entry` on that have `terms` terms, for N matrices. Returns where others begin.
+  template <int N, int Terms = 0>
+  static const int *build_entries(const Path &path, int terms, const int *entry, const int *end, const T *const *from,
+                                  T *const *to)
+  {
+    constexpr int unrolled = 4;
+    if constexpr (Terms < unrolled)
+      if (terms != Terms) return build_entries<N, Terms + 1>(path, terms, entry, end, from, to);
+    for (; entry != end && path.length(*entry) == terms; ++entry) {
+      const Term *term = path.terms.data() + path.first_term[*entry];
+      Vec<T> sum[N] = {};
+      auto add = [&](int k) EQUIPOT_INLINE_LAMBDA {
+        const Vec<T> coefficient = Vec<T>{} + coefficient_of(term[k], T());
+        EQUIPOT_UNROLL for (int i = 0; i < N; ++i) sum[i] += coefficient * load(from[i] + term[k].source * L);
+      };
+      EQUIPOT_UNROLL for (int k = 0; k < Terms; ++k) add(k);
+      for (int k = Terms; Terms == unrolled && k < terms; ++k) add(k);
+      EQUIPOT_UNROLL for (int i = 0; i < N; ++i) store(to[i] + *entry * L, sum[i]);
+    }
+    return entry;
+  }
+
   Scratch<T> numbers;
   Scratch<int64_t> integers;
   Scratch<const T *> pointers;

@@ -175,18 +175,14 @@ void backward_vectors(const Problem &problem, const T *grad, T *dx, T *dvectors)
     static thread_local Scratch<T> buffer;
     T *scaled = buffer.reserve((2 * EQUIPOT_L_MAX + 1) * static_cast<std::size_t>(problem.widest));
     clear_rows(chunk, dx, g.dim_in);
-    std::fill(chunk.radial_gradient, chunk.radial_gradient + chunk.n, Vec<T>{});
-    std::fill(chunk.monomial_gradient, chunk.monomial_gradient + all_monomials * chunk.stride, T(0));
-    // Slots beyond the last edge: finite numbers, which nobody reads.
-    std::fill(chunk.slot_gradient + chunk.n * Chunk<T>::entry_stride,
-              chunk.slot_gradient + chunk.stride * Chunk<T>::entry_stride, T(0));
+    chunk.begin_gradient();
     for (const Path &path : problem.paths) {
       Work<T> work{chunk, path, static_cast<const T *>(g.x), grad};
       work.dx = dx;
       work.need_x = dx != nullptr;
       run_path<BackwardVectors>(path, static_cast<const Work<T> *>(&work), scaled);
     }
-    chunk.edge_gradient(dvectors);
+    chunk.end_gradient(dvectors);
   });
 }
 

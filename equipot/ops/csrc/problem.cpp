@@ -3,15 +3,20 @@
 #include "guarded.h"
 #include "monomials.h"
 
+#include <algorithm>
 #include <cmath>
 #include <stdexcept>
+#include <type_traits>
 
 namespace equipot {
 namespace {
 
-void require(bool good, const std::string &sentence)
+// The sentence is put together only where it is needed: a call for a few atoms takes less time than some sentences.
+template <class Sentence> void require(bool good, Sentence &&sentence)
 {
-  if (!good) throw std::invalid_argument(sentence);
+  if (good) return;
+  if constexpr (std::is_invocable_v<Sentence>) throw std::invalid_argument(sentence());
+  else throw std::invalid_argument(sentence);
 }
 
 std::string text(int64_t number) { return std::to_string(number); }
@@ -20,7 +25,7 @@ Path decode(const int64_t *field, const double *coupling, const equipot_convolut
 {
   // So small that no product of two overflows.
   for (int k = 0; k < EQUIPOT_PATH_FIELDS; ++k)
-    require(field[k] >= 0 && field[k] <= INT32_MAX, name + " holds the number " + text(field[k]));
+    require(field[k] >= 0 && field[k] <= INT32_MAX, [&] { return name + " holds the number " + text(field[k]); });
   Path path{};
   path.l_in = static_cast<int>(field[0]);
   path.l_edge = static_cast<int>(field[1]);
@@ -32,12 +37,12 @@ Path decode(const int64_t *field, const double *coupling, const equipot_convolut
   path.weight_start = field[7];
   const int d1 = 2 * path.l_in + 1, d3 = 2 * path.l_out + 1;
   require(path.mul > 0 && path.x_start >= 0 && path.x_start + d1 * path.mul <= given.dim_in,
-          name + " reads beyond the " + text(given.dim_in) + " columns of the features");
+          [&] { return name + " reads beyond the " + text(given.dim_in) + " columns of the features"; });
   require(path.out_start >= 0 && path.out_stride >= path.mul &&
               path.out_start + (d3 - 1) * path.out_stride + path.mul <= given.dim_out,
-          name + " writes beyond the " + text(given.dim_out) + " columns of the output");
+          [&] { return name + " writes beyond the " + text(given.dim_out) + " columns of the output"; });
   require(path.weight_start >= 0 && path.weight_start + path.mul <= given.n_weights,
-          name + " reads beyond the " + text(given.n_weights) + " columns of the radial table");
+          [&] { return name + " reads beyond the " + text(given.n_weights) + " columns of the radial table"; });
 
   const int n = n_monomials(path.l_edge), base = first_monomial(path.l_edge);
   path.first_term.push_back(0);
@@ -46,12 +51,23 @@ Path decode(const int64_t *field, const double *coupling, const equipot_convolut
   for (int entry = 0; entry < d1 * d3; ++entry) {
     for (int k = 0; k < n; ++k) {
       double c = coupling[k * d1 * d3 + entry];
-      if (c != 0.0) path.terms.push_back({base + k, c});
+      if (c != 0.0) path.terms.push_back({base + k, static_cast<float>(c), c});
       bool on_diagonal = entry / d1 == entry % d1;
       if (path.diagonal && std::fabs(c - (on_diagonal ? path.scale : 0.0)) > 1e-14) path.diagonal = false;
     }
     path.first_term.push_back(static_cast<int>(path.terms.size()));
+    path.by_length.push_back(entry);
   }
+  for (int k = 0; k < n; ++k) {
+    path.first_entry.push_back(static_cast<int>(path.by_monomial.size()));
+    for (int entry = 0; entry < d1 * d3; ++entry) {
+      const double c = coupling[k * d1 * d3 + entry];
+      if (c != 0.0) path.by_monomial.push_back({entry, static_cast<float>(c), c});
+    }
+  }
+  path.first_entry.push_back(static_cast<int>(path.by_monomial.size()));
+  std::stable_sort(path.by_length.begin(), path.by_length.end(),
+                   [&path](int a, int b) { return path.length(a) < path.length(b); });
   return path;
 }
 
@@ -61,7 +77,9 @@ void check_graph(const equipot_convolution &g)
   auto rows = [&g](const int64_t *pointer, int64_t n, const char *name) {
     bool good = pointer[0] == 0 && pointer[n] == g.n_edges;
     for (int64_t i = 0; i < n && good; ++i) good = pointer[i] <= pointer[i + 1];
-    require(good, std::string(name) + " does not ascend from 0 to the number of edges, " + text(g.n_edges));
+    require(good, [&] {
+      return std::string(name) + " does not ascend from 0 to the number of edges, " + text(g.n_edges);
+    });
   };
   rows(g.rowptr, g.n_out, "rowptr");
   rows(g.transpose_rowptr, g.n_in, "transpose_rowptr");
@@ -104,15 +122,23 @@ void check_sizes(const equipot_convolution &given)
 {
   check_size(given, "equipot_convolution");
   require(given.dtype == EQUIPOT_FLOAT32 || given.dtype == EQUIPOT_FLOAT64,
-          "dtype is " + text(given.dtype) + " bytes; expected 4 or 8");
+          [&] { return "dtype is " + text(given.dtype) + " bytes; expected 4 or 8"; });
   require(given.dim_in >= 0 && given.dim_in <= INT32_MAX && given.dim_out >= 0 && given.dim_out <= INT32_MAX,
-          "the features have " + text(given.dim_in) + " and " + text(given.dim_out) + " columns; expected less");
-  require(given.threads >= 1, "threads is " + text(given.threads) + "; expected 1 or more");
+          [&] {
+            return "the features have " + text(given.dim_in) + " and " + text(given.dim_out) + " columns; expected less";
+          });
+  require(given.threads >= 1, [&] { return "threads is " + text(given.threads) + "; expected 1 or more"; });
   require(given.order == 2 || given.order == 3,
-          "the radial table has " + text(given.order) + " numbers per knot; expected 2 (cubic) or 3 (quintic)");
-  require(given.n_knots >= 2, "the radial table has " + text(given.n_knots) + " knots; expected 2 or more");
+          [&] {
+            return "the radial table has " + text(given.order) + " numbers per knot; expected 2 (cubic) or 3 (quintic)";
+          });
+  require(given.n_knots >= 2,
+          [&] { return "the radial table has " + text(given.n_knots) + " knots; expected 2 or more"; });
   require(given.doubled_knot >= 0 && (given.doubled_knot == 0 || given.doubled_knot + 2 < given.n_knots),
-          "knot " + text(given.doubled_knot) + " of " + text(given.n_knots) + " is doubled; expected an inner one, or 0");
+          [&] {
+            return "knot " + text(given.doubled_knot) + " of " + text(given.n_knots) +
+                   " is doubled; expected an inner one, or 0";
+          });
 }
 
 Problem::Problem(const equipot_convolution &problem, bool graph_on_host) : given(problem)
@@ -125,16 +151,17 @@ Problem::Problem(const equipot_convolution &problem, bool graph_on_host) : given
     const std::string name = "path " + text(p);
     const int64_t *field = given.paths + p * EQUIPOT_PATH_FIELDS;
     for (int k = 0; k < 3; ++k)
-      require(field[k] >= 0 && field[k] <= EQUIPOT_L_MAX, name + " has l = " + text(field[k]) + "; expected 0 to 4");
+      require(field[k] >= 0 && field[k] <= EQUIPOT_L_MAX,
+              [&] { return name + " has l = " + text(field[k]) + "; expected 0 to 4"; });
     const int64_t size = n_monomials(static_cast<int>(field[1])) * (2 * field[2] + 1) * (2 * field[0] + 1);
-    require(read + size <= given.n_coupling, "the coupling coefficients end before " + name);
+    require(read + size <= given.n_coupling, [&] { return "the coupling coefficients end before " + name; });
     paths.push_back(decode(field, given.coupling + read, given, name));
     read += size;
     const Path &path = paths.back();
     for (int m = 0; m < 2 * path.l_out + 1; ++m)
       for (int64_t c = 0; c < path.mul; ++c) {
         char &column = written[path.out_start + m * path.out_stride + c];
-        require(column == 0, name + " writes a column that another one writes");
+        require(column == 0, [&] { return name + " writes a column that another one writes"; });
         column = 1;
       }
     l_max = path.l_edge > l_max ? path.l_edge : l_max;

@@ -10,9 +10,13 @@ namespace equipot {
 
 // One nonzero coefficient of P: matrix entry (m3, m1) += coefficient · monomial.
 struct Term {
-  int monomial;    // counted from degree 0
+  int source;    // the monomial, counted from degree 0
+  float rounded;
   double coefficient;
 };
+
+inline float coefficient_of(const Term &term, float) { return term.rounded; }
+inline double coefficient_of(const Term &term, double) { return term.coefficient; }
 
 struct Path {
   int l_in, l_edge, l_out;
@@ -21,7 +25,11 @@ struct Path {
   double scale;
   std::vector<int> first_term;    // (n_entries + 1); entry m3 · (2 l_in + 1) + m1
   std::vector<Term> terms;
+  std::vector<int> by_length;    // the entries, those with fewer terms first
+  std::vector<int> first_entry;    // (n_monomials(l_edge) + 1) where the terms of each monomial begin in by_monomial:
+  std::vector<Term> by_monomial;   // the same terms, each with its entry in place of its monomial
 
+  int length(int entry) const { return first_term[entry + 1] - first_term[entry]; }
   int entries() const { return (2 * l_in + 1) * (2 * l_out + 1); }
 };
 

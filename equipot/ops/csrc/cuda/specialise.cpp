@@ -71,7 +71,7 @@ std::string path_structure(const Path &path, std::size_t number, int matrices)
     code += "    to[" + text(entry / d1 * matrices * d1 + entry % d1) + "] = ";
     for (int k = path.first_term[entry]; k < path.first_term[entry + 1]; ++k)
       code += (k > path.first_term[entry] ? " + " : "") + exact(path.terms[k].coefficient) + " * m[" +
-              text(path.terms[k].monomial) + "]";
+              text(path.terms[k].source) + "]";
     code += ";\n";
   }
   if (code.empty()) code = "    (void)m, (void)to;\n";
