@@ -30,6 +30,7 @@ CASES = {
     "even": ("20x0e+3x1e+33x2e", "1x0e+1x1e+1x2e", 2, True),
     "l = 3": ("31x0e+64x1o+1x2e+32x3o", "1x0e+1x1o+1x2e+1x3o", 3, False),
     "l = 4": ("2x0e+3x1e+2x2e+2x3e+5x4e", "1x0e+1x1e+1x2e+1x3e+1x4e", 4, True),
+    "odd channels": ("24x0e+7x1o+1x2e+17x3o", "1x0e+1x1o+1x2e+1x3o", 3, False),
     "a block nothing reaches": ("2x0e+3x4e+1x1o", "2x0e", 1, False),
 }
 INVERSE_CUTOFF = torch.tensor([0.25], dtype=torch.float64)
