@@ -236,6 +236,7 @@ template <class T, int D1, int D3, bool Diagonal> void backward_vectors_path(con
       using V = typename C::V;
       constexpr int U = C::U;
       const int64_t mul = unknown(channels), out_stride = unknown(path.out_stride);
+      asm("" ::: "memory");    // nor sizes and pointers, for the same reason
       V w[U], w1[U], product[U] = {};
       interpolate_both(columns, w, w1, chunk.value.slot(s), chunk.slope.slot(s), edge.row + c, n_weights, order);
       const T *grad = edge.grad + c;
