@@ -47,8 +47,8 @@ template <class T> class Scratch {
 // Whose edges stand together: those of a centre (forward), or those that lead to a neighbour (backward).
 enum class Side { centre, neighbour };
 
-// `count` numbers of every slot. The slots come in groups, one for each lane of a vector, and a group's numbers stand
-// together: row k of a slot is L = lanes numbers behind row k - 1, which the compiler knows.
+// `count` numbers of every slot. As many slots as a vector has lanes (L) form a group, and the numbers of a group stand
+// together as (count, L): from one number of a slot to its next are always L places, which the compiler knows.
 template <class T> struct SlotRows {
   static constexpr int L = lanes<T>;
   T *data = nullptr;

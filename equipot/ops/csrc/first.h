@@ -58,9 +58,9 @@ EQUIPOT_INLINE void interpolate_both(const C &columns, typename C::V *w, typenam
   if (order == 3) EQUIPOT_UNROLL for (int k = 4; k < 6; ++k) add(k);
 }
 
-// A number that the compiler cannot take out of a loop: addresses that are computed before the loop and fetched again
-// from the stack cost more than an addition.
-EQUIPOT_INLINE int64_t unknown(int64_t n)
+// The same number, but the compiler does not know it. So it computes addresses where they are used. Otherwise it computes
+// all of them before the loop and reads them back from the stack, which takes longer.
+EQUIPOT_INLINE int64_t opaque(int64_t n)
 {
   asm("" : "+r"(n));
   return n;
@@ -69,7 +69,7 @@ EQUIPOT_INLINE int64_t unknown(int64_t n)
 // Vectors of channels side by side, if each of them needs `registers`: one element of P serves them all.
 constexpr int vectors_together(int registers) { return 2 * registers + 4 <= n_registers ? 2 : 1; }
 
-// The sums over the edges of centre i, channels c …
+// The sums over the edges of centre i, for the channels from c on.
 template <class C, int D1, int D3, bool Diagonal>
 EQUIPOT_INLINE void forward_columns(const C &columns, const Work<typename C::T> &work, int64_t i, int64_t c)
 {
@@ -132,7 +132,7 @@ template <class T, int D1, int D3, bool Diagonal> void forward_path(const Work<T
 
 // y[m1] = sum over m3 of M[m3, m1] g[m3] for R rows m1 from `first`, where M is a matrix of an edge.
 template <class C, int D1, int D3, int R>
-EQUIPOT_INLINE void transposed_rows(const C &columns, typename C::V (*y)[C::U], const typename C::T *matrix, 
+EQUIPOT_INLINE void transposed_rows(const C &columns, typename C::V (*y)[C::U], const typename C::T *matrix,
                                     const typename C::T *g, int64_t g_stride, int first)
 {
   EQUIPOT_UNROLL for (int m3 = 0; m3 < D3; ++m3) {
@@ -165,7 +165,6 @@ template <int D1, int R, int First = 0, class Body> EQUIPOT_INLINE void over_row
 // What is known of an edge of neighbour j while its channels are added up.
 template <class T> struct EdgeOf {
   int slot;
-  int64_t neighbour;
   const T *x, *row, *grad;
   T *dx;    // null where it is not wanted
 };
@@ -180,7 +179,7 @@ template <class T, class Body> EQUIPOT_INLINE void over_edges(const Work<T> &wor
     const T *x = work.x + j * given.dim_in + path.x_start;
     T *dx = work.need_x ? work.dx + j * given.dim_in + path.x_start : nullptr;
     for (int s = chunk.begin(j), last = chunk.end(j); s < last; ++s)
-      body(EdgeOf<T>{s, j, x, chunk.row[s] + path.weight_start,
+      body(EdgeOf<T>{s, x, chunk.row[s] + path.weight_start,
                      work.grad + chunk.other[s] * given.dim_out + path.out_start, dx});
   }
 }
@@ -235,8 +234,8 @@ template <class T, int D1, int D3, bool Diagonal> void backward_vectors_path(con
       using C = std::decay_t<decltype(columns)>;
       using V = typename C::V;
       constexpr int U = C::U;
-      const int64_t mul = unknown(channels), out_stride = unknown(path.out_stride);
-      asm("" ::: "memory");    // nor sizes and pointers, for the same reason
+      const int64_t mul = opaque(channels), out_stride = opaque(path.out_stride);
+      asm("" ::: "memory");    // the same for pointers and sizes that lie in memory
       V w[U], w1[U], product[U] = {};
       interpolate_both(columns, w, w1, chunk.value.slot(s), chunk.slope.slot(s), edge.row + c, n_weights, order);
       const T *grad = edge.grad + c;

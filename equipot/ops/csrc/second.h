@@ -69,8 +69,8 @@ template <class T, int D1, int D3, bool Diagonal> void second_grad_path(const Se
   });
 }
 
-// dQ/dx = w' δr (Pᵀ g) + w (δPᵀ g), and dQ/dtable through dQ/dw = Pᵀ g · ax + δPᵀ g · x and dQ/dw' = δr Pᵀ g · x: of
-// the edges that lead to neighbour j, channels c …
+// dQ/dx = w' δr (Pᵀ g) + w (δPᵀ g), and dQ/dtable through dQ/dw = Pᵀ g · ax + δPᵀ g · x and dQ/dw' = δr Pᵀ g · x: the
+// sums over the edges that lead to neighbour j, for the channels from c on.
 template <class C, int D1, int D3, bool Diagonal>
 EQUIPOT_INLINE void second_features_columns(const C &columns, const SecondWork<typename C::T> &work, int64_t j, int64_t c)
 {
