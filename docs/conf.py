@@ -1,7 +1,10 @@
 """The site of the documentation. `make docs` builds it from the Markdown files as they stand in the repository."""
 
+import shutil
 import sys
 from pathlib import Path
+
+from sphinx.application import Sphinx
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "docs" / "site")]
@@ -47,3 +50,14 @@ pygments_dark_style = "monokai"
 highlight_language = "sh"  # of blocks without a language, which are commands
 
 linkcheck_timeout = 20
+
+
+def _copy_page(app: Sphinx, error: Exception | None) -> None:
+    """Copy the interactive page to the place where links in Markdown expect it, which `html_extra_path` cannot do."""
+    if app.builder.format == "html" and error is None:
+        shutil.copy(ROOT / "docs" / "equivariance.html", Path(app.outdir) / "docs")
+
+
+def setup(app: Sphinx) -> None:
+    """Register the copying of the interactive page."""
+    app.connect("build-finished", _copy_page)

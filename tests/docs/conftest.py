@@ -1,7 +1,9 @@
 """A folder that holds every file that the pages name: silicon, and a small model that was trained on it."""
 
+import importlib.util
 import shutil
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from ase.build import bulk
@@ -19,6 +21,17 @@ model: {preset: tiny, cutoff: 4.5}
 training: {max_epochs: 10, seed: 1, warmup_steps: 10, ema_decay: 0, loss: {curvature: 0}}
 output: runs/silicon
 """
+
+
+@pytest.fixture(scope="session")
+def check_pages() -> ModuleType:
+    """The module docs/site/check_pages.py, which is in no package."""
+    spec = importlib.util.spec_from_file_location("check_pages", ROOT / "docs" / "site" / "check_pages.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,10 @@
 """Facts of the pages that the code decides: messages, the order of imports, and the check of built pages."""
 
 import ast
-import importlib.util
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from xml.etree import ElementTree
 
 import pytest
@@ -81,13 +81,10 @@ def test_the_picture_of_the_code_has_every_package_above_those_that_it_imports(p
         ('<a href="https://example.org">', None),
     ],
 )
-def test_the_check_of_built_pages_finds(body: str, fault: str | None, tmp_path: Path):
-    spec = importlib.util.spec_from_file_location("check_pages", ROOT / "docs" / "site" / "check_pages.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+def test_the_check_of_built_pages_finds(
+    body: str, fault: str | None, check_pages: ModuleType, tmp_path: Path
+):
     (tmp_path / "a.html").write_text(body)
     (tmp_path / "b.html").write_text('<h1 id="here">')
-    sentences = list(module.faults(tmp_path))
+    sentences = list(check_pages.faults(tmp_path))
     assert (fault is None and not sentences) or (fault is not None and fault in sentences[0])
