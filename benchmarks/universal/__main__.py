@@ -11,8 +11,9 @@ and phonons by finite displacements, with the functions and settings of `equipot
 optical modes of MgO and NaCl have no LO-TO splitting: at Γ, all three have the frequency of the transverse ones.
 Calculations are static, at 0 K and without zero-point motion. Most experiments were at room temperature.
 
-For the time, all models take turns, so that other work on the machine slows all of them. A step is one of molecular
-dynamics at constant energy: neighbours, energy, forces, positions and velocities.
+A timed step is one of molecular dynamics at constant energy: neighbours, energy, forces, positions and velocities. It
+is measured on one thread in processor time, which leaves out waiting for other work on the machine. Such work still
+slows a step through caches and memory, so all models take turns.
 
 Results of a model and a crystal are kept in --work. A second run with the same model file and settings reads them.
 """
@@ -58,7 +59,6 @@ def arguments() -> argparse.Namespace:
     add("--atoms", type=command.count, default=216, help="of the timed crystals (default: %(default)s)")
     add("--rounds", type=command.count, default=7, help="turns of each model (default: %(default)s)")
     add("--round-seconds", type=command.positive, default=2.0, help="length of a turn (default: %(default)s)")
-    add("--threads", type=command.count, default=1, help="(default: %(default)s)")
     add(
         "--work",
         type=Path,
@@ -78,8 +78,8 @@ def neighbours(atoms: Atoms, cutoff: float) -> float:
 
 def benchmark(args: argparse.Namespace, console: Console) -> int:
     """Measure what the options select, printing every table when it is complete."""
-    torch.set_num_threads(args.threads)
-    results: dict[str, Any] = {"header": {**command.circumstances(), "threads": args.threads}}
+    torch.set_num_threads(1)
+    results: dict[str, Any] = {"header": command.circumstances()}
     command.print_lines(console, results["header"])
     models: dict[str, Model] = {}
     values: dict[str, dict[str, Any]] = {}
@@ -113,7 +113,7 @@ def benchmark(args: argparse.Namespace, console: Console) -> int:
             }
             for crystal in times
         }
-        title = f"ms per step, median (minimum) of the turns, {args.atoms} atoms or more, {args.threads} thread(s)"
+        title = f"one step of {args.atoms} atoms or more: ms of one thread, median (minimum) of the turns"
         _print(console, args, title, report.time_rows(models, times, near))
     results |= {"values": values, "steps": times}
     command.write_json(args.json, results)
@@ -125,7 +125,7 @@ def _properties(crystal: str, model: Model) -> dict[str, Any]:
 
 
 def _steps(args: argparse.Namespace, crystal: str, models: dict[str, Model]) -> dict[str, Any]:
-    options = {name: getattr(args, name) for name in ("atoms", "rounds", "round_seconds", "threads")}
+    options = {name: getattr(args, name) for name in ("atoms", "rounds", "round_seconds")}
     made_with = {"models": [str(m.path) for m in models.values()], "equipot": equipot.__version__, **options}
     atoms = CRYSTALS[crystal].atoms(crystal)
     measure = partial(step_times, models, atoms, args.atoms, args.rounds, args.round_seconds)
