@@ -11,6 +11,7 @@ predicted_errors  predicted errors of one model beside the spread of a committee
 uncertainty_cost  time of grades and predicted errors in LAMMPS
 many            predictions for many structures at once beside one by one
 foundation      converted SevenNet and Nequix models beside their own calculators: differences and speed
+universal       phonons and elastic constants of universal models beside published values; time per step
 scaling         strong and weak scaling over the MPI ranks of LAMMPS
 roofline        kernels of a step on a GPU beside the GPU's bandwidth and arithmetic
 

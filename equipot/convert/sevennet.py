@@ -125,7 +125,8 @@ class _Reader:
         if name not in known:
             choice = "none was given" if name is None else f"'{name}' was given"
             raise ModelFileError(
-                f"the model has the modalities {', '.join(known)}, but {choice}; choose one with --modality"
+                f"the model has the modalities {', '.join(known)}, but {choice}; choose one, for example with "
+                f"`equipot convert … --modality {next(iter(known))}`, and use the file that this writes"
             )
         return int(known[name]), len(known)
 

@@ -51,8 +51,12 @@ def equation_of_state(
         raise NumericsError(
             "no strain changes the energy; the atoms are farther apart than the calculator's cutoff"
         )
+    # scipy's steps are relative to its first guess, the lowest energy. They vanish if this is almost zero.
+    mean = float(np.mean(energies))
     try:
-        volume, energy, modulus = EquationOfState(volumes, energies, eos=kind).fit(warn=False)
+        volume, energy, modulus = EquationOfState(volumes, np.array(energies) - mean, eos=kind).fit(
+            warn=False
+        )
     except (ValueError, RuntimeError):
         volume = energy = modulus = float("nan")
     if not min(volumes) <= volume <= max(volumes):
@@ -65,7 +69,7 @@ def equation_of_state(
         "volumes": np.array(volumes),
         "energies": np.array(energies),
         "volume": float(volume),
-        "energy": float(energy),
+        "energy": float(energy) + mean,
         "a0": float(atoms.cell.lengths()[0] * (volume / atoms.get_volume()) ** (1 / 3)),
         "bulk_modulus": float(modulus / units.GPa),
     }

@@ -177,21 +177,28 @@ def elastic(subject: Subject) -> Section:
     return section
 
 
-def vibrations(subject: Subject) -> Section:
-    """Make the section about phonons: bands, density of states, frequencies at Γ."""
-    atoms = subject.crystal_at_rest().atoms
+def phonon_supercell(atoms: Atoms, most_atoms: int) -> tuple[int, int, int]:
+    """Return the repeats of a supercell with sides of 15 Å or more, or of less to have at most so many atoms.
+
+    Raises:
+        NumericsError: the cell alone has more atoms.
+    """
     length = LONGEST
-    while (
-        len(atoms) * int(np.prod(supercell_of_length(atoms, length))) > subject.max_phonon_atoms
-        and length > 2
-    ):
+    while len(atoms) * int(np.prod(supercell_of_length(atoms, length))) > most_atoms and length > 2:
         length -= 0.5
     supercell = supercell_of_length(atoms, length)
-    n_atoms = len(atoms) * int(np.prod(supercell))
-    if n_atoms > subject.max_phonon_atoms:
+    if len(atoms) * int(np.prod(supercell)) > most_atoms:
         raise NumericsError(
             f"the cell has {len(atoms)} atoms, too many for a report; use `equipot phonons`, which has no limit"
         )
+    return supercell
+
+
+def vibrations(subject: Subject) -> Section:
+    """Make the section about phonons: bands, density of states, frequencies at Γ."""
+    atoms = subject.crystal_at_rest().atoms
+    supercell = phonon_supercell(atoms, subject.max_phonon_atoms)
+    n_atoms = len(atoms) * int(np.prod(supercell))
     result = phonons(atoms, subject.calculator, supercell)
     section = Section(
         "Phonons",

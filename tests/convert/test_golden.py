@@ -11,6 +11,7 @@ import torch
 from equipot.convert.nequip import is_nequip, read_nequip
 from equipot.convert.pickles import read_checkpoint
 from equipot.convert.sevennet import read_sevennet
+from equipot.errors import ModelFileError
 from equipot.network.potential import Potential
 from tests.convert import test_nequip, test_sevennet
 
@@ -53,6 +54,15 @@ def test_weights_that_were_trained_with_an_accelerator_are_read(accelerator):
             state[name] = state[name].reshape(1, -1)
     potential, _ = read_sevennet(checkpoint, "omat24")
     assert test_sevennet._largest_difference(test_sevennet._fine(potential), oracle) < 1e-10
+
+
+def test_a_missing_modality_is_named_with_a_command_that_every_caller_has():
+    # `equipot report sevenn:7net-mf-0` and others reach this sentence, and have no option --modality.
+    checkpoint = read_checkpoint(DATA / "sevennet" / "as MF ompa.pth")
+    with pytest.raises(
+        ModelFileError, match=r"mpa, omat24, but none .* `equipot convert … --modality mpa`, and use"
+    ):
+        read_sevennet(checkpoint, None)
 
 
 def test_coefficients_of_either_sign_are_told_from_each_other():

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from ase import Atoms
+from ase import Atoms, units
 from ase.build import bulk
 from ase.calculators.lj import LennardJones
 from ase.constraints import FixAtoms
@@ -13,6 +13,7 @@ from matscipy.calculators.manybody.explicit_forms.stillinger_weber import Stilli
 from equipot.errors import DataError, NumericsError
 from equipot.properties.elastic import elastic_constants_cubic
 from equipot.properties.physics import diamond_sublattice, equation_of_state, gamma_optical_phonon
+from tests.springs import A, K, Springs, fcc
 
 A0 = 5.4310
 
@@ -41,6 +42,14 @@ def test_lennard_jones_has_the_lattice_and_bulk_modulus_of_its_lattice_sums():
     assert found["energy"] == pytest.approx(-8.61 * epsilon * 4, rel=1e-2)
     assert found["bulk_modulus"] == pytest.approx(75.2 * epsilon / sigma**3 * 160.21766, rel=2e-2)
     assert found["volumes"].shape == found["energies"].shape == (7,)
+
+
+def test_an_energy_of_almost_zero_at_rest_does_not_disturb_the_fit():
+    """Springs between nearest neighbours of an fcc crystal: B = (C11 + 2 C12) / 3 = 4 k / (3 a)."""
+    found = equation_of_state(fcc(), Springs(), np.linspace(-0.01, 0.01, 9))
+    assert found["a0"] == pytest.approx(A, rel=1e-4)
+    assert found["energy"] == pytest.approx(0.0, abs=1e-4)
+    assert found["bulk_modulus"] == pytest.approx(4 * K / (3 * A) / units.GPa, rel=1e-2)
 
 
 def test_stillinger_weber_silicon_has_its_elastic_constants(silicon, stillinger_weber):
