@@ -54,6 +54,14 @@ def test_the_barrier_is_that_of_a_symmetric_path(model, tmp_path, figures):
     assert np.sort(lengths)[-2] < neighbour / 4
 
 
+def test_the_highest_image_climbs_to_the_saddle_point(model, tmp_path):
+    # Neither of two images is in the middle of the path: without climbing, none would be at the saddle point.
+    options = ("--repeat", 2, "--images", 2, "--fmax", 0.05)
+    assert end_of_example("vacancy_hop", "--model", model, "--output", tmp_path, *options) == 0
+    highest = max(read(tmp_path / "path.extxyz", ":"), key=lambda image: image.get_potential_energy())
+    assert np.linalg.norm(highest.get_forces(), axis=1).max() < 0.05
+
+
 def test_a_missing_model_is_named(tmp_path):
     sentence = end_of_example("vacancy_hop", "--model", tmp_path / "none.pt", "--output", tmp_path)
     assert "none.pt" in sentence
