@@ -69,3 +69,11 @@ def test_an_element_that_the_model_lacks_is_named(tmp_path):
     sentence = str(end_of_example(NAME, "--model", model, "--output", tmp_path, "--elements", "Ti", "W"))
     assert "W" in sentence
     assert "Ti" in sentence
+
+
+@pytest.mark.parametrize("element", ["Mn", "Uub"])
+def test_an_element_without_a_simple_crystal_is_named(element, tmp_path):
+    potential = make_potential(seed=1, species=("Ti", "Mn"), dtype="float32")
+    model = write_model(tmp_path / "model.pt", potential, verify=False)
+    sentence = str(end_of_example(NAME, "--model", model, "--output", tmp_path, "--elements", "Ti", element))
+    assert f"no simple crystal of {element}" in sentence
