@@ -91,7 +91,7 @@ def plot(found: dict[str, Atoms], energies: dict[str, float], surface: str, mode
     bars.margins(y=0.15)
     for k, (site, atoms) in enumerate(found.items()):
         axis = figure.add_subplot(grid[k // 2, 2 + k % 2])
-        plot_atoms(atoms.repeat((2, 2, 1)), axis, radii=0.9)
+        plot_atoms(atoms.repeat((2, 2, 1)), axis, radii=0.9, show_unit_cell=0)
         axis.set_title(SITES[site], fontsize=10)
         axis.set_axis_off()
     figure.savefig(file, dpi=150)
