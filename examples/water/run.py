@@ -96,7 +96,9 @@ def plot(rdf: RDF, picoseconds: np.ndarray, msd: np.ndarray, model: str, file: P
         left.plot(rdf.r, rdf.pairs[pair], label=f"{name}, {model}")
     left.errorbar(*PEAK, PEAK_ERROR[1], PEAK_ERROR[0], "ko", capsize=3, label="O-O, X-ray: first peak")
     left.axhline(1, color="0.7", lw=0.8, zorder=0)
-    left.set(xlabel="distance (Å)", ylabel="g(r)", xlim=(1.2, rdf.r[-1]), ylim=(0, 4.5))
+    between = rdf.r > 1.2  # without the bond O-H
+    top = max(g[between].max() for g in rdf.pairs.values())
+    left.set(xlabel="distance (Å)", ylabel="g(r)", xlim=(1.2, rdf.r[-1]), ylim=(0, 1.3 * max(top, PEAK[1])))
     left.legend(frameon=False, fontsize=9)
     half = slice(0, len(msd) // 2 + 1)
     right.plot(picoseconds[half], msd[half].sum(axis=1), label=model)
