@@ -7,16 +7,18 @@ export CHECKPOINT -o model64.pt --dtype float64`), it shows that what remains in
 Writes compare_ranks.json, and inputs and outputs of LAMMPS into the folder compare_ranks.
 """
 
+import sys
 from pathlib import Path
 
 import numpy as np
 from ase import Atoms, units
-from lammps_run import PRESSURE, lmp, write_data
 from results import arguments, parse, save, show
-from silicon import distorted_supercell
+from silicon import HERE, distorted_supercell
+
+sys.path.insert(0, str(HERE.parent))
+from common.lammps import PRESSURE, lmp, prepare, write_data
 
 from equipot.calculators import EquipotCalculator
-from equipot.lammps import build_plugin
 from equipot.model_file import read_metadata
 
 RANKS = (1, 2, 4)
@@ -31,11 +33,11 @@ def main() -> None:
         parser.error(
             f"{args.model64} does not exist; write it with `equipot export CHECKPOINT -o FILE --dtype float64`"
         )
-    build_plugin()
+    prepare()
     atoms = distorted_supercell(args.repeat)
     folder = args.output / "compare_ranks"
     folder.mkdir(exist_ok=True)
-    write_data(folder / "structure.data", atoms)
+    write_data(folder / "structure.data", atoms, ["Si"])
     found: dict[str, dict[str, dict[str, float]]] = {}
     for model in [args.model] + ([args.model64] if args.model64 else []):
         dtype = read_metadata(model).spec["dtype"]
@@ -67,7 +69,7 @@ def compare(atoms: Atoms, model: Path, folder: Path) -> dict[str, dict[str, floa
     for ranks in RANKS:
         dump = folder / f"{model.stem}-{ranks}.dump"
         (table,) = lmp(
-            "in.forces",
+            HERE / "in.forces",
             ranks,
             dump.with_suffix(".log"),
             model=model,

