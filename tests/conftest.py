@@ -23,7 +23,7 @@ from tests import copper
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the processes that tests start
 torch.set_num_threads(1)
 
-_WITH_LAMMPS = {"lammps", "test_lammps_scaling.py", "test_code_blocks.py"}
+_WITH_LAMMPS = {"lammps", "test_lammps_scaling.py", "test_code_blocks.py", "test_thermal_conductivity.py"}
 
 
 @pytest.hookimpl(optionalhook=True)  # of pytest-xdist, which need not be installed
