@@ -69,9 +69,7 @@ def main() -> int:
     add("--repeat", type=int, default=3, help="of the cubic cell (default: %(default)s, 216 atoms)")
     add("--runs", type=int, default=3, help="with velocities of their own (default: %(default)s)")
     add("--time", type=float, default=10.0, metavar="PS", help="of each run (default: %(default)g)")
-    add(
-        "--longest", type=float, default=4.0, metavar="PS", help="longest correlation (default: %(default)g)"
-    )
+    add("--longest", type=float, default=4.0, metavar="PS", help="longest correlation (default: %(default)g)")
     add(
         "--at",
         type=float,
