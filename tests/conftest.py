@@ -23,7 +23,14 @@ from tests import copper
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the processes that tests start
 torch.set_num_threads(1)
 
-_WITH_LAMMPS = {"lammps", "test_lammps_scaling.py", "test_code_blocks.py", "test_alloy.py", "test_water.py"}
+_WITH_LAMMPS = {
+    "lammps",
+    "test_alloy.py",
+    "test_code_blocks.py",
+    "test_lammps_scaling.py",
+    "test_thermal_conductivity.py",
+    "test_water.py",
+}
 
 
 @pytest.hookimpl(optionalhook=True)  # of pytest-xdist, which need not be installed

@@ -12,10 +12,7 @@ The labels come from the oracle: here the potential of the silicon example, in y
 function to change for another ASE calculator.
 """
 
-import argparse
 import json
-import shlex
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -25,58 +22,34 @@ import matplotlib
 import numpy as np
 from ase import Atoms
 from ase.build import bulk
-from ase.calculators.singlepoint import SinglePointCalculator
-from rich.console import Console
 from rich.table import Table
 
-from equipot.calculators import EquipotCalculator
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from common.commands import CONSOLE, equipot
+from common.labels import labelled
+from common.models import calculator
+from common.options import options
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 HERE = Path(__file__).resolve().parent
 SILICON = HERE.parent / "silicon"
-CONSOLE = Console()
 CRYSTALS = ("strained", "volume", "md300K")  # groups of the example's frames that the student begins with
 TEMPERATURE, TIME = 1500, 1.0  # K and ps
 STOP, SAVE = 10, 1  # grades
 
 
-def equipot(*arguments: object, may_stop: bool = False) -> None:
-    """Run a command of equipot; one that ends a simulation on purpose has exit status 1."""
-    command = ["equipot", *map(str, arguments)]
-    CONSOLE.print(f"$ {shlex.join(command)}", style="dim", markup=False, soft_wrap=True)
-    run = subprocess.run(
-        [Path(sys.executable).parent / command[0], *command[1:]], capture_output=True, text=True
-    )
-    stopped = may_stop and "as a grade is above" in run.stderr
-    if run.returncode != 0 and not stopped:
-        raise SystemExit(run.stderr.strip() or run.stdout.strip())
-
-
 def label(frames: list[Atoms], oracle: Path) -> list[Atoms]:
     """Return the structures with energies, forces and stresses of the oracle."""
-    calculator = EquipotCalculator(oracle)
-    calculator.warns = False
-    labelled = []
-    for atoms in frames:
-        copy = Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
-        copy.calc = calculator
-        results = {
-            "energy": copy.get_potential_energy(),
-            "forces": copy.get_forces(),
-            "stress": copy.get_stress(),
-        }
-        copy.calc = SinglePointCalculator(copy, **results)
-        labelled.append(copy)
-    return labelled
+    return labelled(frames, calculator(str(oracle)))
 
 
-def heat(model: Path, output: Path, *options: object) -> float:
+def heat(model: Path, output: Path, *more: object) -> float:
     """Run dynamics of 64 atoms; return how long they took in ps."""
     equipot(
         "md", output.parent / "crystal.extxyz", "-m", model, "--ensemble", "nvt", "--temperature", TEMPERATURE,
-        "--time", TIME, "--log-interval", 5, "--overwrite", "-o", output, *options, may_stop=True,
+        "--time", TIME, "--log-interval", 5, "--overwrite", "-o", output, *more, may_stop=True,
     )  # fmt: skip
     rows = np.genfromtxt(output.with_suffix(".csv"), delimiter=",", names=True)
     return float(np.atleast_1d(rows["time_ps"])[-1])
@@ -84,14 +57,13 @@ def heat(model: Path, output: Path, *options: object) -> float:
 
 def force_error(model: Path, frames: list[Atoms]) -> tuple[float, float]:
     """Return the RMSE of the forces in meV/Å, and the share of frames with a grade above 1."""
-    calculator = EquipotCalculator(model)
-    calculator.warns = False
+    student = calculator(str(model))
     squares, unlike = [], 0
     for atoms in frames:
         copy = atoms.copy()
-        copy.calc = calculator
+        copy.calc = student
         squares.append(np.square(copy.get_forces() - atoms.get_forces()).ravel())
-        unlike += calculator.outputs["gamma"].max() > 1
+        unlike += student.outputs["gamma"].max() > 1
     return 1000 * float(np.sqrt(np.mean(np.concatenate(squares)))), unlike / len(frames)
 
 
@@ -109,12 +81,7 @@ def plot(rounds: list[dict[str, float]], path: Path) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--output", type=Path, default=Path("runs/active"), help="folder (default: %(default)s)"
-    )
+    parser = options(__doc__, "runs/active")
     parser.add_argument("--rounds", type=int, default=4, help="of labelling (default: %(default)s)")
     parser.add_argument(
         "--each", type=int, default=10, help="frames that a round labels (default: %(default)s)"
