@@ -274,8 +274,9 @@ class TrainingConfig(Section):
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.99
     """Decay per step of the exponential moving average of the weights. The average is validated and exported. 0: no
     average."""
-    gradient_clip: Annotated[float, Field(ge=0)] = 10.0
-    """Largest norm of the gradient; a longer gradient is scaled down to it. 0: no limit."""
+    gradient_clip: Annotated[float, Field(ge=0)] = 1.0
+    """Largest norm of the gradient, in multiples of its running geometric mean; a longer gradient is scaled down to it.
+    A few frames with large errors then do not decide the direction of many steps. 0: no limit."""
     early_stop_patience: Annotated[int, Field(ge=1)] | None = None
     """Stop after this number of epochs without better validation. By default, never."""
     min_learning_rate: Annotated[float, Field(ge=0)] = 0.0

@@ -19,6 +19,7 @@ from equipot.network.potential import Potential
 from equipot.network.radial import RadialNetwork
 from equipot.network.state import current_names
 from equipot.quantities import LABELS
+from equipot.training.clipping import GradientClip
 from equipot.training.loss import Loss, residuals
 from equipot.training.metrics import LabelErrors
 from equipot.training.off_data import OffData
@@ -60,6 +61,7 @@ class PotentialModule(pl.LightningModule):
         self.off_data = OffData(potential, graphs, config.batch_size, config.seed)
         self.train_errors, self.validation_errors = LabelErrors(), LabelErrors()
         self.plateau = Plateau(config.plateau_patience, config.plateau_factor)
+        self.clip = GradientClip(config.gradient_clip)
         self.elapsed = 0.0  # seconds of training, including the time before a resumption
         self._clock = time.monotonic()
         self._losses: list[Tensor] = []
@@ -128,6 +130,10 @@ class PotentialModule(pl.LightningModule):
         # Naming the parameters avoids the gradient by the edge vectors, which is many times as expensive as the others.
         loss.backward(inputs=self._trainable())
 
+    def configure_gradient_clipping(self, *args: Any, **kwargs: Any) -> None:
+        # Lightning's own limit is a number in the unit of the loss; this one has none.
+        self.clip(p.grad for p in self._trainable() if p.grad is not None)
+
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         if self.average is not None:
             self.average.update_parameters(self.potential)
@@ -192,6 +198,7 @@ class PotentialModule(pl.LightningModule):
             "version": 1,
             "description": self.description,
             "plateau": self.plateau.state(),
+            "clip": self.clip.state(),
             "elapsed": self.elapsed,
             "device": device_name(self.device),
         }
@@ -200,6 +207,8 @@ class PotentialModule(pl.LightningModule):
         state = checkpoint["equipot"]
         checkpoint["state_dict"] = current_names(checkpoint["state_dict"])
         self.plateau.load(state["plateau"])
+        if "clip" in state:  # not in the files of earlier versions
+            self.clip.load(state["clip"])
         self.elapsed = state["elapsed"]
 
 

@@ -48,7 +48,6 @@ def build_trainer(
             num_nodes=t.num_nodes,
             strategy=DDPStrategy(broadcast_buffers=False) if many else "auto",
             max_epochs=t.max_epochs if t.max_epochs is not None else -1,
-            gradient_clip_val=t.gradient_clip or None,
             callbacks=callbacks,
             logger=_tensorboard(output),
             profiler=profiler,
