@@ -98,7 +98,8 @@ def plot(
     figure, (left, right) = plt.subplots(
         1, 2, figsize=(10, 4.2), layout="constrained", width_ratios=(1, 1.15)
     )
-    left.plot(tried, 1000 * (energy - energy[0]))
+    left.axhline(0, color="0.7", lw=0.8)
+    left.plot(tried, 1000 * energy)
     left.set(xlabel="swaps tried per atom", ylabel="energy from the random alloy (meV/atom)", xlim=(0, None))
     limit = max(0.5, np.abs(alpha).max())
     image = right.imshow(alpha, cmap="RdBu", vmin=-limit, vmax=limit)
@@ -157,7 +158,7 @@ def main() -> int:
     lengths = {
         name: getattr(args, name) for name in ("temperature", "equilibrate", "cycles", "between", "seed")
     }
-    *_, swaps = lmp(
+    before, swaps = lmp(
         HERE / "in.alloy", args.ranks, out / "alloy.log", model=potential.model.path, data=out / "alloy.data",
         dump=out / "alloy.dump", elements=" ".join(elements), types=len(elements), **lengths,
     )  # fmt: skip
@@ -166,17 +167,20 @@ def main() -> int:
     last = frames[-max(1, len(frames) // 4) :]
     alpha = {shell: warren_cowley(last, neighbours(lattice, args.size, shell), elements) for shell in SHELLS}
     tried, accepted = (swaps[name] for name in ("v_n_tried", "v_n_accepted"))
-    energy = swaps["PotEng"] / len(lattice)
+    # The energy fluctuates with the temperature, so the random alloy and the end are averages.
+    settled = before["PotEng"][len(before["PotEng"]) // 2 :].mean()
+    energy = (swaps["PotEng"] - settled) / len(lattice)
     quarter = max(1, len(energy) // 4)
     values = {
         "atoms": len(lattice),
         "tried": int(tried[-1]),
         "accepted": int(accepted[-1]),
-        "energy_change_eV_per_atom": float(energy[-quarter:].mean() - energy[0]),
+        "energy_change_eV_per_atom": float(energy[-quarter:].mean()),
         "elements": elements,
         "alpha": {shell: a.tolist() for shell, a in alpha.items()},
         "tried_per_atom": (tried / len(lattice)).tolist(),
         "energy_eV_per_atom": energy.tolist(),
+        "energy_of_the_random_alloy_eV": float(settled),
     }
     (out / "alloy.json").write_text(json.dumps(values) + "\n")
     CONSOLE.print(
@@ -186,10 +190,12 @@ def main() -> int:
         markup=False,
     )
     first = alpha["first"]
+    chance = warren_cowley([list(lattice.symbols)], neighbours(lattice, args.size, "first"), elements).std()
     order = sorted(zip(*np.triu_indices(len(elements))), key=lambda pair: first[pair])
     for heading, pairs in (("nearest neighbours", order[:5]), ("avoid each other", order[::-1][:5])):
         text = ", ".join(f"{elements[a]}-{elements[b]} {first[a, b]:+.2f}" for a, b in pairs)
         CONSOLE.print(f"{heading} (α): {text}", markup=False, soft_wrap=True)
+    CONSOLE.print(f"by chance, α of a random arrangement of this size is 0 ± {chance:.2f}", markup=False)
     plot(tried / len(lattice), energy, first, elements, out / "alloy.png")
     CONSOLE.print(
         f"{time.monotonic() - start:.0f} s; written to {out}: alloy.png, alloy.json, alloy.dump", markup=False
