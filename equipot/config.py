@@ -166,9 +166,10 @@ class ModelConfig(Section):
     bound: Annotated[float, Field(ge=0)] | None = None
     """Bound of the root mean square of the features of each l, which are of the order of 1; it keeps energies of dense
     structures moderate. 0: no bound. By default, that of the preset."""
-    layer_norm: bool = False
+    layer_norm: bool | None = None
     """Divide the features before each gate by their root mean square, and multiply each channel by a learnt weight.
-    Features much smaller than 1 keep their size, so energies stay smooth where a neighbour leaves."""
+    Features much smaller than 1 keep their size, so energies stay smooth where a neighbour leaves. By default, that of
+    the preset."""
     readout_hidden: Annotated[int, Field(ge=1)] | None = None
     """Width of a hidden layer in the readout. By default, the readout is linear."""
     repulsion: Literal["core", "zbl", "none"] = "core"

@@ -20,6 +20,7 @@ class Preset:
     norms: bool = False
     residual: bool = False
     bound: float = 0.0
+    layer_norm: bool = False
 
     @property
     def l_max(self) -> int:
@@ -29,7 +30,15 @@ class Preset:
 
 def _ours(purpose: str, n_layers: int, *features: int) -> Preset:
     return Preset(
-        purpose, n_layers, features, radial_width=32, stretch=3.0, norms=True, residual=True, bound=3.0
+        purpose,
+        n_layers,
+        features,
+        radial_width=32,
+        stretch=3.0,
+        norms=True,
+        residual=True,
+        bound=3.0,
+        layer_norm=True,
     )
 
 

@@ -183,7 +183,7 @@ class PotentialSpec:
             stretch=_first(config.stretch, preset.stretch),
             norms=_first(config.norms, preset.norms),
             bound=_first(config.bound, preset.bound),
-            layer_norm=LAYER_NORM_EPSILON if config.layer_norm else 0.0,
+            layer_norm=LAYER_NORM_EPSILON if _first(config.layer_norm, preset.layer_norm) else 0.0,
             core_radii=core_radii(type_names, minimum_distances, config.cutoff)
             if config.repulsion == "core"
             else None,
