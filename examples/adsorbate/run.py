@@ -27,7 +27,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from common.frozen import with_results
-from common.models import calculator
+from common.models import add_model, calculator
 from common.options import options
 
 from equipot.calculators import EquipotCalculator
@@ -78,7 +78,9 @@ def height(atoms: Atoms) -> float:
     return float(atoms.positions[atoms.symbols == "C", 2][0] - surface)
 
 
-def plot(found: dict[str, Atoms], energies: dict[str, float], surface: str, model: str, file: Path) -> None:
+def plot(
+    at_sites: dict[str, Atoms], energies: dict[str, float], surface: str, model: str, file: Path
+) -> None:
     """Draw the energies as bars, and the surface from above with the molecule at each site."""
     figure = plt.figure(figsize=(10, 4.2), layout="constrained")
     grid = figure.add_gridspec(2, 4)
@@ -89,7 +91,7 @@ def plot(found: dict[str, Atoms], energies: dict[str, float], surface: str, mode
     bars.axhline(0, color="k", lw=0.8)
     bars.set(ylabel="adsorption energy (eV)", title=f"CO on {surface}, {model}")
     bars.margins(y=0.15)
-    for k, (site, atoms) in enumerate(found.items()):
+    for k, (site, atoms) in enumerate(at_sites.items()):
         axis = figure.add_subplot(grid[k // 2, 2 + k % 2])
         plot_atoms(atoms.repeat((2, 2, 1)), axis, radii=0.9, show_unit_cell=0)
         axis.set_title(SITES[site], fontsize=10)
@@ -101,7 +103,7 @@ def plot(found: dict[str, Atoms], energies: dict[str, float], surface: str, mode
 def main() -> int:
     parser = options(__doc__, "runs/adsorbate")
     add = parser.add_argument
-    add("--model", default="sevenn:7net-0", help="published model or model file (default: %(default)s)")
+    add_model(parser)
     add("--metal", default="Cu", choices=METALS, help="fcc metal (default: %(default)s)")
     add(
         "--size",
@@ -126,19 +128,21 @@ def main() -> int:
     gas = relaxed(gas, model, args.fmax, "the molecule")
     slab = relaxed(clean_slab(args.metal, a, args.size, args.layers), model, args.fmax, "the slab")
     reference = slab.get_potential_energy() + gas.get_potential_energy()
-    found = {}
+    at_sites = {}
     for site in SITES:
-        found[site] = relaxed(with_molecule(slab, site), model, args.fmax, f"CO at the site '{SITES[site]}'")
-    energies = {site: float(atoms.get_potential_energy() - reference) for site, atoms in found.items()}
+        at_sites[site] = relaxed(
+            with_molecule(slab, site), model, args.fmax, f"CO at the site '{SITES[site]}'"
+        )
+    energies = {site: float(atoms.get_potential_energy() - reference) for site, atoms in at_sites.items()}
 
-    for name, atoms in {"slab": slab, "gas": gas, **found}.items():
+    for name, atoms in {"slab": slab, "gas": gas, **at_sites}.items():
         atoms.info.clear()  # the coordinates of the sites, which a file cannot hold
         ase.io.write(out / f"{name}.extxyz", atoms)
     table = Table(title=f"CO on {surface}, a = {a:.3f} Å, {args.model}", title_justify="left")
     for column in ("site", "adsorption energy (eV)", "above the best (meV)", "height of C (Å)", "C-O (Å)"):
         table.add_column(column, justify="left" if column == "site" else "right")
     best = min(energies, key=lambda site: energies[site])
-    for site, atoms in found.items():
+    for site, atoms in at_sites.items():
         bond = atoms.get_distance(*np.flatnonzero(np.isin(atoms.symbols, ("C", "O"))))
         table.add_row(
             SITES[site],
@@ -149,11 +153,11 @@ def main() -> int:
         )
     CONSOLE.print(table)
     CONSOLE.print(f"CO prefers the site '{SITES[best]}' of {surface}", markup=False)
-    plot(found, energies, surface, args.model, out / "adsorbate.png")
+    plot(at_sites, energies, surface, args.model, out / "adsorbate.png")
     values = {
         "a_A": a,
         "energies_eV": energies,
-        "heights_A": {s: height(atoms) for s, atoms in found.items()},
+        "heights_A": {s: height(atoms) for s, atoms in at_sites.items()},
     }
     (out / "adsorbate.json").write_text(json.dumps(values, indent=1) + "\n")
     CONSOLE.print(

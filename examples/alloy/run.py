@@ -30,7 +30,7 @@ from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from common.lammps import lmp, prepare, write_data
-from common.models import calculator
+from common.models import add_model, calculator
 from common.options import options
 
 from equipot.errors import EquipotError
@@ -114,7 +114,7 @@ def plot(
 def main() -> int:
     parser = options(__doc__, "runs/alloy")
     add = parser.add_argument
-    add("--model", default="sevenn:7net-0", help="published model or model file (default: %(default)s)")
+    add_model(parser)
     add(
         "--elements", nargs="+", default=ELEMENTS, metavar="X",
         help=f"two or more (default: {' '.join(ELEMENTS)})",

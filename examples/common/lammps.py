@@ -64,7 +64,7 @@ def lmp(input_file: Path, ranks: int, log: Path, **variables: object) -> list[di
 
 def tables(log: str) -> list[dict[str, np.ndarray]]:
     """Thermo tables: they begin with the line of column names and end before `Loop time of`."""
-    found: list[dict[str, np.ndarray]] = []
+    result: list[dict[str, np.ndarray]] = []
     rows: list[list[float]] = []
     columns: list[str] = []
     for line in log.splitlines():
@@ -73,8 +73,8 @@ def tables(log: str) -> list[dict[str, np.ndarray]]:
             columns, rows = words, []
         elif line.startswith("Loop time of") and columns:
             values = np.array(rows)
-            found.append({column: values[:, k] for k, column in enumerate(columns)})
+            result.append({column: values[:, k] for k, column in enumerate(columns)})
             columns = []
         elif columns and words and words[0].isdigit():
             rows.append([float(word) for word in words])
-    return found
+    return result

@@ -21,6 +21,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from common.commands import CONSOLE, equipot
+from common.models import add_model
 from common.options import options
 
 from equipot.calculators import predict_many
@@ -94,11 +95,7 @@ def plot(errors: dict[str, Errors], frames: list[Atoms], path: Path) -> None:
 def main() -> int:
     parser = options(__doc__, "runs/finetune")
     add = parser.add_argument
-    add(
-        "--model",
-        default="sevenn:7net-0",
-        help="to start from: published, or a model file (default: %(default)s)",
-    )
+    add_model(parser, use="start of the fine-tuning: ")
     add("--minutes", type=float, default=3.0, help="of each training (default: %(default)g)")
     add("--frames", type=int, default=25, help="for the training and its validation (default: %(default)s)")
     add("--split-seed", type=int, default=0, help="of the choice of frames (default: %(default)s)")

@@ -28,7 +28,7 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from common.commands import CONSOLE, equipot
 from common.labels import labelled
-from common.models import calculator
+from common.models import add_model, calculator
 from common.options import options
 
 from equipot.errors import EquipotError
@@ -117,12 +117,7 @@ def main() -> int:
         "--repeat", type=int, default=2, help="of the cubic cell in each set (default: %(default)s, 64 atoms)"
     )
     add("--supercell", type=int, default=3, help="of the phonons, likewise (default: %(default)s, 216 atoms)")
-    add(
-        "--labels",
-        default="sevenn:7net-0",
-        metavar="MODEL",
-        help="model that labels: published or a file (default: %(default)s)",
-    )
+    add_model(parser, "--labels", "model that labels: ")
     args = parser.parse_args()
     out, start = args.output, time.monotonic()
     try:
@@ -166,13 +161,13 @@ def main() -> int:
     for heading in ("", "a (Å)", "a, difference (%)", "bands, RMS difference (THz)", "TO at Γ (THz)"):
         table.add_column(heading, justify="right" if heading else "left")
     summary = {}
-    for name, found in results.items():
-        frequencies = found["bands"]["frequencies"]
+    for name, result in results.items():
+        frequencies = result["bands"]["frequencies"]
         summary[name] = {
-            "a": found["a"],
-            "a_difference_percent": 100 * (found["a"] / results["labels"]["a"] - 1),
+            "a": result["a"],
+            "a_difference_percent": 100 * (result["a"] / results["labels"]["a"] - 1),
             "bands_rms_THz": float(np.sqrt(np.mean(np.square(frequencies - reference)))),
-            "optical_gamma_THz": float(gamma(found["bands"])[3]),
+            "optical_gamma_THz": float(gamma(result["bands"])[3]),
         }
         values = list(summary[name].values())
         table.add_row(name, f"{values[0]:.4f}", f"{values[1]:+.2f}", f"{values[2]:.3f}", f"{values[3]:.2f}")
@@ -185,9 +180,9 @@ def main() -> int:
     return 0
 
 
-def gamma(found: dict[str, np.ndarray]) -> np.ndarray:
+def gamma(bands: dict[str, np.ndarray]) -> np.ndarray:
     """Return the frequencies at Γ, the first point of the path, from the lowest."""
-    return np.sort(found["frequencies"][0])
+    return np.sort(bands["frequencies"][0])
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from common.frozen import with_results
-from common.models import calculator
+from common.models import add_model, calculator
 from common.options import options
 
 from equipot.calculators import EquipotCalculator
@@ -126,7 +126,7 @@ def plot(path: list[Atoms], element: str, model: str, file: Path) -> None:
 def main() -> int:
     parser = options(__doc__, "runs/vacancy_hop")
     add = parser.add_argument
-    add("--model", default="sevenn:7net-0", help="published model or model file (default: %(default)s)")
+    add_model(parser)
     add("--element", default="Cu", choices=PBE, help="fcc metal (default: %(default)s)")
     add("--repeat", type=int, default=3, help="cubic cells along each edge (default: 3, which are 107 atoms)")
     add("--images", type=int, default=5, help="between the ends; odd, so that one is at the top (default: 5)")

@@ -25,7 +25,7 @@ from scipy.spatial.transform import Rotation
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from common.lammps import lmp, prepare, write_data
-from common.models import calculator
+from common.models import add_model, calculator
 from common.options import options
 
 from equipot.properties.rdf import RDF, radial_distribution
@@ -123,7 +123,7 @@ def plot(rdf: RDF, picoseconds: np.ndarray, msd: np.ndarray, model: str, file: P
 def main() -> int:
     parser = options(__doc__, "runs/water")
     add = parser.add_argument
-    add("--model", default="sevenn:7net-0", help="published model or model file (default: %(default)s)")
+    add_model(parser)
     add("--molecules", type=int, default=64, help="default: %(default)s")
     add("--temperature", type=float, default=300, help="K (default: %(default)g)")
     add("--melt", type=int, default=1000, help="steps of 1 fs at 500 K (default: %(default)s)")
