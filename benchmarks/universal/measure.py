@@ -39,16 +39,16 @@ def properties(atoms: Atoms, calculator: Calculator) -> Values:
         eos = equation_of_state(rest, calculator, np.linspace(-NEAR, NEAR, 9))
         constants = elastic_constants(rest, calculator).independent()
         supercell = phonon_supercell(rest, subject.max_phonon_atoms)
-        found = phonons(rest, calculator, supercell)
+        vibrations = phonons(rest, calculator, supercell)
     except EquipotError as error:
         return {"error": str(error)}
     return {
         "a": float(rest.cell.lengths()[0]),
         "bulk_modulus": eos["bulk_modulus"],
         **{key.lower(): value for key, value in constants.items()},
-        "gamma": float(found.gamma.max()),
-        "at_x": at_point(found.bands, "X"),
-        "imaginary": [mode.sentence() for mode in found.imaginary],
+        "gamma": float(vibrations.gamma.max()),
+        "at_x": at_point(vibrations.bands, "X"),
+        "imaginary": [mode.sentence() for mode in vibrations.imaginary],
         "supercell": list(supercell),
     }
 
