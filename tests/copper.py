@@ -57,3 +57,19 @@ def rattled(n: int = 12, strain: float = 0.0) -> list[Frame]:
             atoms.set_cell(atoms.cell @ (np.eye(3) + rng.normal(0, strain, (3, 3))), scale_atoms=True)
         frames.append(labelled(atoms, "md", f"md.extxyz#{k}"))
     return frames
+
+
+def strained_and_rattled(seed: int = 0, sizes: tuple[int, ...] = (4, 32, 31)) -> list[Frame]:
+    """Far-apart structures as for a training: cells, supercells and supercells with a vacancy, by number of atoms."""
+    rng = np.random.default_rng(seed)
+    frames = []
+    for size in sizes:
+        for _ in range({4: 30, 32: 20, 31: 10}[size]):
+            atoms = bulk("Cu", cubic=True).repeat(1 if size == 4 else 2)
+            if size == 31:
+                del atoms[int(rng.integers(32))]
+            strain = rng.uniform(-1, 1, (3, 3)) * rng.uniform(0.015, 0.03)
+            atoms.set_cell(atoms.cell.array @ (np.eye(3) + (strain + strain.T) / 2), scale_atoms=True)
+            atoms.positions += rng.normal(0, rng.uniform(0.02, 0.15), atoms.positions.shape)
+            frames.append(labelled(atoms, source=f"copper.extxyz#{len(frames)}"))
+    return frames

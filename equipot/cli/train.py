@@ -1,8 +1,13 @@
 """`equipot train`: train a potential on labelled structures."""
 
 import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from equipot.config import DataConfig
 
 DESCRIPTION = """Train a potential. A small config:
 
@@ -55,7 +60,25 @@ def run(args: argparse.Namespace) -> int:
     if args.config is None:
         raise ConfigError("no config file was given; expected e.g. `equipot train config.yaml` (see --help)")
     config = load_config(args.config, args.overrides)
+    _check_files(config.data, args.config, args.overrides)
     from equipot.training.run import train
 
     train(config, resume=args.resume, overwrite=args.overwrite, profile=args.profile)
     return 0
+
+
+def _check_files(data: "DataConfig", config_file: str, overrides: Sequence[str]) -> None:
+    """Raise DataError with the key of the config if a file of the sets does not exist."""
+    from equipot.errors import DataError
+    from equipot.structures.reading import expand
+
+    on_command_line = {override.partition("=")[0] for override in overrides}
+    for name in ("train", "validation", "test"):
+        key = f"data.{name}"
+        from_file = key not in on_command_line
+        try:
+            expand(
+                getattr(data, name) or [], f"the {'folder of the config' if from_file else 'current folder'}"
+            )
+        except DataError as error:
+            raise DataError(f"{f'{config_file}: ' if from_file else ''}{key}: {error}") from None

@@ -1,5 +1,6 @@
 """Reading of labelled structures from files in any format of ASE. Nothing is ignored silently."""
 
+import difflib
 import glob
 import lzma
 import os
@@ -52,8 +53,16 @@ def iter_frames(patterns: Sequence[str], keys: LabelKeys | None = None) -> Itera
     check_mapped_keys(keys, file_keys, ", ".join(patterns))
 
 
-def expand(patterns: Sequence[str]) -> list[Path]:
-    """Return the files that match the patterns, each once. Raise DataError for a pattern that matches no file."""
+def expand(patterns: Sequence[str], relative_to: str = "") -> list[Path]:
+    """Return the files that match the patterns, each once.
+
+    Args:
+        patterns: files or globs.
+        relative_to: the folder of relative paths in words, if users may expect another one.
+
+    Raises:
+        DataError: a pattern matches no file.
+    """
     if isinstance(patterns, str):
         patterns = [patterns]
     files: dict[Path, None] = {}
@@ -62,10 +71,21 @@ def expand(patterns: Sequence[str]) -> list[Path]:
         matches = [pattern] if Path(pattern).exists() else sorted(glob.glob(pattern, recursive=True))
         if not matches:
             problem = "matches no file" if glob.has_magic(pattern) else "there is no such file"
-            raise DataError(f"{pattern}: {problem}")
+            note = f" (paths are relative to {relative_to})" if relative_to else ""
+            path = Path(os.path.abspath(pattern))
+            raise DataError(f"{path}: {problem}{note}{_hint(path)}")
         for match in matches:
             files[Path(match)] = None
     return list(files)
+
+
+def _hint(path: Path) -> str:
+    folder = next(p for p in path.parents if p.is_dir() or glob.has_magic(p.name))
+    if folder != path.parent:
+        missing = path.relative_to(folder).parts[0]
+        return "" if glob.has_magic(str(folder)) else f"; {folder} has no folder '{missing}'"
+    near = difflib.get_close_matches(path.name, os.listdir(folder), n=1) if folder.is_dir() else []
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def iter_atoms(path: Path) -> Iterator[Atoms]:

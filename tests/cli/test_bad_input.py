@@ -108,6 +108,18 @@ def missing_file(case):
     case.config["data"]["train"] = "other*.extxyz"
 
 
+def mistyped_file(case):
+    case.config["data"]["test"] = "trian.extxyz"
+
+
+def cutoff_below_all_distances(case):
+    case.config["model"]["cutoff"] = 1.5
+
+
+def huge_cutoff(case):
+    case.config["model"]["cutoff"] = 50.0
+
+
 def nan_force(case):
     case.frames[3].calc.results["forces"][1, 2] = np.nan
 
@@ -257,9 +269,20 @@ CASES = {
     "wrong type": (wrong_type, "train", "'training.batch_size' is 'many'"),
     "key given twice": (key_twice, "train", "'output' is given twice"),
     "not YAML": (not_yaml, "train", "not valid YAML"),
-    "no such data file": (missing_file, "train", "other*.extxyz"),
+    "no such data file": (missing_file, "train", "config.yaml: data.train: /"),
+    "mistyped data file": (
+        mistyped_file,
+        "train",
+        "no such file (paths are relative to the folder of the config); did you mean train.extxyz?",
+    ),
+    "cutoff below all distances": (
+        cutoff_below_all_distances,
+        "train",
+        "the cutoff of 1.5 Å is shorter than the shortest distance",
+    ),
+    "huge cutoff": (huge_cutoff, "train", "a cutoff of 50 Å means about"),
     "NaN force": (nan_force, "train", "finite"),
-    "stress of wrong sign": (flipped_stress, "train", "stress"),
+    "stress of wrong sign": (flipped_stress, "train", "multiply them by -1"),
     "stress in kbar": (kbar_stress, "train", "kbar"),
     "forces of wrong sign": (flipped_forces, "train", "force"),
     "duplicates with other labels": (contradicting_duplicates, "train", "conflicting-labels"),

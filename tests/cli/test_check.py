@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import ase.io
 import numpy as np
 import pytest
@@ -57,7 +59,7 @@ def test_keys_are_given_on_the_command_line(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["missing.xyz"], "missing.xyz: there is no such file"),
+        (["missing.xyz"], "/missing.xyz: there is no such file"),
         (["missing.xyz", "--accept", "nonsense"], "'nonsense' is not the name of a check"),
         (["missing.xyz", "--cutoff", "-1"], "expected a positive length"),
         (["missing.xyz", "--e0", "Si:3"], "not of the form Element=eV"),
@@ -66,3 +68,20 @@ def test_keys_are_given_on_the_command_line(tmp_path, capsys):
 def test_bad_input_is_one_sentence(arguments, sentence, capsys):
     assert main(["check", *arguments]) == 1
     assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("scna.extxyz", "{folder}/scna.extxyz: there is no such file; did you mean scan.extxyz?"),
+        ("s*.xyz", "{folder}/s*.xyz: matches no file"),
+        (
+            "sets/scan.extxyz",
+            "{folder}/sets/scan.extxyz: there is no such file; {folder} has no folder 'sets'",
+        ),
+    ],
+)
+def test_a_missing_file_is_named_with_its_folder_and_the_nearest_name(file, name, sentence, capsys):
+    folder = Path(file()).parent
+    assert main(["check", str(folder / name)]) == 1
+    assert sentence.format(folder=folder) in capsys.readouterr().err

@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,10 +11,8 @@ from rich.console import Console
 
 from equipot.data.checks import NAMES, Finding, Report, check_frames
 from equipot.errors import ConfigError, DataError
-from equipot.structures import Frame, frame_from_atoms, read_frames
+from equipot.structures import Frame, frame_from_atoms
 from tests.copper import strained_layers
-
-SILICON = Path(__file__).parents[2] / "examples" / "silicon" / "silicon.extxyz"
 
 
 def levels(frames, **options):
@@ -27,11 +24,6 @@ def levels(frames, **options):
 
 def message(frames, name):
     return " ".join(f.message for f in check_frames(frames).of(name))
-
-
-@pytest.fixture(scope="module")
-def silicon():
-    return read_frames([str(SILICON)])
 
 
 @pytest.fixture(params=["volume_scan", "trajectory", "strained_trajectory", "silicon"])
@@ -163,8 +155,8 @@ def test_energies_per_atom_are_an_error_by_work_and_by_size(silicon, volume_scan
 
 def test_energies_per_atom_are_found_without_stresses_too(trajectory):
     frames = [f.relabelled(energy=f.energy / len(f), stress=None) for f in trajectory]
-    assert levels(frames) == {("force-unit", "error")}
-    assert "eV per atom" in message(frames, "force-unit")
+    assert levels(frames) == {("energy-per-atom", "error")}
+    assert "multiply them by the number of atoms" in message(frames, "energy-per-atom")
 
 
 def _repeated(frame):

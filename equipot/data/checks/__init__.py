@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 
 from equipot.data.checks.consistency import check_work
 from equipot.data.checks.labels import check_energy_kind, check_finite, check_labels
+from equipot.data.checks.neighbours import check_neighbours
 from equipot.data.checks.outliers import check_energy_outliers, check_forces
 from equipot.data.checks.report import NAMES, Finding, Report, check_names
 from equipot.data.checks.sizes import check_sizes
-from equipot.data.checks.structures import check_duplicates, check_neighbours, check_periodicity
+from equipot.data.checks.structures import check_duplicates, check_periodicity
 from equipot.structures.frame import Frame
 
 __all__ = ["NAMES", "Finding", "Report", "check_frames", "check_names"]

@@ -219,8 +219,8 @@ def _kind(
         )
     if abs(lowest) < 1.0:
         message = (
-            f"energies per atom are close to zero (mean {lowest:+.3f} eV): reference energies were already "
-            "subtracted; E0 must be fitted or zero, not total energies of atoms"
+            f"energies per atom are close to zero (mean {lowest:+.3f} eV), as after subtracting reference energies; "
+            "the default, a fitted E0, is right; do not set data.e0 to total energies of atoms"
         )
         return Finding("energy-kind", "note", message)
     if -15 < lowest < 0:

@@ -54,6 +54,8 @@ class Finding:
     message: str
     frames: tuple[int, ...] = ()  # indices of the frames with the fault; empty if it concerns the whole set
     value: float | None = None  # what the check measured, if it is one number
+    certain: bool = False  # the cause of the error is known, so that nobody should accept it
+    unverified: str = ""  # what the check could not verify, e.g. "the sign and unit of the forces"
 
 
 @dataclass(frozen=True)
@@ -85,9 +87,10 @@ class Report:
         errors = self.errors(accept)
         if errors:
             more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+            hint = f", and `accept: [{errors[0].name}]` in the section `data` accepts this one"
             raise DataError(
-                f"{errors[0].name}: {errors[0].message}{more}; `equipot check` shows all findings, and "
-                f"`accept: [{errors[0].name}]` in the section `data` accepts this one"
+                f"{errors[0].name}: {errors[0].message}{more}; `equipot check` shows all findings"
+                f"{'' if errors[0].certain else hint}"
             )
 
     def verdict(self, accept: Iterable[str] = ()) -> str:
@@ -100,8 +103,10 @@ class Report:
         if accepted:
             counts += f", {_count(accepted, 'error')} accepted"
         if errors:
-            return f"NOT READY: {counts}. Correct the data, or accept intended errors by name."
-        return f"READY: {counts}."
+            hint = "" if all(f.certain for f in errors) else ", or accept intended errors by name"
+            return f"NOT READY: {counts}. Correct the data{hint}."
+        unverified = " and ".join(dict.fromkeys(f.unverified for f in self.findings if f.unverified))
+        return f"READY: {counts}{f', but {unverified} could not be verified' * bool(unverified)}."
 
     def print(self, console: Console | None = None, accept: Iterable[str] = ()) -> None:
         """Print a table of the findings, errors last, and the verdict."""

@@ -1,4 +1,4 @@
-"""Checks of the geometry: periodicity, neighbours, coincident atoms and duplicate structures."""
+"""Checks of the structures: periodicity and duplicates."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -6,12 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from equipot.data.checks.report import Finding, Level
-from equipot.data.split import fingerprint, is_isolated_atom
-from equipot.neighbours import neighbour_list
+from equipot.data.split import fingerprint
 from equipot.neighbours.cell import independent
 from equipot.structures.frame import Frame
-
-_COINCIDENT, _TOO_CLOSE = 0.1, 0.5  # Å
 
 
 def list_frames(frames: Sequence[Frame], indices: Sequence[int], limit: int = 4) -> str:
@@ -46,66 +43,6 @@ def check_periodicity(frames: Sequence[Frame]) -> tuple[list[Finding], list[int]
         message = f"{len(no_pbc)} frames have a cell but no periodic direction: {list_frames(frames, no_pbc)}"
         findings.append(Finding("periodicity", "note", message, tuple(no_pbc)))
     return findings, usable
-
-
-def check_neighbours(frames: Sequence[Frame], usable: Sequence[int], cutoff: float) -> list[Finding]:
-    """Return the findings neighbours, coincident-atoms and isolated-atoms."""
-    counts: list[np.ndarray] = []
-    coincident, close, without_neighbour, single_atoms = [], [], [], []
-    shortest = np.inf
-    for i in usable:
-        frame = frames[i]
-        edges, _, vectors = neighbour_list(frame.positions, frame.cell, frame.pbc, cutoff)
-        count = np.bincount(edges[0], minlength=len(frame))
-        if len(vectors):
-            distance = float(np.sqrt(np.einsum("ea,ea->e", vectors, vectors).min()))
-            shortest = min(shortest, distance)
-            if distance < _COINCIDENT:
-                coincident.append(i)
-            elif distance < _TOO_CLOSE:
-                close.append(i)
-        if is_isolated_atom(frame):
-            single_atoms.append(i)
-            continue
-        counts.append(count)
-        if (count == 0).any():
-            without_neighbour.append(i)
-    findings = _number_of_neighbours(counts, cutoff, len(single_atoms))
-    if coincident:
-        message = _closer(frames, coincident, _COINCIDENT)
-        findings.append(Finding("coincident-atoms", "error", message, tuple(coincident)))
-    if close:
-        message = _closer(frames, close, _TOO_CLOSE)
-        findings.append(Finding("coincident-atoms", "warning", message, tuple(close)))
-    if not coincident and not close and np.isfinite(shortest):
-        findings.append(Finding("coincident-atoms", "ok", f"the shortest distance is {shortest:.3f} Å"))
-    if without_neighbour:
-        message = (
-            f"{len(without_neighbour)} frames have atoms without a neighbour within {cutoff:g} Å. Their energy is "
-            f"E0: {list_frames(frames, without_neighbour)}"
-        )
-        findings.append(Finding("isolated-atoms", "warning", message, tuple(without_neighbour)))
-    if single_atoms:
-        message = f"{len(single_atoms)} frames are isolated atoms; their energies are reference energies"
-        findings.append(Finding("isolated-atoms", "note", message, tuple(single_atoms)))
-    return findings
-
-
-def _closer(frames: Sequence[Frame], indices: list[int], distance: float) -> str:
-    return f"{len(indices)} frames have atoms closer than {distance} Å: {list_frames(frames, indices)}"
-
-
-def _number_of_neighbours(counts: list[np.ndarray], cutoff: float, n_single_atoms: int) -> list[Finding]:
-    flat = np.concatenate([np.zeros(0, dtype=np.int64), *counts])
-    if len(flat) == 0:
-        if n_single_atoms:
-            return []
-        return [Finding("neighbours", "error", "no frame has a valid geometry and atoms")]
-    if flat.max() == 0:
-        message = f"no atom of the set has a neighbour within {cutoff:g} Å; positions must be in Å"
-        return [Finding("neighbours", "error", message)]
-    message = f"{flat.mean():.1f} neighbours per atom within {cutoff:g} Å (from {flat.min()} to {flat.max()})"
-    return [Finding("neighbours", "warning" if flat.mean() > 500 else "ok", message)]
 
 
 def check_duplicates(frames: Sequence[Frame]) -> list[Finding]:

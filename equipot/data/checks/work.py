@@ -10,7 +10,8 @@ regression
 
     ΔE = a·W_F + b·W_S,    W_F = -½ Σ (F_A + F_B)·u,    W_S = ½ (V_A σ_A + V_B σ_B):ε
 
-must give a = b = 1. A wrong sign gives -1, and a wrong unit gives the ratio of the units.
+must give a = b = 1. A wrong sign gives -1, and a wrong unit gives the ratio of the units. Each pair is weighted with
+the inverse of its squared step, summed over the atoms, so that the pairs with the smallest errors decide.
 """
 
 from collections.abc import Sequence
@@ -23,6 +24,9 @@ from equipot.structures.frame import Frame
 # Largest steps for which the trapezoidal rule is accurate enough.
 _MAX_STRAIN = 0.06
 _MAX_DISPLACEMENT = 0.25  # Å
+# The squared step of an atom is its squared displacement, plus that of the strain over a typical distance, plus a step
+# at which the rounding of energies matters.
+_STRAINED_LENGTH, _SMALLEST_STEP = 2.0, 0.01  # Å
 # Largest group in which all pairs are compared. In larger groups, a frame is compared with the next frames in the file
 # and in volume.
 _ALL_PAIRS = 300
@@ -36,6 +40,28 @@ class Factor:
     uncertainty: float  # standard error
     n_pairs: int
 
+    @property
+    def share(self) -> float:
+        """The part of the energy differences beyond the other term that this term explains (partial R²).
+
+        Noise in the work makes the value too small by about this factor, never smaller.
+        """
+        return 1 / (1 + self.n_pairs * (self.uncertainty / self.value) ** 2)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The coefficients a (forces) and b (stresses) of the regression; None if the pairs do not determine them."""
+
+    force: Factor | None = None
+    stress: Factor | None = None
+    misfit: float = np.inf  # part of the squared energy differences that the fit leaves unexplained
+
+    @property
+    def known(self) -> list[Factor]:
+        """The coefficients that the pairs determine."""
+        return [f for f in (self.force, self.stress) if f is not None]
+
 
 @dataclass(frozen=True)
 class Pairs:
@@ -47,6 +73,7 @@ class Pairs:
     volume: np.ndarray  # Shape: (n,), Å³, NaN for frames without a volume
     n_atoms: np.ndarray  # Shape: (n,)
     expansion: np.ndarray  # Shape: (n,), Å³, increase of the volume by strain, not by a longer vacuum
+    step: np.ndarray  # Shape: (n,), Å², squared step summed over the atoms
 
 
 def similar_pairs(frames: Sequence[Frame]) -> Pairs:
@@ -61,15 +88,23 @@ def similar_pairs(frames: Sequence[Frame]) -> Pairs:
             continue
         groups.setdefault((frame.numbers.tobytes(), frame.pbc.tobytes()), []).append(frame)
     rows = [row for members in groups.values() if len(members) > 1 for row in _pairs_of(members)]
-    table = np.array(rows, dtype=np.float64).reshape(-1, 6)
+    table = np.array(rows, dtype=np.float64).reshape(-1, 7)
     return Pairs(*table.T)
 
 
-def regress(pairs: Pairs) -> tuple[Factor | None, Factor | None]:
-    """Compute the coefficients a and b of the regression. A coefficient is None if the pairs do not determine it.
+def regress(pairs: Pairs) -> Fit:
+    """Compute the coefficients of the regression from the half of the pairs with the smaller steps, if it suffices."""
+    fit = _fit(pairs)
+    step = pairs.step / pairs.n_atoms
+    finer = _fit(Pairs(**{name: values[step <= np.median(step)] for name, values in vars(pairs).items()}))
+    return finer if fit.known and len(finer.known) == len(fit.known) else fit
+
+
+def _fit(pairs: Pairs) -> Fit:
+    """Compute the coefficients a and b of the regression.
 
     The pairs determine a coefficient under these conditions: there are at least four pairs for each coefficient; the
-    fit explains 95 % of the energy differences; the sign of the difference is right in 80 % of the pairs, so that a few
+    fit explains 90 % of the energy differences; the sign of the difference is right in 80 % of the pairs, so that a few
     large differences do not decide; the standard error is below 15 % of the value; the term explains more than 2 meV;
     and each half of the pairs gives the value within 30 %.
     """
@@ -77,30 +112,32 @@ def regress(pairs: Pairs) -> tuple[Factor | None, Factor | None]:
     used = [k for k in range(2) if np.abs(design[:, k]).max(initial=0.0) > 1e-6]
     n = len(design)
     if not used or n < 4 * len(used):
-        return None, None
-    scale = np.sqrt(np.mean(np.square(design[:, used]), axis=0))
-    scaled = design[:, used] / scale
-    solution = _solve(scaled, pairs.difference)
+        return Fit()
+    size = np.sqrt(np.mean(np.square(design[:, used]), axis=0))
+    weighted = design[:, used] / pairs.step[:, None]
+    scale = np.sqrt(np.mean(np.square(weighted), axis=0))
+    scaled, target = weighted / scale, pairs.difference / pairs.step
+    solution = _solve(scaled, target)
     explained = scaled @ solution
-    residual = pairs.difference - explained
-    total = float(pairs.difference @ pairs.difference)
-    if total == 0 or residual @ residual > 0.05 * total:
-        return None, None
-    clear = np.abs(explained) > 0.1 * np.median(np.abs(pairs.difference))
-    if np.mean(np.sign(explained[clear]) == np.sign(pairs.difference[clear])) < 0.8:
-        return None, None
+    residual = target - explained
+    total = float(target @ target)
+    if total == 0 or residual @ residual > 0.1 * total:
+        return Fit()
+    clear = np.abs(explained) > 0.1 * np.median(np.abs(target))
+    if np.mean(np.sign(explained[clear]) == np.sign(target[clear])) < 0.8:
+        return Fit()
     # Both halves have large and small differences.
-    order = np.argsort(np.abs(pairs.difference))
-    halves = np.stack([_solve(scaled[half], pairs.difference[half]) for half in (order[::2], order[1::2])])
+    order = np.argsort(np.abs(target))
+    halves = np.stack([_solve(scaled[half], target[half]) for half in (order[::2], order[1::2])])
     halves_agree = np.abs(halves - solution).max(axis=0) < 0.3 * np.abs(solution)
     covariance = np.linalg.pinv(scaled.T @ scaled) * (residual @ residual) / (n - len(used))
     factors: list[Factor | None] = [None, None]
     for column, k in enumerate(used):
-        value, error = solution[column], float(np.sqrt(covariance[column, column]))
+        value, error = solution[column] / scale[column], np.sqrt(covariance[column, column]) / scale[column]
         # Less than 2 meV may be rounding in the file.
-        if halves_agree[column] and error < 0.15 * abs(value) and abs(value) > 2e-3:
-            factors[k] = Factor(float(value / scale[column]), error / float(scale[column]), n)
-    return factors[0], factors[1]
+        if halves_agree[column] and error < 0.15 * abs(value) and abs(value) * size[column] > 2e-3:
+            factors[k] = Factor(float(value), float(error), n)
+    return Fit(factors[0], factors[1], float(residual @ residual) / total)
 
 
 def pressure_offset(pairs: Pairs) -> Factor | None:
@@ -125,6 +162,19 @@ def pressure_offset(pairs: Pairs) -> Factor | None:
 def shifted(pairs: Pairs, offset: float) -> Pairs:
     """Return the pairs with `offset` (eV/Å³) added to the mean stress of their frames."""
     return replace(pairs, of_stress=pairs.of_stress + offset * np.nan_to_num(pairs.expansion))
+
+
+def why_unknown(pairs: Pairs, work: np.ndarray, plural: str) -> str:
+    """Return why `regress` does not determine the coefficient of this work, for users."""
+    if len(work) < 4:
+        number = ["are no pairs", "is only 1 pair", "are only 2 pairs", "are only 3 pairs"][len(work)]
+        return (
+            f"there {number} of similar frames whose energies can be compared (the same atoms in the same order, "
+            f"displacements below {_MAX_DISPLACEMENT} Å, strains below {100 * _MAX_STRAIN:.0f} % and with stresses)"
+        )
+    if np.sqrt(np.mean(np.square(work))) < 0.05 * np.sqrt(np.mean(np.square(pairs.difference))):
+        return f"the {plural} do hardly any work between similar frames"
+    return f"the energies of {len(work)} pairs of similar frames do not follow the work of forces and stresses closely"
 
 
 def _solve(design: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -185,7 +235,7 @@ def _candidates(cells: np.ndarray) -> list[np.ndarray]:
 def _work(
     a: Frame, b: Frame, cell_a: np.ndarray, cell_b: np.ndarray, moved: np.ndarray
 ) -> tuple[float, ...] | None:
-    """Compute ΔE, W_F, W_S, volume, number of atoms and expansion from frame a to frame b; None if labels are missing.
+    """Compute the row of `Pairs` from frame a to frame b; None if labels are missing.
 
     The positions are r = s·h with scaled coordinates s and the cell h. If r and h change linearly from a to b, the
     displacement beyond the strain is Δs·h_b at a, and Δs·h_a at b. `moved` is Δs·h_b.
@@ -207,4 +257,6 @@ def _work(
         at_b = b.volume * np.sum(b.stress * np.linalg.solve(cell_b, change))
         stress = 0.5 * float(at_a + at_b)
     expansion = a.volume * abs(np.linalg.det(cell_b) / np.linalg.det(cell_a)) - a.volume
-    return b.energy - a.energy, forces, stress, 0.5 * (a.volume + b.volume), float(len(a)), expansion
+    strain = np.abs(np.linalg.solve(cell_a, change)).max()
+    step = np.sum(np.square(moved)) + len(a) * ((_STRAINED_LENGTH * strain) ** 2 + _SMALLEST_STEP**2)
+    return b.energy - a.energy, forces, stress, 0.5 * (a.volume + b.volume), float(len(a)), expansion, step
