@@ -228,9 +228,10 @@ class LossConfig(Section):
     initial: InitialWeights = InitialWeights()
     """Weights of the loss at the start of a cosine of the learning rate."""
     kind: Literal["mse", "huber", "stratified_huber"] = "mse"
-    """Loss function. `mse`: mean square error. `huber`: Huber loss. `stratified_huber`: Huber loss with a smaller
-    `huber_delta` for large reference forces."""
-    huber_delta: Positive = 0.05
+    """Loss function. `mse`: mean square error. `huber`: the same for errors below `huber_delta`, while larger errors
+    count linearly, so that a few frames far from all others do not decide alone. `stratified_huber`: `huber` with a
+    smaller `huber_delta` for large reference forces."""
+    huber_delta: Positive = 0.2
     """Error at which the Huber losses change from quadratic to linear growth, in the units of the errors above."""
 
 

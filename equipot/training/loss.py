@@ -79,11 +79,12 @@ class Loss:
         return total
 
     def _mean(self, error: Tensor, delta_factor: Tensor | None = None) -> Tensor:
+        """Return the mean loss of errors: squares, or twice Huber's function, which is the square of a small error."""
         if self.config.kind == "mse":
             return error.square().mean()
         delta = self.config.huber_delta if delta_factor is None else self.config.huber_delta * delta_factor
         size = error.abs()
-        return torch.where(size < delta, 0.5 * error.square(), delta * (size - 0.5 * delta)).mean()
+        return torch.where(size < delta, error.square(), delta * (2 * size - delta)).mean()
 
 
 def _strata(reference: Tensor) -> Tensor:

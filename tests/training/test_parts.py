@@ -25,7 +25,7 @@ def some_residuals(n=3, seed=0):
 
 def test_mse_is_the_weighted_sum_of_mean_squares():
     r = some_residuals()
-    loss = Loss(LossConfig(energy=2, forces=3, stress=4))(r)
+    loss = Loss(LossConfig(energy=2, forces=3, stress=4, kind="mse"))(r)
     stress = (r["stress"].error * r["stress"].scale).numpy()
     expected = (
         2 * np.mean(r["energy"].error.numpy() ** 2)
@@ -35,12 +35,12 @@ def test_mse_is_the_weighted_sum_of_mean_squares():
     assert float(loss) == pytest.approx(expected)
 
 
-def test_huber_is_torchs():
+def test_huber_is_twice_that_of_torch_and_so_squares_for_small_errors():
     r = some_residuals()
     loss = Loss(LossConfig(energy=0, forces=1, stress=0, kind="huber", huber_delta=0.4))(r)
-    assert float(loss) == pytest.approx(
-        float(torch.nn.functional.huber_loss(r["forces"].error, 0 * r["forces"].error, delta=0.4))
-    )
+    error = r["forces"].error
+    huber = torch.nn.functional.huber_loss(error, torch.zeros_like(error), delta=0.4)
+    assert float(loss) == pytest.approx(2 * float(huber))
 
 
 def test_stratified_huber_is_huber_with_a_smaller_delta_for_large_forces():
@@ -49,7 +49,7 @@ def test_stratified_huber_is_huber_with_a_smaller_delta_for_large_forces():
     r = {**some_residuals(), "forces": Residual(error, forces)}
     loss = Loss(LossConfig(energy=0, forces=1, stress=0, kind="stratified_huber", huber_delta=0.5))(r)
     deltas = 0.5 * np.array([1, 0.7, 0.4, 0.1])
-    assert float(loss) == pytest.approx(np.mean(deltas * (1 - deltas / 2)))
+    assert float(loss) == pytest.approx(np.mean(deltas * (2 - deltas)))
 
 
 def test_weights_move_from_the_initial_ones_as_the_learning_rate_falls():
