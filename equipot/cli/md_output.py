@@ -99,7 +99,11 @@ class Display:
         n, steps = len(self.atoms), self.last_step - self.first_step
         second_half = self.observations[len(self.observations) // 2 :]
         table = Table(
-            title=f"{self.ensemble.name}, {n} atoms, {steps} steps", title_justify="left", show_header=False
+            title=f"{self.ensemble.name}, {n} atoms, {steps} steps",
+            caption="± is the standard deviation over time, not the uncertainty of the mean",
+            title_justify="left",
+            caption_justify="left",
+            show_header=False,
         )
         table.add_column()
         table.add_column(justify="right")

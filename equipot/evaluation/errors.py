@@ -1,4 +1,4 @@
-"""Mean absolute and root mean square errors of predictions: in total, by group and by element."""
+"""Mean absolute, root mean square and mean errors of predictions: in total, by group and by element."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -22,17 +22,19 @@ class Errors:
     mae: float
     rmse: float
     count: int
+    mean: float  # signed: negative if predictions are too low
 
     @classmethod
     def of(cls, differences: Iterable[np.ndarray]) -> "Errors | None":
         """Compute the errors from arrays of predicted minus reference values. Return None without values."""
-        absolute = squared = 0.0
+        absolute = squared = total = 0.0
         count = 0
         for difference in differences:
             absolute += float(np.abs(difference).sum())
             squared += float(np.square(difference).sum())
+            total += float(difference.sum())
             count += difference.size
-        return cls(absolute / count, (squared / count) ** 0.5, count) if count else None
+        return cls(absolute / count, (squared / count) ** 0.5, count, total / count) if count else None
 
 
 def differences(quantity: Quantity, frame: Frame, predicted: FramePrediction) -> np.ndarray:

@@ -23,6 +23,7 @@ from equipot.evaluation.errors import ErrorReport, FramePrediction, error_report
 from equipot.evaluation.parity import plot_parity
 from equipot.evaluation.predicted_errors import MOST_FRAMES, PredictedErrorReport, predicted_error_report
 from equipot.evaluation.predictions import write_predictions
+from equipot.evaluation.shifts import group_shifts
 from equipot.model_file import LoadedModel
 from equipot.neighbours import PairCutoffs
 from equipot.neighbours.cell import NO_VOLUME
@@ -73,6 +74,7 @@ class Evaluation:
             )
         if (unlike := self.unlike()) is not None:
             sentences.append(unlike)
+        sentences += [shift.sentence() for shift in group_shifts(self.frames, self.predictions)]
         return sentences
 
     def unlike(self) -> str | None:

@@ -3,7 +3,7 @@
 from io import BytesIO
 
 from equipot.errors import DataError
-from equipot.evaluation.error_tables import in_meV
+from equipot.evaluation.error_tables import cells, headings, in_meV
 from equipot.evaluation.evaluation import evaluate
 from equipot.evaluation.learning import plot_learning
 from equipot.evaluation.parity import plot_parity
@@ -23,20 +23,20 @@ def errors(subject: Subject) -> Section:
         raise DataError(
             f"the structures of {files} hold no labels; set their names with --energy-key and --forces-key"
         )
-    section = Section("Errors", f"{len(evaluation.frames)} frames of {files}: MAE / RMSE.")
+    section = Section(
+        "Errors",
+        f"{len(evaluation.frames)} frames of {files}: MAE / RMSE, and the mean of the energy errors with its sign.",
+    )
     for q in LABELS:
         quantity_errors = report[q.name]
         if quantity_errors is not None:
             value = 1000 * quantity_errors.rmse
             section.figures.append(Figure(f"{q.title} error (RMSE)", value, f"m{q.error_unit}", form=".3g"))
     sizes = {group: sum(f.config_type == group for f in evaluation.frames) for group in report.groups}
-    rows = [
-        (group, str(sizes[group]), *(in_meV(errors[q.name]) for q in LABELS))
-        for group, errors in report.groups.items()
-    ]
+    rows = [(group, str(sizes[group]), *cells(errors)) for group, errors in report.groups.items()]
     if len(rows) != 1:
-        rows.append(("all", str(len(evaluation.frames)), *(in_meV(report[q.name]) for q in LABELS)))
-    section.tables.append(Grid(("group", "frames", *(q.column for q in LABELS)), rows))
+        rows.append(("all", str(len(evaluation.frames)), *cells(report.errors)))
+    section.tables.append(Grid(("group", "frames", *headings()), rows))
     if len(report.forces_by_species) > 1:
         section.tables.append(
             Grid(

@@ -17,13 +17,14 @@ from equipot.training.module import PotentialModule, potential_module
 
 
 class Checkpoints(pl.Callback):
-    """A callback that writes last.ckpt after every epoch, and best.ckpt when the score is the lowest so far."""
+    """A callback that knows the lowest score so far, and writes best.ckpt and last.ckpt."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.best = float("inf")
         self.best_epoch = -1
         self.epochs_since_best = 0
+        self.ended = False  # with the last epoch
 
     def begin_with(self, module: PotentialModule, score: float) -> None:
         """Write the weights before the first step as best.ckpt, until an epoch has a lower score."""
@@ -35,12 +36,15 @@ class Checkpoints(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         score = potential_module(pl_module).results["score"]
-        better = score < self.best
-        if better:
+        if score < self.best:
             self.best, self.best_epoch, self.epochs_since_best = score, trainer.current_epoch, 0
         else:
             self.epochs_since_best += 1
-        names = ["best.ckpt", "last.ckpt"] if better else ["last.ckpt"]
+
+    def write(self, trainer: pl.Trainer) -> None:
+        """Write last.ckpt, and best.ckpt if the score of the last epoch is the lowest so far."""
+        self.ended = trainer.should_stop
+        names = ["last.ckpt"] if self.epochs_since_best else ["best.ckpt", "last.ckpt"]
         for name in names:
             self._save(trainer, self.folder / name)
 
@@ -61,11 +65,32 @@ class Checkpoints(pl.Callback):
             ) from None
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best, "best_epoch": self.best_epoch, "epochs_since_best": self.epochs_since_best}
+        return {
+            "best": self.best,
+            "best_epoch": self.best_epoch,
+            "epochs_since_best": self.epochs_since_best,
+            "ended": self.ended,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best, self.best_epoch = state_dict["best"], state_dict["best_epoch"]
         self.epochs_since_best = state_dict["epochs_since_best"]
+
+
+class WriteCheckpoints(pl.Callback):
+    """A callback that writes the checkpoints of an epoch, after the callbacks that decide whether it is the last."""
+
+    def __init__(self, checkpoints: Checkpoints) -> None:
+        self.checkpoints = checkpoints
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.checkpoints.write(trainer)
+
+
+def state_of_scores(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """Return what a checkpoint knows about the scores of its training: the state of `Checkpoints`."""
+    state: dict[str, Any] = checkpoint["callbacks"]["Checkpoints"]
+    return state
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:

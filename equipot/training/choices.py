@@ -105,18 +105,20 @@ def _network(
     config: Config, data: DataSets, periodic: bool, build: Callable[[Config], Potential]
 ) -> tuple[str, str]:
     """Return a preset, and the reason for it: the largest one that has time for enough steps."""
-    kind = "periodic" if periodic else "molecules"
+    kind = "periodic frames" if periodic else "molecules"
     candidates = ["balanced", "fast"] if periodic else ["accurate", "balanced", "fast"]
     seconds = config.training.max_time
     if seconds is None or config.training.devices * config.training.num_nodes > 1:
         # Processes would time their steps differently, but they need one network.
         return candidates[0], kind
+    larger = ""  # what the time does not suffice for
     for name in candidates:
         trial = applied(config, [Choice("model.preset", name, "")])
         steps = seconds / seconds_per_step(build(trial), trial, data.train)
         if steps >= ENOUGH_STEPS or name == candidates[-1]:
             break
-    return name, f"{kind}; time for {steps:,.0f} steps"
+        larger = f"{name} would get {steps:,.0f} steps in the time, {ENOUGH_STEPS:,} are needed; "
+    return name, f"{kind}: {larger}{name} gets {steps:,.0f}{'' if larger else ' steps in the time'}"
 
 
 def seconds_per_step(potential: Potential, config: Config, graphs: Sequence[Graph]) -> float:
@@ -183,4 +185,6 @@ def write_settings(config: Config, path: Path) -> None:
         values["init"]["model"] = str(Path(values["init"]["model"]).absolute())
     values["output"] = str(Path(config.output).absolute())
     text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
-    path.write_text(f"# The settings of the training in this folder.\n{text}")
+    path.write_text(
+        f"# The settings of the training in this folder. To repeat it: equipot train {SETTINGS} output=other\n{text}"
+    )

@@ -5,21 +5,18 @@ early, and time for it is left, a new network is trained on all frames along one
 """
 
 from dataclasses import replace
-from pathlib import Path
-
-import lightning.pytorch as pl
+from typing import Any
 
 from equipot.config import Config
 from equipot.data.loading import DataSets, mean_volume_per_atom
 from equipot.data.statistics import compute_statistics
-from equipot.training.checkpoints import Checkpoints, read_checkpoint
-from equipot.training.module import PotentialModule
+from equipot.training.checkpoints import state_of_scores
 
 FINAL = "final"  # folder of its files in the output folder
 
 
-def final_epochs(trainer: pl.Trainer, module: PotentialModule, config: Config, data: DataSets) -> int | None:
-    """Return the number of epochs of the final training; None if there is to be none.
+def final_epochs(last: dict[str, Any], config: Config, data: DataSets) -> int | None:
+    """Return the number of epochs of the final training after a checkpoint; None if there is to be none.
 
     There is one if the validation frames come from the training files, the schedule has restarts, and the training
     has ended so early that a training of the best length fits into the rest of its time.
@@ -29,20 +26,12 @@ def final_epochs(trainer: pl.Trainer, module: PotentialModule, config: Config, d
         return None
     if not isinstance(data.train, list) or t.devices * t.num_nodes > 1:  # streamed sets are large
         return None
-    checkpoints = next(c for c in trainer.callbacks if isinstance(c, Checkpoints))  # type: ignore[attr-defined]
-    best, done, progress = checkpoints.best_epoch + 1, trainer.current_epoch, module.progress()
+    best, done = state_of_scores(last)["best_epoch"] + 1, last["epoch"] + 1
+    progress = done / t.max_epochs if t.max_epochs else last["equipot"]["elapsed"] / (t.max_time or 1.0)
     more_frames = (len(data.train) + len(data.validation)) / len(data.train)
     if best < 1 or done < 1 or progress * best / done * more_frames > 1 - progress:
         return None
     return best
-
-
-def unfinished(output: Path) -> int | None:
-    """Return the number of epochs of a final training that has begun in a folder; None if none has."""
-    last = output / FINAL / "checkpoints" / "last.ckpt"
-    if not last.exists():
-        return None
-    return int(read_checkpoint(last)["equipot"]["description"]["config"]["training"]["max_epochs"])
 
 
 def of_all_frames(config: Config, data: DataSets, epochs: int) -> tuple[Config, DataSets]:

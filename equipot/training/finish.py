@@ -1,5 +1,6 @@
 """The results of a training: the exported model, its evaluation, and the learning curves."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from equipot.config import Config
+from equipot.data.graph import Graph
 from equipot.data.loading import DataSets
 from equipot.errors import ModelFileError
 from equipot.evaluation.learning import plot_learning
@@ -15,8 +17,11 @@ from equipot.network.variants import with_precision
 from equipot.training.advice import advice
 from equipot.training.checkpoints import potential_of, read_checkpoint
 from equipot.training.log import read_metrics
+from equipot.training.module import errors_of
 from equipot.training.progress import clock
 from equipot.uncertainty.fit import TrainingSets, fit_uncertainty
+
+SAMPLE = 100  # fitted frames whose errors are compared with those of the validation frames
 
 
 def export_checkpoint(
@@ -79,6 +84,15 @@ def _training_summary(state: dict[str, Any], checkpoint: Path) -> dict[str, Any]
     return summary
 
 
+def _errors_of_fitted(checkpoint: Path, graphs: Sequence[Graph]) -> dict[str, float]:
+    """Return the errors of a checkpoint on a sample of the frames that it was fitted to; none if it fitted nothing."""
+    state = read_checkpoint(checkpoint)
+    if state["epoch"] < 0:
+        return {}
+    count = min(SAMPLE, len(graphs))
+    return errors_of(potential_of(state), [graphs[k * len(graphs) // count] for k in range(count)])
+
+
 def finish(output: Path, folder: Path, data: DataSets, config: Config, console: Console) -> None:
     """Export the best epoch to model.pt, evaluate it on the test set, and plot the learning curves.
 
@@ -117,7 +131,8 @@ def finish(output: Path, folder: Path, data: DataSets, config: Config, console: 
     )
     console.print(f"{best_epoch}, after {clock(seconds)}; exported to {path}")
     plot_learning(output / "metrics.csv", output / "learning.png")
-    if sentence := advice(read_metrics(output / "metrics.csv"), config.training.schedule):
+    errors = _errors_of_fitted(validated, data.train)
+    if sentence := advice(read_metrics(output / "metrics.csv"), config.training.schedule, errors):
         console.print(sentence)
     frames, name = (data.test_frames, "test") if data.test_frames else (data.validation_frames, "validation")
     if not frames:

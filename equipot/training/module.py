@@ -27,6 +27,15 @@ from equipot.training.optimizer import MuonAdamW
 from equipot.training.schedule import Plateau, fallen, learning_rate
 
 
+def errors_of(potential: Potential, graphs: Sequence[Graph]) -> dict[str, float]:
+    """Return the errors of a network, computed as in validation; none without graphs."""
+    label_errors = LabelErrors()
+    for graph in graphs:
+        batch = collate([graph])
+        label_errors.update(residuals(predict(potential, batch.inputs), batch))
+    return label_errors.compute() if graphs else {}
+
+
 class PotentialModule(pl.LightningModule):
     """The training of a potential as a LightningModule.
 
@@ -77,11 +86,7 @@ class PotentialModule(pl.LightningModule):
 
     def evaluate(self, graphs: Sequence[Graph]) -> tuple[float, dict[str, float]]:
         """Return score and errors of the network to export, computed as in validation; no errors without graphs."""
-        label_errors = LabelErrors()
-        for graph in graphs:
-            batch = collate([graph])
-            label_errors.update(residuals(predict(self.trained, batch.inputs), batch))
-        errors = label_errors.compute() if graphs else {}
+        errors = errors_of(self.trained, graphs)
         return self._score(errors), errors
 
     # --- one step

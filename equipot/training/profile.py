@@ -16,7 +16,7 @@ PARTS = {
     "gradient of the weights": (BACKWARD,),
     "average of the weights": ("[LightningModule]PotentialModule.on_train_batch_end",),
     "validation": ("[Strategy].validation_step",),
-    "checkpoints": ("[Callback]Checkpoints.on_train_epoch_end",),
+    "checkpoints": ("[Callback]WriteCheckpoints.on_train_epoch_end",),
 }
 
 

@@ -12,7 +12,7 @@ from rich.text import Text
 from equipot.data.graph import Batch
 from equipot.quantities import LABELS
 from equipot.training.checkpoints import Checkpoints
-from equipot.training.module import potential_module
+from equipot.training.module import PotentialModule, potential_module
 
 WIDTH = 10  # of a column of errors
 UNITS = " ".join(f"{'m' + q.error_unit:>{WIDTH}}" for q in LABELS)
@@ -46,13 +46,14 @@ class TrainingProgress(pl.Callback):
         self.bar: Progress | None = None
         self._started = 0.0
         self._atoms = 0
-        self._initial_progress = 0.0
+        self._initial_progress = self._initial_elapsed = 0.0
         self._printed = self._printed_at = -math.inf
         self._best, self._better = math.inf, False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._started = time.monotonic()
         self._initial_progress = potential_module(pl_module).progress()
+        self._initial_elapsed = potential_module(pl_module).elapsed
         self._printed = self._printed_at = -math.inf
         self._best = min((c.best for c in trainer.callbacks if isinstance(c, Checkpoints)), default=math.inf)  # type: ignore[attr-defined]
         labels = potential_module(pl_module).description["labels"]
@@ -79,14 +80,15 @@ class TrainingProgress(pl.Callback):
         self._atoms += batch.inputs.species.shape[0]
         spent = time.monotonic() - self._started
         done = min(1.0, self._done(trainer, pl_module))
-        left = self._left(done)
+        left = self._left(done, potential_module(pl_module))
         rate = f"{self._atoms / max(spent, 1e-9):,.0f} atoms/s"
         self.bar.update(self.task, completed=done, epoch=trainer.current_epoch, rate=rate, left=left)
 
-    def _left(self, done: float) -> float | None:
+    def _left(self, done: float, module: PotentialModule) -> float | None:
         """Return the seconds left after `done` (0 to 1) of the training, at its mean speed; None if not known yet."""
         share = done - self._initial_progress
-        return (time.monotonic() - self._started) * (1 - done) / share if share > 1e-6 else None
+        # The clock of the module is that of max_time: it does not count what comes before the first step.
+        return (module.elapsed - self._initial_elapsed) * (1 - done) / share if share > 1e-6 else None
 
     @staticmethod
     def _done(trainer: pl.Trainer, pl_module: pl.LightningModule) -> float:
@@ -106,7 +108,7 @@ class TrainingProgress(pl.Callback):
         ):
             return
         self._printed, self._printed_at = done, now
-        left = self._left(done)
+        left = self._left(done, module)
         star, self._better = " *" if self._better else "", False
         part = "validation" if any(k.startswith("validation_") for k in r) else "train"
         errors = [

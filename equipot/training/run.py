@@ -18,8 +18,9 @@ from equipot.network.potential import Potential
 from equipot.network.spec import PotentialSpec
 from equipot.training import choices
 from equipot.training.checkpoints import Checkpoints, read_checkpoint
-from equipot.training.final import FINAL, final_epochs, of_all_frames, unfinished
+from equipot.training.final import FINAL, final_epochs, of_all_frames
 from equipot.training.finish import finish
+from equipot.training.finished import LENGTH, ended, marker, sentence
 from equipot.training.module import PotentialModule
 from equipot.training.profile import profile_table
 from equipot.training.start import fitted, origin, starting_model
@@ -27,7 +28,7 @@ from equipot.training.trainer import build_trainer, fit
 
 DEFAULT_EPOCHS = 1000
 # A resumed training may have other values of these keys: they change only its length or its speed.
-RESUMABLE_CHANGES = {"max_time", "max_epochs", "threads", "early_stop_patience", "min_learning_rate"}
+RESUMABLE_CHANGES = {*LENGTH, "threads"}
 
 
 def train(
@@ -54,7 +55,11 @@ def train(
     _expect_accelerator(config.training.accelerator)
     config = _with_limits(config)
     output = Path(config.output)
-    checkpoint = _claim(output, config, resume, overwrite)
+    checkpoint = _claim(output, resume, overwrite)
+    done = "" if checkpoint is None else ended(checkpoint, config.training)
+    if done and marker(output).exists() and (output / "model.pt").exists():
+        console.print(sentence(done, config.training), markup=False)
+        return output / "model.pt"
     native.keep_memory()
     if config.training.threads:
         torch.set_num_threads(config.training.threads)
@@ -70,6 +75,7 @@ def train(
     name = config.model.preset if config.init is None else config.init.model
     spec = potential.spec
     if _first_rank():
+        _begin(output, new=checkpoint is None)
         choices.write_settings(config, output / choices.SETTINGS)
     n_weights = sum(p.numel() for p in potential.parameters())
     frozen = sum(p.numel() for p in potential.parameters() if not p.requires_grad)
@@ -88,17 +94,19 @@ def train(
     trainer = build_trainer(config, output, console, profiler)
     if checkpoint is None and start is not None:
         _score_starting_model(trainer, module, data, console)
-    final = unfinished(output) if checkpoint is not None else None
-    if final is None:
+    if not done:
+        if _first_rank():
+            _remove_checkpoints(output / FINAL)  # its length would follow from an earlier end
         fit(trainer, module, _datamodule(config, data), last if checkpoint is not None else None)
-        final = final_epochs(trainer, module, config, data) if start is None else None
-    if profiler is not None:
-        console.print(profile_table(profiler))
+        if profiler is not None:
+            console.print(profile_table(profiler))
+    final = final_epochs(read_checkpoint(last), config, data) if start is None and last.exists() else None
     folder = output
     if final is not None:
         folder = _train_on_all_frames(config, data, final, output, console)
     if trainer.is_global_zero:
         finish(output, folder, data, config, console)
+        marker(output).touch()
     return output / "model.pt"
 
 
@@ -123,6 +131,8 @@ def _train_on_all_frames(config: Config, data: DataSets, epochs: int, output: Pa
     last = folder / "checkpoints" / "last.ckpt"
     last.parent.mkdir(parents=True, exist_ok=True)
     console.print(f"final training on all {len(data.train)} frames, for the {epochs} epochs that were best")
+    if last.exists() and ended(read_checkpoint(last), config.training):
+        return folder
     potential = _new_potential(config, data)
     description = _description(config, potential.spec, data, data.statistics.e0_source)
     module = PotentialModule(potential, config.training, description, data.train)
@@ -175,21 +185,32 @@ def _with_limits(config: Config) -> Config:
     return config.model_copy(update={"training": t})
 
 
-def _claim(output: Path, config: Config, resume: bool, overwrite: bool) -> dict[str, Any] | None:
+def _claim(output: Path, resume: bool, overwrite: bool) -> dict[str, Any] | None:
     """Return the checkpoint to continue from; None for a new training. Raise ConfigError for a folder in use."""
     last = output / "checkpoints" / "last.ckpt"
-    if _first_rank():
-        if not resume and last.exists():
-            if not overwrite:
-                raise ConfigError(
-                    f"{output} already holds a training; continue it with --resume, replace it with --overwrite, "
-                    "or give another output=…"
-                )
-            for old in (last, last.with_name("best.ckpt"), output / "metrics.csv", output / "model.pt"):
-                old.unlink(missing_ok=True)
-        (output / "checkpoints").mkdir(parents=True, exist_ok=True)
+    if _first_rank() and last.exists() and not resume and not overwrite:
+        raise ConfigError(
+            f"{output} already holds a training; continue it with --resume, replace it with --overwrite, "
+            "or give another output=…"
+        )
     # A training that was killed in its first epoch has no checkpoint: it starts again.
     return read_checkpoint(last) if resume and last.exists() else None
+
+
+def _begin(output: Path, new: bool) -> None:
+    """Prepare the folder of a training that is not refused; a new training removes the results of an older one."""
+    if new:
+        _remove_checkpoints(output)
+        _remove_checkpoints(output / FINAL)
+        (output / "model.pt").unlink(missing_ok=True)
+    marker(output).unlink(missing_ok=True)
+    (output / "checkpoints").mkdir(parents=True, exist_ok=True)
+
+
+def _remove_checkpoints(folder: Path) -> None:
+    """Remove the checkpoints of a training and the log of their epochs."""
+    for old in ("checkpoints/last.ckpt", "checkpoints/best.ckpt", "metrics.csv"):
+        (folder / old).unlink(missing_ok=True)
 
 
 def _load(config: Config, output: Path, console: Console) -> DataSets:

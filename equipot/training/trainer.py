@@ -14,7 +14,7 @@ from rich.console import Console
 
 from equipot.config import Config
 from equipot.data.datamodule import GraphDataModule
-from equipot.training.checkpoints import Checkpoints
+from equipot.training.checkpoints import Checkpoints, WriteCheckpoints
 from equipot.training.log import MetricsFile
 from equipot.training.module import EpochResults, PotentialModule
 from equipot.training.progress import TrainingProgress
@@ -30,7 +30,6 @@ def build_trainer(
     callbacks: list[pl.Callback] = [
         EpochResults(),
         checkpoints,
-        MetricsFile(output / "metrics.csv"),
         TrainingProgress(console),
     ]
     if t.schedule == "restarts":
@@ -39,6 +38,8 @@ def build_trainer(
         callbacks.append(Patience(checkpoints, t.early_stop_patience))
     if t.min_learning_rate:
         callbacks.append(BelowRate(t.min_learning_rate))
+    # A checkpoint holds what the callbacks before it have decided, and an epoch in the log has its checkpoint.
+    callbacks += [WriteCheckpoints(checkpoints), MetricsFile(output / "metrics.csv")]
     many = t.devices * t.num_nodes > 1
     with _quiet():
         trainer = pl.Trainer(

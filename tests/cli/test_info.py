@@ -27,6 +27,7 @@ def test_what_the_file_holds_is_printed(path, capsys, monkeypatch):
         "version 3", "float64", "4 Å", "Si-O 3.1 Å", "4x0e+3x1o", "quintic splines with 128 knots",
         "passed: 3 structures",
         "-1.500000", "-2.500000", "fitted", "62", "1.25", "0.0625", "train 17, validation 2", "xplor",
+        "rms force (eV/Å)", "rms stress (eV/Å³)",
     ):  # fmt: skip
         assert piece in text, piece
 

@@ -25,8 +25,13 @@ SETTINGS = [
     Fault("units si", "works in units metal or real, not si", swap("units metal", "units si")),
     Fault("units electron", "metal or real, not electron", swap("units metal", "units electron")),
     Fault("unknown element", "has no element 'Ge'; it was trained for: Si O", elements("Si Ge")),
-    Fault("element in small letters", "has no element 'si'; it was trained for: Si O", elements("si O")),
-    Fault("too few elements", "names 1 elements, but there are 2 atom types", elements("Si")),
+    Fault("element in small letters", "for: Si O; symbols are case-sensitive, so write Si", elements("si O")),
+    Fault(
+        "too few elements",
+        "names 1 element, but there are 2 atom types; give one for each type, for example: "
+        "pair_coeff * * model.pt Si Si (the model knows: Si O",
+        elements("Si"),
+    ),
     Fault("too many elements", "names 3 elements, but there are 2 atom types", elements("Si O O")),
     Fault("no elements", "expected * * <model file>", coeff("pair_coeff * *\n")),
     Fault(

@@ -44,13 +44,17 @@ def rattled(atoms, n: int) -> list:
     return frames
 
 
-def chosen(path: Path, speed: float, monkeypatch, overrides=()) -> dict:
-    """Return the choices by key, on a machine whose steps take `speed` seconds per layer."""
+def choices_of(path: Path, speed: float, monkeypatch, overrides=()) -> list[choices.Choice]:
+    """Return the choices on a machine whose steps take `speed` seconds per layer."""
     monkeypatch.setattr(choices, "seconds_per_step", lambda potential, *_: speed * potential.n_layers)
     config = load_config(path, overrides)
     data = run._load(config, path.parent / "run", Console(quiet=True))
-    made = choices.choose(config, data, lambda trial: run._new_potential(trial, data))
-    return {choice.key: choice.value for choice in made}
+    return choices.choose(config, data, lambda trial: run._new_potential(trial, data))
+
+
+def chosen(*arguments) -> dict:
+    """Return the values of `choices_of` by key."""
+    return {choice.key: choice.value for choice in choices_of(*arguments)}
 
 
 def test_small_periodic_sets_have_weight_decay_and_molecules_have_none(tmp_path, monkeypatch):
@@ -73,6 +77,22 @@ def test_the_largest_network_with_time_for_enough_steps_is_chosen(tmp_path, monk
 def test_crystals_get_another_network_than_molecules(tmp_path, monkeypatch):
     path = config_for(tmp_path, rattled(bulk("Cu", cubic=True), 12), training={"max_time": 600})
     assert chosen(path, 0.001, monkeypatch)["model.preset"] == "balanced"
+
+
+def test_the_reason_for_a_small_network_names_the_one_that_has_no_time_for_enough_steps(
+    tmp_path, monkeypatch
+):
+    path = config_for(tmp_path, rattled(bulk("Cu", cubic=True), 12), training={"max_time": 600})
+    # 600 s; balanced has three layers, fast two.
+    for speed, reason in (
+        (
+            0.125,
+            "periodic frames: balanced would get 1,600 steps in the time, 2,000 are needed; fast gets 2,400",
+        ),
+        (0.01, "periodic frames: balanced gets 20,000 steps in the time"),
+    ):
+        made = {c.key: c for c in choices_of(path, speed, monkeypatch)}["model.preset"]
+        assert made.reason == reason
 
 
 def test_large_frames_make_small_batches(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import time
 
 import pytest
 from rich.console import Console
@@ -39,6 +40,18 @@ def test_every_epoch_has_a_row_with_the_time_left_and_a_star_if_it_is_the_best(p
     ]
     assert all(left for _, left, _ in rows)
     assert rows[-1][1] == clock(0)
+
+
+def test_the_time_left_and_the_time_spent_add_up_to_the_time_given(printed, tmp_path, monkeypatch):
+    start = progress.TrainingProgress.on_train_start
+
+    def slow(self, *arguments):
+        start(self, *arguments)
+        time.sleep(0.5)  # preparations before the first step
+
+    monkeypatch.setattr(progress.TrainingProgress, "on_train_start", slow)
+    rows = printed(0.0, ["training.max_epochs=null", "training.max_time=2"])
+    assert all(int(left.split(":")[-1]) <= 2 for _, left, _ in rows)
 
 
 def test_fast_epochs_share_a_row_which_has_the_star_of_all(printed):
