@@ -95,9 +95,11 @@ def similar_pairs(frames: Sequence[Frame]) -> Pairs:
 def regress(pairs: Pairs) -> Fit:
     """Compute the coefficients of the regression from the half of the pairs with the smaller steps, if it suffices."""
     fit = _fit(pairs)
+    if not fit.known:
+        return fit
     step = pairs.step / pairs.n_atoms
     finer = _fit(Pairs(**{name: values[step <= np.median(step)] for name, values in vars(pairs).items()}))
-    return finer if fit.known and len(finer.known) == len(fit.known) else fit
+    return finer if len(finer.known) == len(fit.known) else fit
 
 
 def _fit(pairs: Pairs) -> Fit:
