@@ -38,7 +38,7 @@ ENOUGH_STEPS = 2000  # a deeper network pays if there is time for so many
 TIMED_STEPS = 3
 # Weight decay of small periodic sets, which networks overfit without it. Molecules are worse with it.
 SMALL = 50_000  # components of forces
-DECAY = 0.1
+DECAY = 0.03
 
 
 @dataclass(frozen=True)
