@@ -18,8 +18,8 @@ class ErrorSums(Metric):
     squared: Tensor
     count: Tensor
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, over_ranks: bool) -> None:
+        super().__init__(sync_on_compute=over_ranks)
         for name in ("absolute", "squared", "count"):
             self.add_state(name, torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
 
@@ -35,11 +35,14 @@ class ErrorSums(Metric):
 
 
 class LabelErrors(torch.nn.Module):
-    """The errors of all labelled quantities, in the units of the labels; energies per atom."""
+    """The errors of all labelled quantities, in the units of the labels; energies per atom.
 
-    def __init__(self) -> None:
+    over_ranks: sum over all processes, each of which must then call `compute`; otherwise, only over this one.
+    """
+
+    def __init__(self, over_ranks: bool = True) -> None:
         super().__init__()
-        self.sums = torch.nn.ModuleDict({q.name: ErrorSums() for q in LABELS})
+        self.sums = torch.nn.ModuleDict({q.name: ErrorSums(over_ranks) for q in LABELS})
 
     def update(self, residuals: Residuals) -> None:
         for name, residual in residuals.items():

@@ -28,8 +28,8 @@ from equipot.training.schedule import Plateau, fallen, learning_rate
 
 
 def errors_of(potential: Potential, graphs: Sequence[Graph]) -> dict[str, float]:
-    """Return the errors of a network, computed as in validation; none without graphs."""
-    label_errors = LabelErrors()
+    """Return the errors of a network on all these graphs, as this process computes them; none without graphs."""
+    label_errors = LabelErrors(over_ranks=False)
     for graph in graphs:
         batch = collate([graph])
         label_errors.update(residuals(predict(potential, batch.inputs), batch))

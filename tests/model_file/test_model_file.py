@@ -2,7 +2,6 @@
 
 import json
 import zipfile
-from pathlib import Path
 
 import pytest
 import torch
@@ -180,17 +179,6 @@ def test_a_model_of_another_precision_agrees_to_rounding(tmp_path):
     a, b = predict(single, graph), predict(double, graph)
     torch.testing.assert_close(a.energy, b.energy, atol=1e-5, rtol=0)
     torch.testing.assert_close(a.forces, b.forces, atol=1e-4, rtol=0)
-
-
-@pytest.mark.parametrize(("version", "energy"), [(2, -12.157314666267483)])
-def test_files_of_every_format_still_load(version, energy):
-    """One file per format version, with the energy it gave when it was new."""
-    model = load_model(Path(__file__).parent / "data" / f"model_v{version}.pt")
-    potential = load_potential(model.path)
-    atoms = random_atoms(6, seed=5)
-    assert float(model.module(model_input(potential, atoms))["energies"].sum().detach()) == pytest.approx(
-        energy, abs=1e-5
-    )
 
 
 def test_the_tables_of_a_float32_file_are_those_of_double_precision_rounded():

@@ -85,7 +85,8 @@ def test_the_epoch_with_the_lowest_weighted_validation_error_is_exported(config_
     weight = {"energy": 2.0, "forces": 0.5, "stress": 30.0}
     loss = [f"training.loss.{name}={value}" for name, value in weight.items()]
     rough = ["training.schedule=constant", "training.learning_rate=0.1", "training.ema_decay=0"]
-    model = train(load_config(config_file, [*loss, *rough, "training.max_epochs=16"]))
+    length = ["training.max_epochs=16", "training.weight_decay=0.1"]
+    model = train(load_config(config_file, [*loss, *rough, *length]))
     frames = read(config_file.parent / "train.extxyz", ":")
     volume = np.mean(
         [atoms.get_volume() / len(atoms) for atoms in frames]
