@@ -173,10 +173,10 @@ class ModelConfig(Section):
     readout_hidden: Annotated[int, Field(ge=1)] | None = None
     """Width of a hidden layer in the readout. By default, the readout is linear."""
     repulsion: Literal["core", "zbl", "none"] = "core"
-    """What keeps atoms apart at distances that the data lack. `core`: below the shortest distance of each pair of
-    elements in the training set, the Ziegler-Biersack-Littmark (ZBL) repulsion between nuclei grows, and the network
-    takes the distance for longer than it is. `zbl`: the ZBL repulsion below the sum of the covalent radii. `none`:
-    nothing; then overlapping atoms may attract each other."""
+    """What keeps atoms apart at distances that the data lack. `core`: below 0.97 of the shortest distance of each
+    pair of elements in the training set, the Ziegler-Biersack-Littmark (ZBL) repulsion between nuclei grows, and the
+    network takes the distance for longer than it is. `zbl`: the ZBL repulsion below the sum of the covalent radii.
+    `none`: nothing; then overlapping atoms may attract each other."""
     dtype: Literal["float32", "float64"] = "float32"
     """Floating-point precision of the network. Positions, reference energies and sums are always float64."""
 

@@ -7,8 +7,8 @@ Below the core radius of a pair of elements, two things replace what the network
   the edge of the data.
 - The ZBL repulsion, which is zero at the core radius, pushes the atoms apart (`equipot.network.zbl`).
 
-Outside the core radii nothing changes. They are the shortest distances in the training set (`core_radii.py`), so the
-core does not change the fit.
+Outside the core radii nothing changes. They are a little less than the shortest distances in the training set
+(`core_radii.py`), so the core does not change the fit.
 """
 
 import torch

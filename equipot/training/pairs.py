@@ -15,6 +15,7 @@ from torch import Tensor
 
 from equipot.contract import Inputs, edges_only, on_device
 from equipot.network.core import DEPTH
+from equipot.network.core_radii import MARGIN
 from equipot.network.derivatives import predict
 from equipot.network.potential import Potential
 
@@ -39,7 +40,7 @@ class UnseenPairs:
         self.radii, self.seed = radii.numpy(), seed
         covalent = np.array([covalent_radii[atomic_numbers[name]] for name in type_names])
         # The shortest bond of a pair in the data is shorter than the sum of the covalent radii.
-        apart = self.radii > 0.97 * (covalent[:, None] + covalent)
+        apart = self.radii > MARGIN * 0.97 * (covalent[:, None] + covalent)
         self.pairs = np.argwhere(np.triu(apart))
 
     def inputs(self, step: int) -> Inputs:

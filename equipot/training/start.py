@@ -13,6 +13,7 @@ from equipot.data.loading import DataSets
 from equipot.data.reference_energies import reference_energies
 from equipot.errors import ConfigError
 from equipot.model_file import load_potential, read_metadata
+from equipot.network.core_radii import MARGIN
 from equipot.network.derivatives import energies_of
 from equipot.network.layer import freezable
 from equipot.network.potential import Potential
@@ -99,12 +100,12 @@ def fitted(
 
 
 def _within_data(potential: Potential, data: DataSets) -> Potential:
-    """Return the potential with core radii that no pair of the training set is closer than."""
+    """Return the potential with core radii that are less than all distances in the training set."""
     radii, shortest = potential.spec.core_radii, data.statistics.minimum_distances
     if radii is None:
         return potential
     smaller = [
-        [r if s is None else min(r, s) for r, s in zip(*rows, strict=True)]
+        [r if s is None else min(r, MARGIN * s) for r, s in zip(*rows, strict=True)]
         for rows in zip(radii, shortest, strict=True)
     ]
     return with_core_radii(potential, smaller)

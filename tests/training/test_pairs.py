@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from equipot.network.core import DEPTH
+from equipot.network.core_radii import MARGIN
 from equipot.network.derivatives import predict
 from equipot.network.variants import with_core_radii
 from equipot.training.pairs import AT_ONCE, LEAST, WEIGHT, UnseenPairs
@@ -53,9 +54,10 @@ def test_the_loss_is_the_square_of_the_missing_repulsion(force):
 
 
 def test_bonded_pairs_of_elements_are_left_out():
-    shorter = torch.tensor([[2.1, 1.9], [1.9, 1.1]], dtype=torch.float64)  # Si-Si and O-O are bonds
+    distances = torch.tensor([[2.1, 1.9], [1.9, 1.1]], dtype=torch.float64)  # Si-Si and O-O are bonds
+    shorter = MARGIN * distances
     assert UnseenPairs(["Si", "O"], shorter, seed=0).pairs.tolist() == [[0, 1]]
-    assert len(UnseenPairs(["Si"], torch.full((1, 1), 2.1, dtype=torch.float64), seed=0).pairs) == 0
+    assert len(UnseenPairs(["Si"], MARGIN * torch.full((1, 1), 2.1, dtype=torch.float64), seed=0).pairs) == 0
 
 
 def test_its_gradient_makes_an_attractive_network_repel():
