@@ -75,10 +75,11 @@ def _check_files(data: "DataConfig", config_file: str, overrides: Sequence[str])
     on_command_line = {override.partition("=")[0] for override in overrides}
     for name in ("train", "validation", "test"):
         key = f"data.{name}"
-        from_file = key not in on_command_line
+        if key in on_command_line:
+            source, folder = "", "the current folder"
+        else:
+            source, folder = f"{config_file}: ", "the folder of the config"
         try:
-            expand(
-                getattr(data, name) or [], f"the {'folder of the config' if from_file else 'current folder'}"
-            )
+            expand(getattr(data, name) or [], folder)
         except DataError as error:
-            raise DataError(f"{f'{config_file}: ' if from_file else ''}{key}: {error}") from None
+            raise DataError(f"{source}{key}: {error}") from None

@@ -1,6 +1,7 @@
 """Facts of the pages that the code decides: messages, the order of imports, and the check of built pages."""
 
 import ast
+import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +10,11 @@ from xml.etree import ElementTree
 
 import pytest
 
+from equipot.config import ModelConfig
 from equipot.data.checks.report import NAMES
+from equipot.network.core_radii import MARGIN
 from equipot.presets import PRESETS
+from equipot.training.choices import DECAY, ENOUGH_STEPS, SMALL
 from tests.docs.blocks import ROOT
 from tests.test_imports import packages  # noqa: F401  a fixture
 
@@ -60,6 +64,15 @@ def test_the_table_of_presets_has_their_purposes_and_sizes():
     rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (\d), l = (\d) \|", page, re.MULTILINE)
     expected = [(n, p.purpose, str(p.n_layers), str(p.l_max)) for n, p in PRESETS.items() if p.norms]
     assert rows == expected
+
+
+def test_the_pages_have_the_rules_of_the_choices_and_the_radius_of_the_core():
+    training = (ROOT / "docs" / "training.md").read_text()
+    assert f"| {DECAY:g} for periodic sets with fewer than {SMALL:,} components".replace(",", " ") in training
+    assert f"too short for {ENOUGH_STEPS} steps" in training
+    assert f"{MARGIN:g} of its shortest distance" in training
+    assert f"{MARGIN:g} of the shortest distance" in (ROOT / "docs" / "terms.md").read_text()
+    assert f"below {MARGIN:g} of the shortest distance" in inspect.getsource(ModelConfig)
 
 
 def test_the_picture_of_the_code_has_every_package_above_those_that_it_imports(packages):  # noqa: F811

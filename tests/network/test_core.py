@@ -10,7 +10,7 @@ from ase import Atoms
 from equipot.errors import ConfigError
 from equipot.model_file import load_model, write_model
 from equipot.network.core import DEPTH, Core
-from equipot.network.core_radii import core_radii
+from equipot.network.core_radii import MARGIN, core_radii
 from equipot.network.derivatives import predict
 from equipot.network.potential import Potential
 from equipot.network.variants import with_core_radii, with_elements
@@ -102,7 +102,7 @@ def test_pairs_repel_down_to_tiny_distances(seed, elements):
 
 
 def test_radii_come_from_the_data_and_stay_below_contact():
-    known = 0.97 * np.array([1.5, 0.9])
+    known = MARGIN * np.array([1.5, 0.9])
     radii = core_radii(["H", "O"], [[1.5, 0.9], [0.9, None]], 5.0)
     np.testing.assert_allclose(radii, [known, [known[1], 1.32]])
     assert core_radii(["H"], [[4.5]], 5.0) == [[pytest.approx(2 * 0.31 + 1.6)]]

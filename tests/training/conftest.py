@@ -8,6 +8,10 @@ from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 
+from equipot.training import stopping
+
+RESTARTS = ["training.max_epochs=64", "training.schedule=restarts", "training.batch_size=20"]
+
 
 def labelled_frames(n: int, seed: int = 0, stress: bool = True):
     rng = np.random.default_rng(seed)
@@ -40,3 +44,14 @@ def config_file(tmp_path):
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(config))
     return path
+
+
+@pytest.fixture
+def ends_early(monkeypatch):
+    """Every training with restarts ends after its 16th epoch, as if the last cycle had brought nothing."""
+
+    def stop(self, trainer, pl_module):
+        if trainer.current_epoch == 15:
+            trainer.should_stop = True
+
+    monkeypatch.setattr(stopping.NoBetterCycle, "on_train_epoch_end", stop)

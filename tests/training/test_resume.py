@@ -7,22 +7,10 @@ import pytest
 from equipot.cli.main import main
 from equipot.config_file import load_config
 from equipot.errors import DataError
-from equipot.training import run, stopping
+from equipot.training import run
 from equipot.training.checkpoints import read_checkpoint
 from equipot.training.run import train
-
-RESTARTS = ["training.max_epochs=64", "training.schedule=restarts", "training.batch_size=20"]
-
-
-@pytest.fixture
-def ends_early(monkeypatch):
-    """Every training with restarts ends after its 16th epoch, as if the last cycle had brought nothing."""
-
-    def stop(self, trainer, pl_module):
-        if trainer.current_epoch == 15:
-            trainer.should_stop = True
-
-    monkeypatch.setattr(stopping.NoBetterCycle, "on_train_epoch_end", stop)
+from tests.training.conftest import RESTARTS
 
 
 def content(folder: Path) -> dict[str, tuple[bytes, int]]:

@@ -14,10 +14,8 @@ from equipot.structures.frame import Frame
 _COINCIDENT, _TOO_CLOSE = 0.1, 0.5  # Å
 _REACH = 6.0  # Å, for the shortest distance, if the cutoff is shorter
 _MOST_NEIGHBOURS = 2000  # a training with more is hopeless, and a search takes minutes
-_SAMPLE, _CENTRES = (
-    10,
-    4,
-)  # number of frames, and of atoms in each, for which neighbours are counted before the search
+# Before the search, neighbours are counted for so many frames, and for so many atoms in each.
+_SAMPLE, _CENTRES = 10, 4
 _MOST_IMAGES = 3e5  # largest number of atoms and their images for this count
 
 
